@@ -1,0 +1,45 @@
+"""Recipes in YAML and the loader that turns one into a checked, frozen settings object; the ground floor."""
+
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import (
+    ConfigError,
+    DatasetError,
+    DecodeLimitError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    SourceError,
+    VideoError,
+    VIDiffError,
+    unknown_name,
+)
+
+if TYPE_CHECKING:
+    from configs.loader import Settings, check, load, names
+
+__all__ = [
+    "ConfigError",
+    "DatasetError",
+    "DecodeLimitError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "Settings",
+    "SourceError",
+    "VIDiffError",
+    "VideoError",
+    "check",
+    "load",
+    "names",
+    "unknown_name",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # pydantic and yaml load on first use: the command lines import this package and must answer --help at once
+    if name in {"Settings", "check", "load", "names"}:
+        from configs import loader
+
+        return getattr(loader, name)
+    raise AttributeError(f"module 'configs' has no attribute {name!r}")

@@ -1,0 +1,53 @@
+"""What the four commands share: one-line errors, exit codes, quiet libraries."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from configs.errors import VIDiffError
+
+INTERRUPTED = 130
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run a command line: wrong use and every `VIDiffError` end in one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(standalone_mode=False)
+    except VIDiffError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped; what was finished is kept, the same command goes on from there", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.exit(2)
+        context = getattr(error, "ctx", None)
+        hint = f" (see '{context.command_path} --help')" if context else ""
+        _fail(f"{message().rstrip('.')}{hint}", 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def application(help_text: str) -> typer.Typer:
+    """Make an empty command line with the settings all four share."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)

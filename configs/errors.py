@@ -1,0 +1,69 @@
+"""The errors every floor raises, and the words for a name nobody knows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+SHOWN = 24
+"""How many known names an error lists."""
+
+
+class VIDiffError(Exception):
+    """Base of everything this project raises on purpose; the message alone says what to do.
+
+    ::
+
+        VIDiffError
+        ├── ConfigError       a recipe, an option or a name that is not known
+        ├── SourceError       nothing usable to build from
+        ├── VideoError        one video file that is not what it claims to be
+        │   └── DecodeLimitError   ... or is larger or slower than the limits allow
+        ├── DatasetError      a folder that is no dataset, or one that was changed
+        ├── OutputError       a place that cannot be written, or holds something else
+        ├── ModelError        a folder that is no model, or weights that do not fit
+        └── MissingExtraError a package or a weight that has to be installed first
+    """
+
+    exit_code = 2
+
+
+class ConfigError(VIDiffError):
+    """A recipe, an option or a name that is not known."""
+
+
+class SourceError(VIDiffError):
+    """There is nothing usable to build from."""
+
+
+class VideoError(VIDiffError):
+    """One video file is not what it claims to be."""
+
+
+class DecodeLimitError(VideoError):
+    """A video is larger or slower to decode than the limits allow."""
+
+
+class DatasetError(VIDiffError):
+    """A folder is no dataset, or was changed after it was finished."""
+
+
+class OutputError(VIDiffError):
+    """A place cannot be written, or already holds something else."""
+
+
+class ModelError(VIDiffError):
+    """A folder is no model, or its weights do not fit."""
+
+
+class MissingExtraError(VIDiffError):
+    """A package or a weight file has to be installed first."""
+
+
+def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
+    """Say that `name` is not a known `what`, what was probably meant, and what there is."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    listed = ", ".join(names[:SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")
+    return f"no {what} named {name!r}{hint} available: {listed or 'none'}"

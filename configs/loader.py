@@ -1,0 +1,143 @@
+"""Turn a recipe (YAML), its parents and `--set` overrides into one checked, frozen settings object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from configs.errors import ConfigError, unknown_name
+
+HERE = Path(__file__).parent
+
+
+class Settings(BaseModel):
+    """Base of every settings class: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    kind: ClassVar[str] = ""
+    """Folder under `configs/` that holds this class's named recipes."""
+
+    def digest(self) -> str:
+        """Return a short hash of every setting; equal settings have equal digests."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def to_yaml(self) -> str:
+        """Return the settings as YAML which `load` reads back to an equal object."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(schema: type[S], recipe: str | Path, overrides: Iterable[str] = ()) -> S:
+    """Read a recipe and check it.
+
+    `recipe` is the name of a file in `configs/<schema.kind>/` or the path of a YAML file. A recipe may start
+    from another with `extends: NAME`, and then says only what differs. `overrides` are `a.b=value` strings,
+    `value` in YAML.
+
+    Raises:
+        ConfigError: no such recipe, not YAML, an unknown key, a value of the wrong kind.
+    """
+    path = _find(schema, recipe)
+    values = _read(schema, path)
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return check(schema, values, where=str(recipe))
+
+
+def check(schema: type[S], values: Mapping[str, Any], *, where: str) -> S:
+    """Build `schema` from plain values; a wrong one raises `ConfigError` naming the key and the remedy."""
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(schema, error)}") from None
+
+
+def names(schema: type[Settings]) -> list[str]:
+    """List the named recipes of a settings class."""
+    return sorted(path.stem for path in (HERE / schema.kind).glob("*.yaml"))
+
+
+def _find(schema: type[Settings], recipe: str | Path) -> Path:
+    if str(recipe).endswith((".yaml", ".yml")):
+        path = Path(recipe)
+        if not path.is_file():
+            raise ConfigError(f"no recipe file {path}; named recipes: {', '.join(names(schema)) or 'none'}")
+        return path
+    path = HERE / schema.kind / f"{recipe}.yaml"
+    if not path.is_file():
+        message = unknown_name(f"{schema.kind} recipe", str(recipe), names(schema))
+        raise ConfigError(f"{message} (or give the path of a .yaml file)")
+    return path
+
+
+def _read(schema: type[Settings], path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; a recipe is a mapping of keys to values")
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    base = _find(schema, parent)
+    if base in (*seen, path):
+        raise ConfigError(f"{path}: 'extends: {parent}' goes round in a circle")
+    return _merge(_read(schema, base, (*seen, path)), values)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} is not of the form key=value, as in --set clip.size=128")
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text!r}: {value!r} is not a YAML value") from None
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _explain(schema: type[Settings], error: ValidationError) -> str:
+    problems = [_explain_one(schema, dict(item)) for item in error.errors(include_url=False)]
+    return "; ".join(dict.fromkeys(problems))
+
+
+def _explain_one(schema: type[Settings], item: dict[str, Any]) -> str:
+    location = [str(part) for part in item["loc"]]
+    if item["type"] != "extra_forbidden":
+        message = str(item["msg"]).removeprefix("Value error, ")
+        came = "" if item["type"] == "missing" else f" (came: {item['input']!r})"
+        return f"{'.'.join(location) or 'recipe'}: {message}{came}"
+    owner = _model_at(schema, location[:-1])
+    allowed = owner.model_fields if owner else ()
+    inside = f" in {'.'.join(location[:-1])}" if location[:-1] else ""
+    return unknown_name("setting", location[-1], allowed) + inside
+
+
+def _model_at(schema: type[BaseModel], location: list[str]) -> type[BaseModel] | None:
+    owner: type[BaseModel] | None = schema
+    for part in location:
+        field = owner.model_fields.get(part) if owner else None
+        annotation = field.annotation if field else None
+        owner = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return owner
