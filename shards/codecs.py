@@ -1,0 +1,168 @@
+"""How clips, masks and images become the bytes of a shard member, and back."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from configs import ConfigError, DatasetError, unknown_name
+from shards.sample import Video
+
+Mask = NDArray[np.uint8]
+
+LOSSLESS_PSNR = 100.0
+"""dB written for a round trip that changes nothing, whose PSNR would be infinite."""
+
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+
+
+def encode_video(video: Video, fps: float, codec: str = "jpeg") -> bytes:
+    """Encode uint8 [t h w 3] RGB as one Matroska file; equal input gives equal bytes.
+
+    `codec`: `jpeg` (motion JPEG, quality 95, 4:4:4), `lossless` (x264 in RGB, bit-exact) or `compact` (h264 4:4:4,
+    crf 12).
+
+    Raises:
+        ConfigError: no such codec.
+    """
+    if codec not in CODECS:
+        raise ConfigError(unknown_name("codec", codec, CODECS))
+    return CODECS[codec](video, fps)
+
+
+def decode_video(data: bytes) -> Video:
+    """Decode what `encode_video` made to uint8 [t h w 3] RGB.
+
+    Raises:
+        DatasetError: the bytes are no such file.
+    """
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            stream = container.streams.video[0]
+            if stream.codec_context.name == "mjpeg":
+                return np.stack([_decode_jpeg(bytes(packet)) for packet in container.demux(stream) if packet.size])
+            stream.codec_context.thread_count = 1
+            return np.stack([_array(frame, "rgb24") for frame in container.decode(stream)])
+    except (av.FFmpegError, IndexError, ValueError, cv2.error) as error:
+        raise DatasetError(f"a clip in the shard cannot be decoded: {error}") from None
+
+
+def encode_mask(mask: Mask, fps: float) -> bytes:
+    """Encode uint8 [t h w] without loss, as FFV1 in Matroska."""
+    frames = (av.VideoFrame.from_ndarray(image, format="gray") for image in mask)
+    return _encode(frames, mask.shape[1:3], fps, "ffv1", "gray", {"slices": "4"})
+
+
+def decode_mask(data: bytes) -> Mask:
+    """Decode what `encode_mask` made to uint8 [t h w]."""
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            return np.stack([_array(frame, "gray") for frame in container.decode(video=0)])
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise DatasetError(f"a mask in the shard cannot be decoded: {error}") from None
+
+
+def encode_image(image: NDArray[np.uint8]) -> bytes:
+    """Encode uint8 [h w 3] RGB as PNG."""
+    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """Decode a PNG or JPEG file to uint8 [h w 3] RGB."""
+    return _decode_jpeg(data)
+
+
+def round_trip_psnr(video: Video, data: bytes) -> float:
+    """Return the PSNR in dB of `data` decoded against `video`."""
+    return pooled_psnr(video, decode_video(data))
+
+
+def pooled_psnr(a: Video, b: Video) -> float:
+    """Return the PSNR in dB of two clips: RGB, squared error pooled over the whole clip, equal clips `LOSSLESS_PSNR`."""
+    error = sum(cv2.norm(x, y, cv2.NORM_L2SQR) for x, y in zip(a, b, strict=True)) / a.size
+    return LOSSLESS_PSNR if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def _jpeg(video: Video, fps: float) -> bytes:
+    buffer = io.BytesIO()
+    duration = 1 / _rate(fps)
+    with av.open(buffer, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+        height, width = video.shape[1:3]
+        stream = container.add_mux_stream("mjpeg", rate=_rate(fps), width=width, height=height)
+        for number, frame in enumerate(video):
+            image = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _JPEG)[1]
+            packet = av.Packet(image.tobytes())
+            packet.time_base, packet.duration = duration, 1
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            packet.stream = stream
+            container.mux(packet)
+    return buffer.getvalue()
+
+
+def _lossless(video: Video, fps: float) -> bytes:
+    frames = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in video)
+    options = {"preset": "ultrafast", "qp": "0", "x264-params": "threads=1"}
+    return _encode(frames, video.shape[1:3], fps, "libx264rgb", "rgb24", options)
+
+
+def _compact(video: Video, fps: float) -> bytes:
+    frames = (av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv444p") for image in video)
+    options = {"preset": "medium", "crf": "12", "x264-params": "threads=1"}
+    return _encode(frames, video.shape[1:3], fps, "libx264", "yuv444p", options)
+
+
+CODECS: dict[str, Callable[[Video, float], bytes]] = {"jpeg": _jpeg, "lossless": _lossless, "compact": _compact}
+
+
+def _encode(
+    frames: Iterable[av.VideoFrame],
+    size: tuple[int, ...],
+    fps: float,
+    encoder: str,
+    pixel_format: str,
+    options: dict[str, str],
+) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(encoder, rate=_rate(fps), options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = size
+        stream.pix_fmt = pixel_format
+        # the bytes of x264 depend on the number of its threads
+        stream.codec_context.thread_count = 1
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        for packet in _packets(stream, frames):
+            container.mux(packet)
+    return buffer.getvalue()
+
+
+def _packets(stream: av.VideoStream, frames: Iterable[av.VideoFrame]) -> Iterator[av.Packet[av.VideoStream]]:
+    for number, frame in enumerate(frames):
+        frame.pts = number
+        yield from stream.encode(frame)
+    yield from stream.encode(None)
+
+
+def _array(frame: av.VideoFrame, pixel_format: str) -> NDArray[np.uint8]:
+    return cast("NDArray[np.uint8]", frame.to_ndarray(format=pixel_format))
+
+
+def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise DatasetError("an image in the shard cannot be decoded")
+    return cast("NDArray[np.uint8]", image)
+
+
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(1001)

@@ -1,0 +1,106 @@
+"""The manifest: written last, it says which shards make up a dataset and how they came to be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from configs import DatasetError
+from shards.storage import publish_json
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One finished tar with its index. `path` is relative to the dataset: `<task>/<split>-NNNNNN.tar`."""
+
+    path: str
+    samples: int
+    bytes: int
+    sha256: str
+    index_sha256: str
+
+    @property
+    def task(self) -> str:
+        """Name of the task whose samples it holds."""
+        return self.path.split("/")[0]
+
+    @property
+    def split(self) -> str:
+        """`train`, `val` or `test`."""
+        return self.path.split("/")[1].rsplit("-", 1)[0]
+
+    @property
+    def index(self) -> str:
+        """Path of its parquet index, relative to the dataset."""
+        return self.path.removesuffix(".tar") + ".parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What `manifest.json` says. It has no time and no path in it, so equal builds have equal manifests."""
+
+    recipe: Mapping[str, Any]
+    recipe_digest: str
+    code_version: str
+    shards: tuple[Shard, ...]
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    """How many clips were turned away, by reason."""
+    inputs: str = ""
+    """Digest of the source videos' names and contents."""
+    sources: int = 0
+    """How many source videos or scenes gave at least one clip."""
+    format: int = FORMAT
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the content: of every shard's path and sha256."""
+        text = "\n".join(f"{shard.path} {shard.sha256}" for shard in self.shards)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def samples(self) -> int:
+        """How many samples all shards hold together."""
+        return sum(shard.samples for shard in self.shards)
+
+    def save(self, root: Path) -> None:
+        """Write `root/manifest.json`; do this after everything else."""
+        publish_json(root / NAME, asdict(self) | {"dataset_sha256": self.sha256})
+
+
+def load_manifest(root: Path) -> Manifest:
+    """Read `root/manifest.json`.
+
+    Raises:
+        DatasetError: `root` is no dataset, its build did not finish, or it is of a newer format.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a dataset folder: {'it is a file' if root.exists() else 'there is nothing'}")
+    if not (root / NAME).is_file():
+        unfinished = (root / ".build").is_dir()
+        remedy = (
+            "its build did not finish; run the same 'datagen build' again" if unfinished else "it has no manifest.json"
+        )
+        raise DatasetError(f"{root} is not a finished dataset: {remedy}")
+    try:
+        values = json.loads((root / NAME).read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise DatasetError(
+                f"{root}: manifest format {values['format']} is unknown here; this version reads {FORMAT}"
+            )
+        values["shards"] = tuple(Shard(**shard) for shard in values["shards"])
+        told = values.pop("dataset_sha256")
+        manifest = Manifest(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{root / NAME} is damaged ({error!r}); run 'datagen build' again with --overwrite"
+        ) from None
+    if manifest.sha256 != told:
+        raise DatasetError(f"{root / NAME} was changed: its shard list does not match its own dataset_sha256")
+    return manifest

@@ -1,0 +1,69 @@
+"""Publishing files so that a reader sees a whole one or none: temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from configs import OutputError
+
+TEMPORARY = ".tmp"
+
+
+class Discard(Exception):
+    """Raised inside a `publishing` block that found it has nothing to publish."""
+
+
+@contextlib.contextmanager
+def publishing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that becomes `path` when the block ends well and vanishes when it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def publish(path: Path, data: bytes | str) -> None:
+    """Write a whole file at once."""
+    with publishing(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def publish_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with a stable key order."""
+    publish(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_temporaries(root: Path) -> None:
+    """Delete what killed writers left under `root`."""
+    for path in root.rglob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,184 @@
+"""Writing samples as uncompressed tar shards with an index, byte for byte repeatable."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.codecs import encode_image, encode_mask, encode_video, round_trip_psnr
+from shards.manifest import Shard
+from shards.sample import Meta, Sample, Video
+from shards.storage import Discard, publish, publishing, sha256_of
+
+_BLOCK = 512
+
+INDEX = pa.schema(
+    [
+        ("key", pa.string()),
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("shard", pa.string()),
+        ("offset", pa.int64()),
+        ("bytes", pa.int64()),
+        ("members", pa.list_(pa.struct([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int64())]))),
+        ("instruction", pa.string()),
+        ("frames", pa.int32()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("fps", pa.float64()),
+        ("start", pa.int64()),
+        ("step", pa.int32()),
+        ("source_id", pa.string()),
+        ("source_sha256", pa.string()),
+        ("licence", pa.string()),
+        ("seed", pa.string()),
+        ("effect", pa.string()),
+        ("effect_version", pa.int32()),
+        ("codec", pa.string()),
+        ("psnr_source", pa.float64()),
+        ("psnr_target", pa.float64()),
+        ("parameters", pa.string()),
+        ("scores", pa.string()),
+    ]
+)
+"""Columns of `<split>-NNNNNN.parquet`. `offset` and `bytes` span a sample in its tar, headers included; the offsets of
+`members` are those of their data. `psnr_*` (dB, RGB, pooled over the clip) say what the codec cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedSample:
+    """A sample as shard members (name after the key -> bytes) with its index row, offsets still missing."""
+
+    key: str
+    members: dict[str, bytes]
+    row: dict[str, Any]
+
+
+Known = dict[int, tuple[bytes, float]]
+"""Clips already encoded, by the `id` of their array: tasks made from one clip share its target."""
+
+
+def encode_sample(sample: Sample, codec: str = "jpeg", known: Known | None = None) -> EncodedSample:
+    """Encode every member of a sample and measure what the codec costs."""
+    known = {} if known is None else known
+    fps = sample.meta.fps
+    source, psnr_source = _encode_clip(sample.source, fps, codec, known)
+    target, psnr_target = _encode_clip(sample.target, fps, codec, known)
+    members = {
+        "source.mkv": source,
+        "target.mkv": target,
+        "instruction.txt": sample.instruction.encode(),
+        "meta.json": _json(meta_to_plain(sample.meta)).encode(),
+    }
+    if sample.mask is not None:
+        members["mask.mkv"] = encode_mask(sample.mask, fps)
+    if sample.reference is not None:
+        members["reference.png"] = encode_image(sample.reference)
+    quality = {"codec": codec, "psnr_source": psnr_source, "psnr_target": psnr_target}
+    return EncodedSample(key=sample.key, members=members, row=_row(sample) | quality)
+
+
+def meta_to_plain(meta: Meta) -> dict[str, Any]:
+    """Return `meta` as stored: free-form mappings as JSON text, so that its schema never varies."""
+    return asdict(meta) | {"parameters": _json(meta.parameters), "scores": _json(meta.scores)}
+
+
+class ShardWriter:
+    """Writes `<root>/<task>/<split>-NNNNNN.tar` and, after it, its `.parquet` index; use it in a `with` block.
+
+    The bytes depend on the samples alone: headers carry no time, owner or mode of the machine. A block that fails
+    leaves nothing, and neither does one that added nothing. Afterwards `shard` is the finished shard or None.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shard: Shard | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> ShardWriter:
+        self._file = self._open.enter_context(publishing(self.path))
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)
+        return self
+
+    def add(self, sample: EncodedSample) -> None:
+        """Append one sample; its members lie next to each other."""
+        self._rows.append(_add(self._tar, sample) | {"shard": self.path.name})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and not self._rows:
+            kind, error = Discard, Discard()
+        if error is None:
+            self._tar.close()
+        with contextlib.suppress(Discard):
+            self._open.__exit__(kind, error, trace)
+        if error is None:
+            self.shard = self._publish_index()
+
+    def _publish_index(self) -> Shard:
+        index = self.path.with_suffix(".parquet")
+        publish(index, _parquet(self._rows))
+        return Shard(
+            path=f"{self.path.parent.name}/{self.path.name}",
+            samples=len(self._rows),
+            bytes=self.path.stat().st_size,
+            sha256=sha256_of(self.path),
+            index_sha256=sha256_of(index),
+        )
+
+
+def write_shard(path: Path, samples: Iterable[EncodedSample]) -> Shard | None:
+    """Write a whole shard at once; None when there are no samples."""
+    with ShardWriter(path) as writer:
+        for sample in samples:
+            writer.add(sample)
+    return writer.shard
+
+
+def _add(tar: tarfile.TarFile, sample: EncodedSample) -> dict[str, Any]:
+    start = tar.offset
+    placed = []
+    for name, data in sample.members.items():
+        placed.append({"name": name, "offset": tar.offset + _BLOCK, "size": len(data)})
+        info = tarfile.TarInfo(f"{sample.key}.{name}")
+        info.size, info.mtime, info.mode = len(data), 0, 0o644
+        tar.addfile(info, io.BytesIO(data))
+    return sample.row | {"offset": start, "bytes": tar.offset - start, "members": placed}
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _encode_clip(video: Video, fps: float, codec: str, known: Known) -> tuple[bytes, float]:
+    if id(video) not in known:
+        data = encode_video(video, fps, codec)
+        known[id(video)] = data, round_trip_psnr(video, data)
+    return known[id(video)]
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    frames, height, width = sample.source.shape[:3]
+    size = {"frames": frames, "height": height, "width": width}
+    return meta_to_plain(sample.meta) | {"key": sample.key, "instruction": sample.instruction} | size
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
