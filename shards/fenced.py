@@ -1,0 +1,122 @@
+"""The child process behind `FencedReader`: answers requests on stdin with frames on stdout until stdin ends."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from configs import DecodeLimitError, VideoError, VIDiffError
+from shards.containers import Limits
+from shards.fence import encode_message
+from shards.sample import Video
+from shards.video import VideoReader, probe
+
+Answer = tuple[dict[str, Any], Video | None]
+_PR_SET_PDEATHSIG = 1
+
+
+class Calls:
+    """What may be asked; keeps the last file open, since windows of one file tend to follow one another."""
+
+    def __init__(self, limits: Limits, backend: str) -> None:
+        self._limits, self._backend = limits, backend
+        self._reader: VideoReader | None = None
+        self._opened: tuple[str, int, int] | None = None
+
+    def probe(self, request: Mapping[str, Any]) -> Answer:
+        """Answer with the fields of `VideoInfo`."""
+        return asdict(probe(request["path"], self._limits)), None
+
+    def read(self, request: Mapping[str, Any]) -> Answer:
+        """Answer with frames."""
+        size = request["size"] and tuple(request["size"])
+        clip = self._open(request["path"]).read(request["indices"], size=size)
+        return {"shape": clip.shape}, clip
+
+    def _open(self, path: str) -> VideoReader:
+        with contextlib.suppress(OSError):
+            status = Path(path).stat()
+            version = (str(Path(path).absolute()), status.st_size, status.st_mtime_ns)
+            if self._reader is not None and self._opened == version:
+                return self._reader
+            self._close()
+            self._reader, self._opened = VideoReader(path, backend=self._backend, limits=self._limits), version
+            return self._reader
+        # a file that is not there has an error of its own
+        return VideoReader(path, backend=self._backend, limits=self._limits)
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = self._opened = None
+
+
+def serve(make_calls: Callable[[Limits, str], Any] = Calls) -> None:
+    """Answer requests until stdin ends. The first message holds the settings."""
+    requests = sys.stdin.buffer
+    # whatever a decoding library prints must not get between the answers
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    settings = _next_request(requests)
+    if settings is None:
+        return
+    _die_with_parent()
+    resource.setrlimit(resource.RLIMIT_AS, (settings["memory"], settings["memory"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    calls = make_calls(Limits(**settings["limits"]), settings["backend"])
+    _send(answers, {}, None)
+    while (request := _next_request(requests)) is not None:
+        _send(answers, *_answer(calls, request))
+
+
+def _answer(calls: Any, request: dict[str, Any]) -> Answer:
+    try:
+        os.chdir(request["folder"])
+        answer: Answer = getattr(calls, request["call"])(request)
+    except VIDiffError as error:
+        return _error(error)
+    except MemoryError:
+        return _error(DecodeLimitError(f"{request['path']}: decoding needs more memory than is allowed"))
+    except Exception as error:
+        return _error(VideoError(f"{request['path']}: the decoder failed ({type(error).__name__}: {error})"))
+    return answer
+
+
+def _error(error: VIDiffError) -> Answer:
+    return {"error": type(error).__name__, "message": str(error).replace("\n", " ")}, None
+
+
+def _next_request(requests: BinaryIO) -> dict[str, Any] | None:
+    length = requests.read(4)
+    if len(length) < 4:
+        return None
+    request: dict[str, Any] = json.loads(requests.read(int.from_bytes(length, "big")))
+    return request
+
+
+def _send(answers: BinaryIO, answer: dict[str, Any], clip: Video | None) -> None:
+    parts = [memoryview(encode_message(answer))]
+    if clip is not None and clip.size:
+        parts.append(memoryview(clip.reshape(-1)))
+    for part in parts:
+        while part:
+            part = part[answers.write(part) :]
+
+
+def _die_with_parent() -> None:
+    # a decoder that hangs never reads the end of stdin
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve()
