@@ -1,0 +1,5 @@
+"""Lets `python -m datagen` stand for the `datagen` command."""
+
+from datagen.cli import main
+
+main()

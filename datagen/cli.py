@@ -1,0 +1,136 @@
+"""The `datagen` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from configs.cli import application, run
+
+app = application("Turn clean video, or procedural scenes, into paired data for instruction-driven video models.")
+
+Folder = Annotated[Path, typer.Argument(help="A dataset folder.", show_default=False)]
+
+
+def main() -> NoReturn:
+    """Run the `datagen` command."""
+    run(app)
+
+
+@app.command()
+def build(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write the dataset to.", show_default=False)
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            help="'scenes', or a video file, a folder, a glob pattern; may be repeated. [default: scenes]",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task", "-t", help="Task to build; may be repeated. [default: all of the recipe]", show_default=False
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Name of a recipe, or path of a .yaml file.")
+    ] = "default",
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one setting, as in clip.size=128; may be repeated.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Ray workers; 0 builds in this process. [default: one per core]", min=0, show_default=False),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster to build on, as in 'auto' or ray://host:10001.", show_default=False),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the videos, kept with every sample.")] = "unknown",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that another recipe made.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
+) -> None:
+    """Build a dataset, or finish one that was interrupted."""
+    from datagen import commands
+
+    settings = commands.recipe(recipe, task or [], override or [])
+    if print_config:
+        typer.echo(settings.to_yaml(), nl=False)
+        return
+    if out is None:
+        raise typer.BadParameter("give --out FOLDER, the folder to write the dataset to")
+    commands.build_dataset(settings, out, source or ["scenes"], licence, workers, address, overwrite)
+
+
+@app.command()
+def verify(
+    folder: Folder,
+    decode: Annotated[bool, typer.Option("--decode", help="Also decode every sample.")] = False,
+) -> None:
+    """Check every shard against the manifest; names what is cut, changed or missing."""
+    from datagen import commands
+
+    commands.verify_dataset(folder, decode)
+
+
+@app.command()
+def info(folder: Folder) -> None:
+    """Show what a dataset holds: samples, sizes, sources, rejects, recipe."""
+    from datagen import commands
+
+    commands.show_info(folder)
+
+
+@app.command()
+def view(
+    folder: Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The page to write. [default: FOLDER/view.html]", show_default=False),
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task.", show_default=False)] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(help="At most so many pairs.", min=1)] = 24,
+) -> None:
+    """Write one HTML page that plays sources and targets side by side."""
+    from datagen import commands
+
+    commands.view_dataset(folder, out, task, split, limit)
+
+
+@app.command()
+def replay(
+    folder: Folder,
+    key: Annotated[str, typer.Argument(help="Key of a sample, as 'datagen info' and the parquet index list them.")],
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="Where the source videos lie now, if they were moved.", show_default=False),
+    ] = None,
+) -> None:
+    """Make one sample again, from its source video and from its target, and compare."""
+    from datagen import commands
+
+    commands.replay_sample(folder, key, source or [])
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks and their options."""
+    from datagen import commands
+
+    commands.list_tasks()
+
+
+@app.command()
+def sources() -> None:
+    """List what --from can name."""
+    from datagen import commands
+
+    commands.list_sources()

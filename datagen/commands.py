@@ -1,0 +1,199 @@
+"""What the subcommands of `datagen` do, and what they print."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from configs import DatasetError, load
+from datagen.builder import Progress, build
+from datagen.plan import Plan
+from datagen.settings import Recipe
+from datagen.sources import SOURCES
+from datagen.sources.base import Reject, SourceVideo
+from datagen.synthesize import UnitResult
+from datagen.tasks import builder, builder_names
+from shards import Dataset, get_task, load_manifest, verify
+
+out_console = Console(highlight=False, soft_wrap=True)
+err_console = Console(stderr=True, highlight=False)
+
+
+def recipe(name: str, tasks: list[str], overrides: list[str]) -> Recipe:
+    """Load a recipe and narrow it to the tasks asked for."""
+    for task in tasks:
+        builder(task)
+    settings = load(Recipe, name, overrides)
+    if not tasks:
+        return settings
+    return settings.model_copy(update={"tasks": {task: settings.tasks.get(task, {}) for task in tasks}})
+
+
+def build_dataset(
+    settings: Recipe,
+    out: Path,
+    sources: list[str],
+    licence: str,
+    workers: int | None,
+    address: str | None,
+    overwrite: bool,
+) -> None:
+    """Build with a progress bar, then say what came of it."""
+    started = time.monotonic()
+    count = (os.cpu_count() or 1) if workers is None else workers
+    with BuildBar() as bar:
+        manifest = build(
+            settings,
+            out,
+            sources=sources,
+            licence=licence,
+            workers=count,
+            address=address,
+            overwrite=overwrite,
+            progress=bar,
+        )
+    rejected = ", ".join(f"{reason} {number}" for reason, number in manifest.rejects.items())
+    made = "nothing to do, " if bar.clips == 0 else ""
+    out_console.print(
+        f"{made}{manifest.samples} samples of {manifest.sources} sources in {len(manifest.shards)} shards"
+        f"{f'; rejected: {rejected}' if rejected else ''} ({time.monotonic() - started:.1f} s)"
+    )
+    out_console.print(f"dataset: {out}   look at it: datagen view {out}")
+
+
+class BuildBar(Progress):
+    """Shows a build's progress: clips, clips per second, time left, samples kept, rejects by reason."""
+
+    def __init__(self) -> None:
+        self.bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=err_console,
+        )
+        self.looking = self.bars.add_task("examining sources", total=None, rate="", note="")
+        self.building: TaskID | None = None
+        self.clips = self.before = 0
+        self.started = time.monotonic()
+        self.rejects: Counter[str] = Counter()
+
+    def __enter__(self) -> BuildBar:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        self.bars.stop()
+
+    def examined(self, item: SourceVideo | Reject) -> None:
+        """Count one source video."""
+        self._reject([item] if isinstance(item, Reject) else [])
+        self.bars.advance(self.looking)
+
+    def planned(self, plan: Plan, done: int) -> None:
+        """Start the bar of the clips."""
+        self.before, self.started = done, time.monotonic()
+        self.bars.remove_task(self.looking)
+        self.building = self.bars.add_task(
+            "building clips", total=plan.clips, completed=done, rate="", note=self._note(0)
+        )
+
+    def at_work(self, clips: int, kept: int) -> None:
+        """Move the bar of the clips."""
+        if self.building is None:
+            return
+        self.clips = max(clips, self.clips)
+        rate = self.clips / max(time.monotonic() - self.started, 1e-9)
+        self.bars.update(
+            self.building,
+            completed=self.before + self.clips,
+            rate=f"{rate:.1f} clips/s",
+            note=self._note(kept),
+        )
+
+    def unit_done(self, result: UnitResult) -> None:
+        """Count a unit's rejects."""
+        self._reject(result.rejects)
+
+    def _reject(self, rejects: list[Reject] | tuple[Reject, ...]) -> None:
+        self.rejects.update(reject.kind for reject in rejects)
+
+    def _note(self, kept: int) -> str:
+        rejected = ", ".join(f"{reason} {number}" for reason, number in sorted(self.rejects.items()))
+        return f"kept {kept}" + (f"; rejected: {rejected}" if rejected else "")
+
+
+def verify_dataset(folder: Path, decode: bool) -> None:
+    """Print every problem; raise if there is one."""
+    manifest = load_manifest(folder)
+    with Bars(console=err_console, transient=True) as bars:
+        bar = bars.add_task("verifying shards", total=len(manifest.shards))
+        problems = verify(folder, decode=decode, on_shard=lambda shard: bars.advance(bar))
+    for problem in problems:
+        out_console.print(problem, markup=False)
+    if problems:
+        raise DatasetError(
+            f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; 'datagen build' with --overwrite makes it anew"
+        )
+    out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
+
+
+def show_info(folder: Path) -> None:
+    """Print tables of samples, rejects and the recipe."""
+    dataset = Dataset(folder)
+    table = Table("task", "split", "samples", "sources", "frames", "MB", "PSNR source", "PSNR target")
+    shards = dataset.manifest.shards
+    for task, split in sorted({(shard.task, shard.split) for shard in shards}):
+        rows = dataset.index(task, split).to_pandas()
+        megabytes = sum(s.bytes for s in shards if (s.task, s.split) == (task, split)) / 2**20
+        quality = [f"{rows[name].mean():.1f} dB" for name in ("psnr_source", "psnr_target")]
+        counts = [len(rows), rows["source_sha256"].nunique(), rows["frames"].sum(), f"{megabytes:.1f}"]
+        table.add_row(task, split, *map(str, counts), *quality)
+    out_console.print(table)
+    manifest = dataset.manifest
+    rejects = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items()) or "none"
+    out_console.print(f"content {manifest.sha256}   datagen {manifest.code_version}   rejects: {rejects}", markup=False)
+    out_console.print(f"first key: {dataset.keys()[0]}", markup=False)
+
+
+def view_dataset(folder: Path, out: Path | None, task: str | None, split: str | None, limit: int) -> None:
+    """Write the contact sheet and say where it is."""
+    from datagen.view import write_contact_sheet
+
+    out_console.print(
+        f"open {write_contact_sheet(folder, out, task=task, split=split, limit=limit)} in a browser", markup=False
+    )
+
+
+def replay_sample(folder: Path, key: str, sources: list[str]) -> None:
+    """Print how the sample made again compares with the stored one; raise if it differs."""
+    from datagen.replay import replay
+
+    result = replay(folder, key, sources)
+    out_console.print(f"{key}: {result.summary()}", markup=False)
+    if not result.faithful:
+        raise DatasetError(f"{key} could not be made again as it is stored")
+
+
+def list_tasks() -> None:
+    """Print the tasks with their options."""
+    table = Table("task", "what the pair is", "options (default)")
+    for name in builder_names():
+        options = builder(name).options({}).model_dump()
+        table.add_row(name, get_task(name).summary, "\n".join(f"{key}: {value}" for key, value in options.items()))
+    out_console.print(table)
+
+
+def list_sources() -> None:
+    """Print what `--from` can name."""
+    for name, text in SOURCES.items():
+        out_console.print(f"{name:8} {text}", markup=False)

@@ -1,0 +1,1 @@
+"""The physics: pure functions from a clip and its parameters to another clip."""

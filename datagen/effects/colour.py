@@ -1,0 +1,54 @@
+"""Taking colour away, and measuring how much there is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.sample import Video
+
+_LEVELS = 65535
+_LUMA = np.array([[0.2126729, 0.7151522, 0.0721750]], np.float32)
+"""Y of linear sRGB under D65 (IEC 61966-2-1)."""
+
+
+def lightness(video: Video) -> Video:
+    """Return CIE L of every pixel, three times: uint8 [t h w 3], 255 for L = 100.
+
+    Equal to `skimage.color.rgb2lab(frame)[..., 0] * 2.55` rounded, but for values that lie on the edge of rounding.
+    """
+    gray = np.empty_like(video)
+    for i, frame in enumerate(video):
+        luminance = cv2.transform(cv2.LUT(frame, _TO_LINEAR), _LUMA)
+        luminance *= _LEVELS
+        luminance += 0.5
+        plane = _TO_LIGHTNESS[luminance.astype(np.uint16)]
+        cv2.merge([plane, plane, plane], gray[i])
+    return gray
+
+
+def colourfulness(frame: NDArray[np.uint8]) -> float:
+    """Return the colourfulness of uint8 [... 3]: sqrt(s_rg^2 + s_yb^2) + 0.3 sqrt(m_rg^2 + m_yb^2).
+
+    Source: Hasler & Suesstrunk, "Measuring colourfulness in natural images", 2003.
+    """
+    red, green, blue = (frame[..., channel].astype(np.float32) for channel in range(3))
+    rg, yb = red - green, (red + green) / 2 - blue
+    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
+
+
+def _srgb_to_linear() -> NDArray[np.float32]:
+    value = np.arange(256) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+def _luminance_to_lightness() -> NDArray[np.uint8]:
+    y = np.arange(_LEVELS + 1) / _LEVELS
+    light = np.where(y > 216 / 24389, 116 * np.cbrt(y) - 16, y * 24389 / 27)
+    return np.round(light * 2.55).astype(np.uint8)
+
+
+_TO_LINEAR = _srgb_to_linear()
+_TO_LIGHTNESS = _luminance_to_lightness()

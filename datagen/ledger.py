@@ -1,0 +1,173 @@
+"""A build's own notes, in `<out>/.build`: what is planned and what is finished, so that a killed build goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from configs import OutputError
+from datagen.plan import Plan, Unit
+from datagen.settings import Recipe
+from datagen.sources.base import Examined
+from datagen.synthesize import UnitResult
+from shards.manifest import NAME as MANIFEST
+from shards.storage import publish_json, remove_temporaries
+
+FOLDER = ".build"
+_OURS = (FOLDER, MANIFEST, "README.md", "rejects.jsonl")
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the folder for this process; the lock goes with the process, however it ends.
+
+    Raises:
+        OutputError: another build holds it, or the folder cannot be written.
+    """
+    try:
+        (out / FOLDER).mkdir(parents=True, exist_ok=True)
+        with (out / FOLDER / "lock").open("a+") as file:
+            _lock(file.fileno(), out)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+    except OSError as error:
+        raise OutputError(f"cannot write to {out}: {error.strerror or error}") from None
+
+
+def _lock(descriptor: int, out: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = (out / FOLDER / "lock").read_text() or "?"
+        raise OutputError(
+            f"{out}: another build (process {holder}) is at work here; wait for it or choose another --out"
+        ) from None
+
+
+class Ledger:
+    """Reads and writes the notes of one build; only whoever holds the lock does."""
+
+    def __init__(self, out: Path, recipe: Recipe, plan: Plan, code_version: str) -> None:
+        self.out = out
+        self.folder = out / FOLDER
+        self.plan = plan
+        self.identity = {"recipe": recipe.model_dump(mode="json"), "inputs": plan.inputs, "code": code_version}
+
+    def claim(self, *, overwrite: bool) -> None:
+        """Make the folder this build's own.
+
+        Raises:
+            OutputError: it holds another build (the difference is shown), or files that are not a dataset.
+        """
+        check_foreign(self.out)
+        old = self._recorded()
+        if old is not None and old != self.identity:
+            if not overwrite:
+                changes = "; ".join(difference(old, self.identity))
+                raise OutputError(
+                    f"{self.out} was made by another recipe or from other sources: {changes}; "
+                    "give --overwrite to replace it, or another --out"
+                )
+            old = None
+        if overwrite or old is None:
+            clear(self.out)
+        remove_temporaries(self.out)
+        if self._recorded() is None:
+            publish_json(self.folder / "identity.json", self.identity)
+        publish_json(self.folder / "sources.json", {video.sha256: vars(video) for video in self.plan.videos})
+
+    def finished(self, unit: Unit) -> UnitResult | None:
+        """Return the result of a unit whose shards are all in place, or None."""
+        path = self.folder / "units" / f"{unit.name}.json"
+        if not path.is_file():
+            return None
+        result = UnitResult.from_plain(json.loads(path.read_text(encoding="utf-8")))
+        whole = all(
+            (self.out / shard.path).is_file()
+            and (self.out / shard.path).stat().st_size == shard.bytes
+            and (self.out / shard.index).is_file()
+            for shard in result.shards
+        )
+        return result if whole else None
+
+    def record(self, result: UnitResult) -> None:
+        """Note that a unit is finished; its shards are on disk by now."""
+        publish_json(self.folder / "units" / f"{result.unit}.json", result.to_plain())
+
+    def _recorded(self) -> dict[str, Any] | None:
+        path = self.folder / "identity.json"
+        if path.is_file():
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        return self._from_manifest()
+
+    def _from_manifest(self) -> dict[str, Any] | None:
+        """Return the identity of a dataset that came here without its notes (downloaded, say)."""
+        path = self.out / MANIFEST
+        if not path.is_file():
+            return None
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return {"recipe": values.get("recipe"), "inputs": values.get("inputs"), "code": values.get("code_version")}
+
+
+def load_examined(out: Path) -> Examined:
+    """Return what earlier builds into `out` found out about the source files; nothing if that cannot be read."""
+    try:
+        found: Examined = json.loads((out / FOLDER / "examined.json").read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError):
+        return {}
+
+
+def save_examined(out: Path, examined: Examined) -> None:
+    """Keep `examined` for the next build into `out`."""
+    if examined != load_examined(out):
+        publish_json(out / FOLDER / "examined.json", examined)
+
+
+def check_foreign(out: Path) -> None:
+    """Raise `OutputError` where `out` is a file, or a folder of other things than a dataset."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; --out must name a folder")
+    known = (out / MANIFEST).is_file() or (out / FOLDER / "identity.json").is_file()
+    strangers = [path.name for path in sorted(out.iterdir()) if path.name != FOLDER] if out.is_dir() else []
+    if strangers and not known:
+        raise OutputError(f"{out} is not empty and not a dataset (it has {strangers[0]!r}); choose another --out")
+
+
+def clear(out: Path) -> None:
+    """Remove a dataset and its notes; nothing else that lies in the folder, and not the lock."""
+    for path in (*out.glob("*/*.tar"), *out.glob("*/*.parquet")):
+        path.unlink()
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+    for name in _OURS[1:]:
+        (out / name).unlink(missing_ok=True)
+    for path in (out / FOLDER).glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
+
+
+def difference(old: Any, new: Any, where: str = "") -> list[str]:
+    """Describe how two nested values differ, a phrase for each difference: `clip.size 256 -> 128`."""
+    if old == new:
+        return []
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        if where == "inputs":
+            return ["the source videos differ"]
+        return [f"{where.removeprefix('recipe.')} {old!r} -> {new!r}"]
+    found = []
+    for key in sorted(old.keys() | new.keys(), key=str):
+        path = f"{where}.{key}" if where else str(key)
+        found += difference(old.get(key, "absent"), new.get(key, "absent"), path)
+    return found

@@ -1,0 +1,106 @@
+"""Making one sample again, to prove that its record is complete."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from configs import SourceError
+from configs.loader import check
+from datagen.gates import score
+from datagen.ledger import FOLDER
+from datagen.settings import Recipe
+from datagen.sources import find_source
+from datagen.sources.base import Clip, SourceVideo, Window
+from datagen.synthesize import make_sample, open_readers
+from datagen.tasks import builder
+from shards import Dataset, Sample, encode_sample
+from shards.codecs import pooled_psnr
+
+TOLERANCE_DB = 1.0
+"""How far below the codec's own ceiling the source made from the stored (compressed) target may lie: the effect's own
+rounding, and that it was applied to a target which the codec had touched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """How a sample that was made again compares with the stored one."""
+
+    identical: bool
+    """Whether every member made from the source video has the stored bytes."""
+    differing: tuple[str, ...]
+    psnr: float
+    """dB between the stored source and the stored parameters applied to the stored target."""
+    ceiling: float
+    """dB that the codec's two losses (of source and target) leave for that comparison."""
+
+    @property
+    def faithful(self) -> bool:
+        """Whether both proofs hold."""
+        return self.identical and self.psnr >= self.ceiling - TOLERANCE_DB
+
+    def summary(self) -> str:
+        """Say both results in one line."""
+        whole = "same bytes" if self.identical else f"other bytes in {', '.join(self.differing)}"
+        again = f"{self.psnr:.1f} dB (codec ceiling {self.ceiling:.1f} dB)"
+        return f"from its source video: {whole}; from its target and parameters: {again}"
+
+
+def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
+    """Make sample `key` again from its source video, and its source clip again from its target.
+
+    `sources`: where to look for the video by content, if it is not where it was when the dataset was built.
+
+    Raises:
+        DatasetError: no such sample.
+        SourceError: the source video is not to be found.
+    """
+    dataset = Dataset(folder)
+    stored, members = dataset[key], dataset.members(key)
+    recipe = check(Recipe, dataset.manifest.recipe, where=f"{folder}/manifest.json")
+    video = _locate(folder, stored, recipe, sources)
+    window = Window(start=stored.meta.start, step=stored.meta.step, frames=len(stored.target))
+    with open_readers(recipe) as read:
+        clip = read(video, window)
+    again = make_sample(clip, stored.meta.task, stored.meta.split, recipe, score(clip.frames))
+    made = encode_sample(again, dataset.row(key)["codec"]).members
+    differing = tuple(name for name in members.keys() | made.keys() if members.get(name) != made.get(name))
+    return Replay(
+        identical=not differing,
+        differing=differing,
+        psnr=_from_target(clip, stored),
+        ceiling=_ceiling(dataset.row(key)),
+    )
+
+
+def _from_target(clip: Clip, stored: Sample) -> float:
+    task = builder(stored.meta.task)
+    source = task.apply(replace(clip, frames=stored.target), stored.meta.parameters).source
+    return pooled_psnr(source, stored.source)
+
+
+def _ceiling(row: dict[str, float]) -> float:
+    """Return the PSNR of two independent losses together: their squared errors add up."""
+    error = sum(10 ** (-row[name] / 10) for name in ("psnr_source", "psnr_target"))
+    return -10 * math.log10(error)
+
+
+def _locate(folder: Path, stored: Sample, recipe: Recipe, sources: Sequence[str]) -> SourceVideo:
+    wanted = stored.meta.source_sha256
+    for spec in sources:
+        for item in find_source(spec, stored.meta.licence).videos(recipe, {}):
+            if isinstance(item, SourceVideo) and item.sha256 == wanted:
+                return replace(item, id=stored.meta.source_id)
+    notes = folder / FOLDER / "sources.json"
+    known = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+    if wanted not in known:
+        raise SourceError(
+            f"the source of {stored.key} ({stored.meta.source_id}) is not known here; give --from PATH where it lies"
+        )
+    video = SourceVideo(**known[wanted])
+    if video.kind == "videos" and not Path(video.locator).is_file():
+        raise SourceError(f"{video.locator}, the source of {stored.key}, is gone; give --from PATH where it lies now")
+    return video

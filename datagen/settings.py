@@ -1,0 +1,111 @@
+"""What a dataset recipe can say."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from configs import Settings
+
+
+class ClipSettings(Settings):
+    """How clips are cut out of source videos."""
+
+    frames: int = Field(16, ge=1, le=512)
+    """Frames per clip."""
+    step: int = Field(1, ge=1, le=64)
+    """Distance between two frames of a clip, in source frames."""
+    size: int = Field(256, ge=16, le=4096)
+    """Height and width of a clip in pixels: the shorter side is scaled to it, the middle is kept."""
+    hop: int | None = Field(None, ge=1)
+    """Distance between the starts of two clips of one video, in source frames; by default clips lie end to end."""
+    per_video: int = Field(64, ge=1)
+    """At most so many clips of one video, spread evenly over it."""
+
+    @property
+    def span(self) -> int:
+        """How many source frames one clip reaches over."""
+        return (self.frames - 1) * self.step + 1
+
+
+class SplitSettings(Settings):
+    """Shares of the source videos; all clips of one video go to the same split."""
+
+    train: float = Field(0.8, ge=0, le=1)
+    val: float = Field(0.1, ge=0, le=1)
+    test: float = Field(0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> SplitSettings:
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, is {self.train + self.val + self.test:g}")
+        return self
+
+
+class SceneSettings(Settings):
+    """The procedural source."""
+
+    count: int = Field(24, ge=1)
+    """How many scenes; each gives one clip."""
+    fps: float = Field(25.0, gt=0)
+
+
+class GateSettings(Settings):
+    """What a clip must be like to be used at all; scores are on 8-bit frames reduced to about 64 pixels."""
+
+    min_brightness: float = 8.0
+    """Mean of the gray values: below it the clip is black."""
+    max_brightness: float = 247.0
+    """Above it the clip is blown out."""
+    min_contrast: float = 4.0
+    """Standard deviation of the gray values within a frame: below it there is nothing to see."""
+    min_motion: float = 0.02
+    """Mean absolute difference of neighbouring frames: below it the clip is a still image."""
+    max_duplicates: float = Field(0.6, ge=0, le=1)
+    """Share of frames that repeat the one before: above it the clip is frozen for most of its time."""
+
+
+class LimitSettings(Settings):
+    """How much a source file may ask of the machine; larger ones are refused by their header, before any decoding."""
+
+    max_pixels: int = 4096 * 2304
+    """Pixels of one frame."""
+    max_frames: int = 500_000
+    max_bytes: int = 32 * 2**30
+    max_seconds: float = 6 * 3600.0
+    decode_seconds: float = 60.0
+    """Time one clip may take to decode; then the decoder is killed."""
+
+
+class Recipe(Settings):
+    """Everything that decides the bytes of a dataset, but for the sources themselves."""
+
+    kind: ClassVar[str] = "datagen"
+
+    tasks: dict[str, dict[str, Any]]
+    """Tasks to build, each with its own options (`datagen tasks` lists both)."""
+    seed: int = 0
+    """Every random choice derives from it, the source's sha256 and the clip's place."""
+    codec: str = "jpeg"
+    """`jpeg`, `lossless` or `compact`; see shards/codecs.py."""
+    shard_megabytes: int = Field(256, ge=1)
+    """Shards are cut so that they stay about below this size."""
+    clip: ClipSettings = ClipSettings()
+    splits: SplitSettings = SplitSettings()
+    scenes: SceneSettings = SceneSettings()
+    gates: GateSettings = GateSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @model_validator(mode="after")
+    def _known(self) -> Recipe:
+        from datagen.tasks import builder
+        from shards.codecs import CODECS
+
+        if self.codec not in CODECS:
+            raise ValueError(f"no codec named {self.codec!r}; available: {', '.join(CODECS)}")
+        if not self.tasks:
+            raise ValueError("tasks is empty; name at least one task")
+        for name, options in self.tasks.items():
+            builder(name).options(options)
+        return self

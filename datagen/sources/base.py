@@ -1,0 +1,112 @@
+"""What a source of clean clips is: it lists its videos, and reads windows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.sample import Video
+
+if TYPE_CHECKING:
+    from datagen.settings import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceVideo:
+    """One video (or scene) that clips can be cut from. What it is called and contains decides the dataset's bytes;
+    `locator`, where to find it on this machine, does not."""
+
+    kind: str
+    """Name of the source that can read it, a key of `datagen.sources.READERS`."""
+    id: str
+    sha256: str
+    """Of the file's content; of the description for a scene."""
+    licence: str
+    frames: int
+    fps: float
+    locator: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """`frames` frames of a source video, `step` apart, from frame `start` on."""
+
+    start: int
+    step: int
+    frames: int
+
+    @property
+    def indices(self) -> range:
+        """The frames' numbers in the source video."""
+        return range(self.start, self.start + (self.frames - 1) * self.step + 1, self.step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clean clip and what its source knows about it.
+
+    `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None. `ids`: uint8 [t h w], the number of
+    the object each pixel belongs to (0: none), or None.
+    """
+
+    video: SourceVideo
+    window: Window
+    frames: Video
+    depth: NDArray[np.float32] | None = None
+    depth_unit: str = ""
+    ids: NDArray[np.uint8] | None = None
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the clip itself."""
+        return self.video.fps / self.window.step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reject:
+    """A video, clip or pair that did not make it into the dataset, and why."""
+
+    where: str
+    """`source`, `decode`, `gate` or `task`."""
+    source: str
+    reason: str
+    """What kind of trouble, then a colon and the details."""
+    sha256: str = ""
+    start: int = -1
+    task: str = ""
+    tries: int = 1
+
+    @property
+    def kind(self) -> str:
+        """The reason without its details, to count by."""
+        return self.reason.split(":")[0]
+
+
+Examined = dict[str, dict[str, Any]]
+"""What earlier runs found in a file, by its path, size, time and the settings that mattered: hashing and probing
+thousands of videos takes longer than finding out that nothing is left to do."""
+
+
+class Reader(Protocol):
+    """Reads windows; opened once per shard and used in order."""
+
+    def read(self, video: SourceVideo, window: Window) -> Clip:
+        """Return the clip, scaled and cropped to the recipe's size; `VideoError` when that cannot be done."""
+        ...
+
+
+class Source(Protocol):
+    """One thing that `--from` can name."""
+
+    def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
+        """Yield every video, in any order; unusable ones as rejects. May look up and note files in `examined`."""
+        ...
+
+    def reader(self, recipe: Recipe) -> AbstractContextManager[Reader]:
+        """Open a reader for videos of this kind."""
+        ...

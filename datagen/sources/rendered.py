@@ -1,0 +1,62 @@
+"""Procedural scenes as a source: each scene is a video of exactly one clip, with exact depth and object ids."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from datagen.instructions import generator
+from datagen.settings import Recipe
+from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
+from datagen.sources.scenes import draw_scene, render
+
+VERSION = 1
+"""Raised whenever the same number gives another scene or other pixels."""
+
+
+class Scenes:
+    """As many scenes as the recipe says, numbered."""
+
+    kind = "scenes"
+
+    def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
+        """Yield the scenes; nothing is rendered yet."""
+        for number in range(recipe.scenes.count):
+            description = f"scene {VERSION} {recipe.seed} {number} {recipe.clip.span} {recipe.clip.size}"
+            yield SourceVideo(
+                kind=self.kind,
+                id=f"scene-{number:06d}",
+                sha256=hashlib.sha256(description.encode()).hexdigest(),
+                licence="CC0-1.0",
+                frames=recipe.clip.span,
+                fps=recipe.scenes.fps,
+                locator=str(number),
+            )
+
+    @staticmethod
+    @contextmanager
+    def reader(recipe: Recipe) -> Iterator[SceneReader]:
+        """Open a renderer."""
+        yield SceneReader(recipe.clip.size)
+
+
+class SceneReader:
+    """Renders scenes on demand."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def read(self, video: SourceVideo, window: Window) -> Clip:
+        """Draw the scene from its sha256 and render the window."""
+        scene = draw_scene(generator(video.sha256[:32]), frames=video.frames, size=(self.size, self.size))
+        rendered = render(scene)
+        wanted = slice(window.start, window.indices[-1] + 1, window.step)
+        return Clip(
+            video=video,
+            window=window,
+            frames=rendered.frames[wanted],
+            depth=rendered.depth[wanted],
+            depth_unit="metre",
+            ids=rendered.ids[wanted],
+        )

@@ -1,0 +1,172 @@
+"""Real video: a file, a folder of files, or a glob pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import glob
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from shards.fence import FencedReader
+from shards.video import Limits
+
+from configs import SourceError, VideoError
+from datagen.settings import Recipe
+from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
+from shards.sample import Video
+from shards.storage import sha256_of
+
+EXTENSIONS = frozenset(
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".m2ts",
+        ".mts",
+        ".ogv",
+        ".wmv",
+        ".flv",
+        ".gif",
+        ".3gp",
+    ]
+)
+MAX_UPSCALE = 1.34
+"""A target must be sharp: a video is enlarged by no more than this."""
+_DECODE_TRIES = 2
+
+
+class Videos:
+    """Video files below `where`: a file, a folder (searched to its depths), or a glob pattern."""
+
+    kind = "videos"
+
+    def __init__(self, where: str, licence: str = "unknown") -> None:
+        self.where = where
+        self.licence = licence
+
+    def paths(self) -> list[Path]:
+        """List the files with a video's extension; a file named on its own is taken whatever it is called.
+
+        Raises:
+            SourceError: there is nothing, or nothing that could be a video.
+        """
+        root = Path(self.where)
+        if root.is_dir():
+            found = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
+            if not found:
+                raise SourceError(f"no video files in {root}; looked for {' '.join(sorted(EXTENSIONS))}")
+            return found
+        if root.exists():
+            return [root]
+        # Path.glob cannot take an absolute pattern
+        found = [Path(name) for name in sorted(glob(self.where, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+        if not found:
+            raise SourceError(f"no such file, folder or pattern: {self.where!r} (or 'scenes' for procedural video)")
+        return found
+
+    def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
+        """Probe and hash every file; a file that is no usable video is a reject."""
+        with FencedReader(limits=_limits(recipe), seconds=recipe.limits.decode_seconds) as fence:
+            for path in self.paths():
+                mark = _mark(path, self.licence, recipe)
+                if mark not in examined:
+                    examined[mark] = asdict(self._examine(path, recipe, fence))
+                yield _from_plain(examined[mark])
+
+    def _examine(self, path: Path, recipe: Recipe, fence: FencedReader) -> SourceVideo | Reject:
+        size, span = recipe.clip.size, recipe.clip.span
+        try:
+            info = fence.probe(path)
+            digest = sha256_of(path)
+        except VideoError as error:
+            return Reject(where="source", source=path.name, reason=f"unreadable: {_without_path(error, path)}")
+        except OSError as error:
+            return Reject(where="source", source=path.name, reason=f"unreadable: {error.strerror}")
+        reason = ""
+        if info.frames < span:
+            reason = f"too short: {info.frames} frames, a clip reaches over {span}"
+        elif min(info.width, info.height) * MAX_UPSCALE < size:
+            reason = f"too small: {info.width}x{info.height}, a clip is {size}x{size}"
+        if reason:
+            return Reject(where="source", source=path.name, sha256=digest, reason=reason)
+        return SourceVideo(
+            kind=self.kind,
+            id=path.stem,
+            sha256=digest,
+            licence=self.licence,
+            frames=info.frames,
+            fps=info.fps,
+            locator=str(path.resolve()),
+        )
+
+    @staticmethod
+    @contextmanager
+    def reader(recipe: Recipe) -> Iterator[VideoReader]:
+        """Open a reader whose decoder runs in a process of its own, which can be killed."""
+        with FencedReader(limits=_limits(recipe), seconds=recipe.limits.decode_seconds) as fence:
+            yield VideoReader(fence, recipe.clip.size)
+
+
+class VideoReader:
+    """Reads windows of video files, scaled inside the decoder."""
+
+    def __init__(self, fence: FencedReader, size: int) -> None:
+        self.fence = fence
+        self.size = size
+        self._scales: dict[str, tuple[int, int]] = {}
+
+    def read(self, video: SourceVideo, window: Window) -> Clip:
+        """Return the clip; a decoder that crashed or hung gets a second try."""
+        for attempt in range(1, _DECODE_TRIES + 1):
+            try:
+                frames = self.fence.read(video.locator, window.indices, size=self._scale(video.locator))
+                return Clip(video=video, window=window, frames=self._crop(frames))
+            except VideoError:
+                if attempt == _DECODE_TRIES:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _scale(self, path: str) -> tuple[int, int]:
+        if path not in self._scales:
+            info = self.fence.probe(path)
+            factor = self.size / min(info.width, info.height)
+            self._scales[path] = (
+                max(round(info.width * factor), self.size),
+                max(round(info.height * factor), self.size),
+            )
+        return self._scales[path]
+
+    def _crop(self, frames: Video) -> Video:
+        top, left = ((side - self.size) // 2 for side in frames.shape[1:3])
+        return frames[:, top : top + self.size, left : left + self.size].copy()
+
+
+def _limits(recipe: Recipe) -> Limits:
+    settings = recipe.limits
+    return Limits(
+        pixels=settings.max_pixels,
+        frames=settings.max_frames,
+        file_bytes=settings.max_bytes,
+        seconds=settings.max_seconds,
+    )
+
+
+def _mark(path: Path, licence: str, recipe: Recipe) -> str:
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {licence} {recipe.clip.digest()} {recipe.limits.digest()}"
+
+
+def _from_plain(values: dict[str, Any]) -> SourceVideo | Reject:
+    return SourceVideo(**values) if "locator" in values else Reject(**values)
+
+
+def _without_path(error: VideoError, path: Path) -> str:
+    return str(error).replace(str(path), path.name)

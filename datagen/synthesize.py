@@ -1,0 +1,154 @@
+"""From planned clips to shards: decode, gate, make every task's pair, encode, write."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from configs import VideoError
+from datagen.gates import judge, score
+from datagen.instructions import choose_instruction, generator, seed_of
+from datagen.plan import Unit
+from datagen.settings import Recipe
+from datagen.sources import open_reader
+from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
+from datagen.tasks import builder
+from datagen.tasks.base import Pair
+from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
+
+Tick = Callable[[int, list[Reject]], None]
+"""Called after every clip with the number of samples it gave and the rejects."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitResult:
+    """What became of one unit: its shards, and what was turned away."""
+
+    unit: str
+    shards: tuple[Shard, ...]
+    rejects: tuple[Reject, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON values that `from_plain` turns back."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> UnitResult:
+        """Undo `to_plain`."""
+        shards = tuple(Shard(**shard) for shard in values["shards"])
+        return cls(unit=values["unit"], shards=shards, rejects=tuple(Reject(**reject) for reject in values["rejects"]))
+
+
+def build_unit(unit: Unit, recipe: Recipe, out: Path, tick: Tick = lambda kept, rejects: None) -> UnitResult:
+    """Write the shards of one unit, one per task, and return what is in them."""
+    rejects: list[Reject] = []
+    with ExitStack() as stack:
+        writers = {
+            task: stack.enter_context(ShardWriter(out / task / f"{unit.name}.tar")) for task in sorted(recipe.tasks)
+        }
+        with open_readers(recipe) as read:
+            for video, window in unit.clips:
+                samples, turned_away = clip_samples(video, window, unit.split, recipe, read)
+                for sample in samples:
+                    writers[sample.row["task"]].add(sample)
+                rejects += turned_away
+                tick(len(samples), turned_away)
+    shards = tuple(writer.shard for writer in writers.values() if writer.shard)
+    return UnitResult(unit=unit.name, shards=shards, rejects=tuple(rejects))
+
+
+def clip_samples(
+    video: SourceVideo, window: Window, split: str, recipe: Recipe, read: Callable[[SourceVideo, Window], Clip]
+) -> tuple[list[EncodedSample], list[Reject]]:
+    """Decode one clip once and make a sample of it for every task."""
+    at: dict[str, Any] = {"source": video.id, "sha256": video.sha256, "start": window.start}
+    try:
+        clip = read(video, window)
+    except VideoError as error:
+        reason = f"undecodable: {str(error).replace(video.locator, video.id)}"
+        return [], [Reject(where="decode", reason=reason, tries=2, **at)]
+    scores = score(clip.frames)
+    usable, reason = judge(scores, recipe.gates, len(clip.frames))
+    if not usable:
+        return [], [Reject(where="gate", reason=reason, **at)]
+    samples, rejects = [], []
+    for task in sorted(recipe.tasks):
+        options = builder(task).options(recipe.tasks[task])
+        refusal = builder(task).refuse(scores, options)
+        if refusal:
+            rejects.append(Reject(where="task", task=task, reason=refusal, **at))
+        else:
+            samples.append(make_sample(clip, task, split, recipe, scores))
+    encoded_target: dict[int, tuple[bytes, float]] = {}
+    return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
+
+
+def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, float]) -> Sample:
+    """Draw the parameters of one pair, apply them, and put the sample together."""
+    make = builder(task)
+    seed = seed_of(recipe.seed, task, clip.video, clip.window, make.effect)
+    rng = generator(seed)
+    parameters = make.draw(clip, make.options(recipe.tasks[task]), rng)
+    pair: Pair = make.apply(clip, parameters)
+    meta = Meta(
+        task=task,
+        split=split,
+        source_id=clip.video.id,
+        source_sha256=clip.video.sha256,
+        licence=clip.video.licence,
+        start=clip.window.start,
+        step=clip.window.step,
+        fps=float(clip.fps),
+        seed=seed,
+        effect=make.effect,
+        effect_version=make.version,
+        parameters=parameters,
+        scores=scores,
+    )
+    return Sample(
+        key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",
+        source=pair.source,
+        target=pair.target,
+        instruction=choose_instruction(get_task(task), split, pair.attributes, rng),
+        meta=meta,
+        mask=pair.mask,
+        reference=pair.reference,
+    )
+
+
+@contextmanager
+def open_readers(recipe: Recipe) -> Iterator[Callable[[SourceVideo, Window], Clip]]:
+    """Give a function that reads any clip, opening the reader of each kind of source when first needed."""
+    with ExitStack() as stack:
+        readers: dict[str, Reader] = {}
+
+        def read(video: SourceVideo, window: Window) -> Clip:
+            if video.kind not in readers:
+                readers[video.kind] = stack.enter_context(open_reader(video.kind, recipe))
+            return readers[video.kind].read(video, window)
+
+        yield read
+
+
+def tune_process() -> None:
+    """Set this process up for one busy core: one thread per library, and freed clip buffers kept for the next clip.
+
+    By default glibc gives every clip-sized buffer back to the system, and faulting its pages in again costs more than
+    the arithmetic on them.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    cv2.setNumThreads(1)
+    np.seterr(all="raise", under="ignore")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        trim_threshold, mmap_threshold, limit = -1, -3, 256 * 2**20
+        mallopt(trim_threshold, limit)
+        mallopt(mmap_threshold, limit)

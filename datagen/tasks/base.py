@@ -1,0 +1,64 @@
+"""What a task builder is: it draws the parameters of one clip, and applies given parameters to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs import Settings
+from configs.loader import check
+from datagen.sources.base import Clip
+from shards.sample import Video
+
+Parameters = Mapping[str, Any]
+"""Everything an effect needs besides the clip, as JSON values; lists are per frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What a builder makes of one clip: uint8 [t h w 3] twice, and the optional members."""
+
+    source: Video
+    target: Video
+    mask: NDArray[np.uint8] | None = None
+    reference: NDArray[np.uint8] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What the instruction template leaves open."""
+
+
+O = TypeVar("O", bound=Settings)  # noqa: E741
+
+
+class Builder(ABC, Generic[O]):
+    """Base of the task builders. A builder's file in `datagen/tasks/` has the name of its task.
+
+    Drawing and applying are apart so that a sample can be made again from the parameters it recorded.
+    """
+
+    name: ClassVar[str]
+    """The task, as declared in `configs/tasks/<name>.yaml`."""
+    effect: ClassVar[str]
+    version: ClassVar[int]
+    """Raised whenever the same parameters give other pixels."""
+    Options: type[O]
+
+    def options(self, values: Mapping[str, Any]) -> O:
+        """Check the task's options; `ConfigError` names a wrong one."""
+        return check(self.Options, values, where=f"tasks.{self.name}")
+
+    def refuse(self, scores: Mapping[str, float], options: O) -> str | None:
+        """Say why a clip that passed the gates is of no use for this task, or None."""
+        return None
+
+    @abstractmethod
+    def draw(self, clip: Clip, options: O, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the parameters of one clip."""
+
+    @abstractmethod
+    def apply(self, clip: Clip, parameters: Parameters) -> Pair:
+        """Make the pair that `parameters` describe; the same arguments give the same pixels."""

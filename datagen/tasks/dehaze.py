@@ -1,0 +1,101 @@
+"""Dehazing pairs: the clean clip, and the same clip seen through a scattering medium."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from configs import Settings
+from datagen.effects.depth import perspective_depth
+from datagen.effects.haze import haze, transmission
+from datagen.sources.base import Clip
+from datagen.tasks.base import Builder, Pair, Parameters
+
+
+class DehazeOptions(Settings):
+    """Ranges that a clip's haze is drawn from."""
+
+    transmission: tuple[float, float] = (0.25, 0.75)
+    """Of the clip's median pixel. The scattering coefficient beta follows from it and the clip's depth, whose unit
+    differs from source to source, so that the same range means the same amount of haze everywhere."""
+    airlight: tuple[float, float] = (0.7, 1.0)
+    """Brightness of the airlight in linear light (RESIDE's range)."""
+    cast: float = Field(0.04, ge=0, le=0.3)
+    """Largest deviation of one colour channel of the airlight from its brightness."""
+    drift: float = Field(0.02, ge=0, le=0.2)
+    """Largest slow change of beta and airlight over a clip, as a share of their value; 0 keeps them constant."""
+
+
+class Dehaze(Builder[DehazeOptions]):
+    """Atmospheric scattering I = J t + A (1 - t), t = exp(-beta d), in linear light (Narasimhan & Nayar 2002)."""
+
+    name = "dehaze"
+    effect = "haze"
+    version = 1
+    Options = DehazeOptions
+
+    def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw depth (where the clip has none), beta and airlight; the last two per frame."""
+        frames = len(clip.frames)
+        prior = None if clip.depth is not None else _draw_prior(rng)
+        depth = clip_depth(clip, prior)
+        median = rng.uniform(*options.transmission)
+        # the farthest pixels may drown, the median one is what was asked for
+        beta = -math.log(median) / float(np.median(depth))
+        brightness = rng.uniform(*options.airlight)
+        colour = np.clip(brightness + rng.uniform(-options.cast, options.cast, 3), 0, 1)
+        betas = beta * _track(rng, frames, options.drift)
+        airlights = np.clip(colour * _track(rng, frames, options.drift)[:, None], 0, 1)
+        t = [transmission(depth[i], betas[i]) for i in range(frames)]
+        return {
+            "beta": _rounded(betas, 7),
+            "airlight": [_rounded(row, 5) for row in airlights],
+            "depth": {"kind": "prior:perspective-1", **prior} if prior else {"kind": "exact"},
+            "depth_unit": clip.depth_unit if prior is None else "height of the camera above the ground",
+            "transmission": {
+                "min": _rounded([frame.min() for frame in t], 4),
+                "mean": _rounded([frame.mean() for frame in t], 4),
+                "max": _rounded([frame.max() for frame in t], 4),
+            },
+            "light": "linear, gamma 2.2",
+        }
+
+    def apply(self, clip: Clip, parameters: Parameters) -> Pair:
+        """Put the described haze in front of the clip."""
+        kind = dict(parameters["depth"])
+        depth = clip_depth(clip, None if kind.pop("kind") == "exact" else kind)
+        source = haze(clip.frames, depth, beta=parameters["beta"], airlight=parameters["airlight"])
+        return Pair(source=source, target=clip.frames)
+
+
+def clip_depth(clip: Clip, prior: Parameters | None) -> NDArray[np.float32]:
+    """Return float32 [t h w]: the clip's exact depth, or the perspective prior with the given parameters."""
+    if prior is None:
+        if clip.depth is None:
+            raise ValueError(f"{clip.video.id} has no exact depth")
+        return clip.depth
+    return perspective_depth(clip.frames, horizon=prior["horizon"], far=prior["far"])
+
+
+def _draw_prior(rng: np.random.Generator) -> dict[str, float]:
+    return {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
+
+
+def _track(rng: np.random.Generator, frames: int, drift: float) -> NDArray[np.float64]:
+    """Return a smooth factor per frame within 1 +- drift: less than half a period of a sine, so that nothing flickers."""
+    phase, period = rng.uniform(0, 2 * math.pi), rng.uniform(2.0, 4.0)
+    amount = rng.uniform(0, drift)
+    angle = phase + 2 * math.pi * np.arange(frames) / (period * max(frames, 2))
+    track: NDArray[np.float64] = 1 + amount * np.sin(angle)
+    return track
+
+
+def _rounded(values: Any, digits: int) -> list[float]:
+    return [round(float(value), digits) for value in values]
+
+
+BUILDER = Dehaze()

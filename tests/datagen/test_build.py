@@ -1,0 +1,214 @@
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from configs import OutputError, SourceError, load
+from datagen import Recipe, build
+from datagen.plan import make_plan, windows
+from datagen.sources.videos import Videos
+from datagen.synthesize import build_unit
+from shards import Dataset, verify
+from tests.datagen.conftest import SMALL
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Everything a reader sees, by name; a build's own notes are left out."""
+    files = [path for path in root.rglob("*") if path.is_file() and ".build" not in path.parts]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def built(video_folder, small_recipe, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "dataset"
+    build(small_recipe, out, sources=[str(video_folder)])
+    return out
+
+
+def command(*arguments: object, **options) -> subprocess.CompletedProcess:
+    line = [sys.executable, "-m", "datagen", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def test_every_good_video_is_in_and_every_bad_one_is_listed_with_its_reason(built):
+    dataset = Dataset(built)
+    assert set(dataset.index()["source_id"].to_pylist()) == {f"video {n}" for n in (0, 1, 2, 4)} | {"copy of 3"}
+    rejects = [json.loads(line) for line in (built / "rejects.jsonl").read_text().splitlines()]
+    reasons = {reject["source"]: reject["reason"] for reject in rejects}
+    assert reasons["video 3"].startswith("duplicate: the same content as copy of 3")
+    for name, reason in {"short.mp4": "too short", "tiny.mp4": "too small", "black": "black"}.items():
+        assert reasons[name].startswith(reason)
+    for name in ("cut.mp4", "empty.mp4", "text.mp4"):
+        assert reasons[name].startswith("unreadable")
+    assert verify(built, decode=True) == []
+
+
+def test_a_video_is_in_one_split_only(built):
+    rows = Dataset(built).index().to_pylist()
+    splits = {}
+    for row in rows:
+        assert splits.setdefault(row["source_sha256"], row["split"]) == row["split"]
+    assert set(splits.values()) == {"train", "val", "test"}
+
+
+def test_heldout_templates_never_appear_in_train(built):
+    from shards import get_task
+
+    for row in Dataset(built).index().to_pylist():
+        assert row["instruction"] in get_task(row["task"]).templates(row["split"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_on_ray_and_another_order_of_inputs_give_the_same_bytes(built, video_folder, small_recipe, tmp_path, workers):
+    inputs = sorted(map(str, video_folder.glob("*.mp4")), reverse=True)
+    build(small_recipe, tmp_path / "x", sources=inputs, workers=workers)
+    assert contents(tmp_path / "x") == contents(built)
+
+
+def test_a_second_run_changes_nothing_and_is_quick(built, video_folder, small_recipe):
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*.tar")}
+    started = time.monotonic()
+    build(small_recipe, built, sources=[str(video_folder)])
+    assert time.monotonic() - started < 5
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*.tar")} == before
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "when"), [(signal.SIGKILL, "plan"), (signal.SIGKILL, "first shard"), (signal.SIGTERM, "first shard")])
+def test_a_killed_build_resumes_to_the_same_bytes(tmp_path, number, when):
+    recipe = [*SMALL, "scenes.count=40", "clip.frames=8", "clip.size=96"]
+    options = [word for value in recipe for word in ("--set", value)]
+    line = ["build", "--workers", 0, *options, "--out"]
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-m", "datagen", *map(str, [*line, out])], stderr=subprocess.DEVNULL)
+    wait_for((out / ".build" / "identity.json").is_file if when == "plan" else lambda: list(out.glob("*/*.tar")))
+    process.send_signal(number)
+    code = process.wait(timeout=10)
+    assert code == (-9 if number == signal.SIGKILL else 130)
+    assert not (out / "manifest.json").exists()
+    survivors = {path: path.stat().st_mtime_ns for path in out.glob("*/*.tar")}
+    done = {path.stem for path in (out / ".build" / "units").glob("*.json")}
+    assert command(*line, out).returncode == 0
+    for path, changed in survivors.items():
+        assert path.stem not in done or path.stat().st_mtime_ns == changed
+    build(load(Recipe, "default", recipe), tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "whole")
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_only_plans_and_results_would_cross_the_object_store(video_folder, small_recipe, tmp_path):
+    plan = make_plan(Videos(str(video_folder)).videos(small_recipe, {}), small_recipe)
+    unit = max(plan.units, key=lambda unit: len(unit.clips))
+    result = build_unit(unit, small_recipe, tmp_path)
+    pixels = len(unit.clips) * 4 * 48 * 48 * 3
+    assert len(pickle.dumps((unit, small_recipe, result))) < min(pixels, 20_000)
+
+
+def test_another_recipe_needs_overwrite_and_the_difference_is_shown(video_folder, small_recipe, tmp_path):
+    out = tmp_path / "x"
+    build(small_recipe, out, sources=[str(video_folder)])
+    other = load(Recipe, "default", [*SMALL, "clip.frames=5", "codec=lossless"])
+    with pytest.raises(OutputError, match=r"clip.frames 4 -> 5; codec 'jpeg' -> 'lossless'.*--overwrite"):
+        build(other, out, sources=[str(video_folder)])
+    (out / "notes.txt").write_text("mine")
+    manifest = build(other, out, sources=[str(video_folder)], overwrite=True)
+    assert manifest.recipe["codec"] == "lossless"
+    assert (out / "notes.txt").read_text() == "mine"
+    assert verify(out) == []
+
+
+def test_other_sources_need_overwrite_too(video_folder, small_recipe, tmp_path):
+    build(small_recipe, tmp_path, sources=[str(video_folder)])
+    with pytest.raises(OutputError, match="source videos differ"):
+        build(small_recipe, tmp_path, sources=[str(video_folder / "video 1.mp4")])
+
+
+def test_a_lost_shard_is_made_again_with_the_same_bytes(video_folder, small_recipe, built, tmp_path):
+    build(small_recipe, tmp_path, sources=[str(video_folder)])
+    next(tmp_path.glob("dehaze/train-*.tar")).unlink()
+    build(small_recipe, tmp_path, sources=[str(video_folder)])
+    assert contents(tmp_path) == contents(built)
+
+
+def test_a_second_build_in_the_same_folder_is_refused(tmp_path, small_recipe, video_folder):
+    from datagen.ledger import locked
+
+    with locked(tmp_path), pytest.raises(OutputError, match=f"another build .process {os.getpid()}."):
+        build(small_recipe, tmp_path, sources=[str(video_folder)])
+
+
+def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(OutputError, match=r"thesis\.tex"):
+        build(small_recipe, tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task", "dehase"], "did you mean 'dehaze'"),
+        (["--set", "clip.sise=3"], "did you mean 'size'"),
+        (["--set", "tasks.dehaze.airlihgt=[0,1]"], "did you mean 'airlight'"),
+        (["--set", "clip.size=big"], "clip.size"),
+        (["--recipe", "defualt"], "did you mean 'default'"),
+        (["--from", "/nowhere/at/all"], "no such file, folder or pattern"),
+        (["--from", "{folder}/text.mp4"], "no usable clip"),
+        (["--from", "{folder}/black.mp4", "--set", "clip.size=48", "--workers", "0"], "black"),
+        (["--out", "{folder}/text.mp4"], "is a file"),
+        (["--out", "/proc/nothing"], "cannot write"),
+        (["--tusk", "dehaze"], "No such option"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments, words):
+    given = [str(argument).format(folder=video_folder) for argument in arguments]
+    done = command("build", "--set", "clip.frames=4", "--set", "scenes.count=2", *(["--out", tmp_path / "o"] if "--out" not in given else []), *given)
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_is_one_line(tmp_path, small_recipe):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="cannot write"):
+        build(small_recipe, tmp_path / "x")
+
+
+def test_no_usable_clip_is_an_error_that_lists_the_reasons(video_folder, small_recipe, tmp_path):
+    with pytest.raises(SourceError, match=r"all 3 were rejected .black 3."):
+        build(small_recipe, tmp_path / "x", sources=[str(video_folder / "black.mp4")])
+
+
+def test_help_answers_at_once():
+    started = time.monotonic()
+    assert command("--help").returncode == 0
+    loaded = command("build", "--help")
+    assert loaded.returncode == 0
+    assert time.monotonic() - started < 3
+    code = "import sys, datagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'ray', 'numpy', 'cv2', 'pandas')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("frames", "step", "hop", "starts"), [(16, 1, None, [0]), (32, 1, None, [0, 16]), (33, 2, None, [0]), (20, 1, 2, [0, 2, 4]), (15, 1, None, [])])
+def test_windows_lie_end_to_end_unless_a_hop_is_given(frames, step, hop, starts):
+    from datagen.settings import ClipSettings
+
+    clip = ClipSettings(frames=16, step=step, hop=hop)
+    found = list(windows(frames, clip))
+    assert [window.start for window in found] == starts
+    assert all(window.indices[-1] < frames and len(window.indices) == 16 for window in found)

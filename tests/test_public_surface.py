@@ -1,0 +1,53 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ["configs", "shards", "datagen", "vidiff", "benchmarks"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_everything_promised_is_there_and_sorted(package):
+    module = importlib.import_module(package)
+    promised = list(module.__all__)
+    assert promised == sorted(promised, key=lambda name: (not name.isupper(), name[0].islower(), name)) or promised == sorted(promised)
+    for name in promised:
+        public = getattr(module, name)
+        if callable(public):
+            assert public.__doc__, f"{package}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_nothing_heavy(package):
+    heavy = ("torch", "ray", "diffusers", "pandas", "cv2", "webdataset", "pydantic")
+    code = f"import sys, {package}; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["datagen", "vidiff-train", "vidiff-translate", "bench"])
+def test_help_loads_nothing_heavy(command):
+    from importlib.metadata import entry_points
+
+    module = next(iter(entry_points(group="console_scripts", name=command))).module
+    heavy = ("torch", "ray", "diffusers", "pandas", "cv2", "numpy", "pydantic")
+    code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_imports_only_go_down_the_floors():
+    linter = Path(sys.executable).parent / "lint-imports"
+    if not linter.exists():
+        pytest.skip("import-linter is not installed")
+    done = subprocess.run([str(linter), "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_shards_needs_neither_torch_nor_ray():
+    code = "import sys, shards; [getattr(shards, n) for n in shards.__all__]; print([m for m in ('torch', 'ray') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
