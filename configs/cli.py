@@ -41,7 +41,13 @@ def run(app: typer.Typer) -> NoReturn:
 
 def application(help_text: str) -> typer.Typer:
     """Make an empty command line with the settings all four share."""
-    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

@@ -50,7 +50,7 @@ def load(schema: type[S], recipe: str | Path, overrides: Iterable[str] = ()) -> 
     path = _find(schema, recipe)
     values = _read(schema, path)
     for override in overrides:
-        values = _merge(values, _parse_override(override))
+        values = _assign(values, *_parse_override(override))
     return check(schema, values, where=str(recipe))
 
 
@@ -104,17 +104,22 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _assign(values: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """Return `values` with the entry at `path` replaced, not merged: what is set is exactly what was said."""
+    head, *rest = path
+    old = values.get(head)
+    inner = _assign(old if isinstance(old, dict) else {}, rest, value) if rest else value
+    return {**values, head: inner}
+
+
+def _parse_override(text: str) -> tuple[list[str], Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {text!r} is not of the form key=value, as in --set clip.size=128")
     try:
-        nested: Any = yaml.safe_load(value)
+        return key.strip().split("."), yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text!r}: {value!r} is not a YAML value") from None
-    for part in reversed(key.strip().split(".")):
-        nested = {part: nested}
-    return dict(nested)
 
 
 def _explain(schema: type[Settings], error: ValidationError) -> str:

@@ -13,7 +13,9 @@ PACKAGES = ["configs", "shards", "datagen", "vidiff", "benchmarks"]
 def test_everything_promised_is_there_and_sorted(package):
     module = importlib.import_module(package)
     promised = list(module.__all__)
-    assert promised == sorted(promised, key=lambda name: (not name.isupper(), name[0].islower(), name)) or promised == sorted(promised)
+    assert promised == sorted(
+        promised, key=lambda name: (not name.isupper(), name[0].islower(), name)
+    ) or promised == sorted(promised)
     for name in promised:
         public = getattr(module, name)
         if callable(public):

@@ -46,7 +46,7 @@ class Window:
         return range(self.start, self.start + (self.frames - 1) * self.step + 1, self.step)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """A clean clip and what its source knows about it.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from datagen.instructions import generator
+from datagen.scenes import draw_scene, render
 from datagen.settings import Recipe
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
-from datagen.sources.scenes import draw_scene, render
 
 VERSION = 1
 """Raised whenever the same number gives another scene or other pixels."""

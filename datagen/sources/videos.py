@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import glob
 from dataclasses import asdict
+from glob import glob
 from pathlib import Path
 from typing import Any
-
-from shards.fence import FencedReader
-from shards.video import Limits
 
 from configs import SourceError, VideoError
 from datagen.settings import Recipe
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
+from shards.fence import FencedReader
 from shards.sample import Video
 from shards.storage import sha256_of
+from shards.video import Limits
 
 EXTENSIONS = frozenset(
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ class DehazeOptions(Settings):
     transmission: tuple[float, float] = (0.25, 0.75)
     """Of the clip's median pixel. The scattering coefficient beta follows from it and the clip's depth, whose unit
     differs from source to source, so that the same range means the same amount of haze everywhere."""
+    faintest: float = Field(0.06, gt=0, lt=1)
+    """Least transmission of the clip's far end (its 95th percentile of depth): beyond it nothing is left to restore, so
+    beta is lowered to keep it."""
     airlight: tuple[float, float] = (0.7, 1.0)
     """Brightness of the airlight in linear light (RESIDE's range)."""
     cast: float = Field(0.04, ge=0, le=0.3)
@@ -42,10 +46,9 @@ class Dehaze(Builder[DehazeOptions]):
         """Draw depth (where the clip has none), beta and airlight; the last two per frame."""
         frames = len(clip.frames)
         prior = None if clip.depth is not None else _draw_prior(rng)
-        depth = clip_depth(clip, prior)
-        median = rng.uniform(*options.transmission)
-        # the farthest pixels may drown, the median one is what was asked for
-        beta = -math.log(median) / float(np.median(depth))
+        depth = clip_depth(clip, **(prior or {}))
+        middle, far = np.percentile(depth[::2, ::4, ::4], [50, 95])
+        beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / far)
         brightness = rng.uniform(*options.airlight)
         colour = np.clip(brightness + rng.uniform(-options.cast, options.cast, 3), 0, 1)
         betas = beta * _track(rng, frames, options.drift)
@@ -66,19 +69,20 @@ class Dehaze(Builder[DehazeOptions]):
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Put the described haze in front of the clip."""
-        kind = dict(parameters["depth"])
-        depth = clip_depth(clip, None if kind.pop("kind") == "exact" else kind)
+        prior = {name: value for name, value in parameters["depth"].items() if name != "kind"}
+        depth = clip_depth(clip, **prior)
         source = haze(clip.frames, depth, beta=parameters["beta"], airlight=parameters["airlight"])
         return Pair(source=source, target=clip.frames)
 
 
-def clip_depth(clip: Clip, prior: Parameters | None) -> NDArray[np.float32]:
-    """Return float32 [t h w]: the clip's exact depth, or the perspective prior with the given parameters."""
-    if prior is None:
-        if clip.depth is None:
-            raise ValueError(f"{clip.video.id} has no exact depth")
-        return clip.depth
-    return perspective_depth(clip.frames, horizon=prior["horizon"], far=prior["far"])
+@lru_cache(maxsize=1)  # drawing the parameters needs the depth, and so does applying them a moment later
+def clip_depth(clip: Clip, horizon: float | None = None, far: float | None = None) -> NDArray[np.float32]:
+    """Return float32 [t h w]: the perspective prior with the given parameters, or without any the clip's exact depth."""
+    if horizon is not None and far is not None:
+        return perspective_depth(clip.frames, horizon=horizon, far=far)
+    if clip.depth is None:
+        raise ValueError(f"{clip.video.id} has no exact depth")
+    return clip.depth
 
 
 def _draw_prior(rng: np.random.Generator) -> dict[str, float]:

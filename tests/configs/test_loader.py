@@ -86,6 +86,7 @@ def test_an_unknown_recipe_is_named_with_what_was_meant():
 
 def test_every_bundled_recipe_loads():
     from benchmarks.settings import BenchSettings
+
     from datagen import Recipe
     from vidiff.settings import TrainSettings
 
@@ -93,10 +94,20 @@ def test_every_bundled_recipe_loads():
         assert names(schema)
         for name in names(schema):
             settings = load(schema, name)
-            assert load(schema, name, [f"{k}={yaml.safe_dump(v)}" for k, v in settings.model_dump(mode="json").items()]) == settings
+            assert (
+                load(schema, name, [f"{k}={yaml.safe_dump(v)}" for k, v in settings.model_dump(mode="json").items()])
+                == settings
+            )
 
 
 def test_unknown_name_lists_no_more_than_can_be_read():
     text = configs.unknown_name("sample", "x", [f"name-{n}" for n in range(1000)])
     assert "(1000 in all)" in text
     assert len(text) < 600
+
+
+def test_an_override_replaces_a_whole_mapping():
+    from datagen import Recipe
+
+    assert list(load(Recipe, "default", ["tasks={dehaze: {}}"]).tasks) == ["dehaze"]
+    assert list(load(Recipe, "default", ["tasks.dehaze={}"]).tasks) == ["dehaze", "recolor"]

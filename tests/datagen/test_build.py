@@ -65,7 +65,9 @@ def test_heldout_templates_never_appear_in_train(built):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_on_ray_and_another_order_of_inputs_give_the_same_bytes(built, video_folder, small_recipe, tmp_path, workers):
+def test_workers_on_ray_and_another_order_of_inputs_give_the_same_bytes(
+    built, video_folder, small_recipe, tmp_path, workers
+):
     inputs = sorted(map(str, video_folder.glob("*.mp4")), reverse=True)
     build(small_recipe, tmp_path / "x", sources=inputs, workers=workers)
     assert contents(tmp_path / "x") == contents(built)
@@ -86,7 +88,9 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("number", "when"), [(signal.SIGKILL, "plan"), (signal.SIGKILL, "first shard"), (signal.SIGTERM, "first shard")])
+@pytest.mark.parametrize(
+    ("number", "when"), [(signal.SIGKILL, "plan"), (signal.SIGKILL, "first shard"), (signal.SIGTERM, "first shard")]
+)
 def test_a_killed_build_resumes_to_the_same_bytes(tmp_path, number, when):
     recipe = [*SMALL, "scenes.count=40", "clip.frames=8", "clip.size=96"]
     options = [word for value in recipe for word in ("--set", value)]
@@ -174,7 +178,15 @@ def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
 )
 def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments, words):
     given = [str(argument).format(folder=video_folder) for argument in arguments]
-    done = command("build", "--set", "clip.frames=4", "--set", "scenes.count=2", *(["--out", tmp_path / "o"] if "--out" not in given else []), *given)
+    done = command(
+        "build",
+        "--set",
+        "clip.frames=4",
+        "--set",
+        "scenes.count=2",
+        *(["--out", tmp_path / "o"] if "--out" not in given else []),
+        *given,
+    )
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -200,11 +212,16 @@ def test_help_answers_at_once():
     loaded = command("build", "--help")
     assert loaded.returncode == 0
     assert time.monotonic() - started < 3
-    code = "import sys, datagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'ray', 'numpy', 'cv2', 'pandas')))"
+    code = (
+        "import sys, datagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'ray', 'numpy', 'cv2', 'pandas')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("frames", "step", "hop", "starts"), [(16, 1, None, [0]), (32, 1, None, [0, 16]), (33, 2, None, [0]), (20, 1, 2, [0, 2, 4]), (15, 1, None, [])])
+@pytest.mark.parametrize(
+    ("frames", "step", "hop", "starts"),
+    [(16, 1, None, [0]), (32, 1, None, [0, 16]), (33, 2, None, [0]), (20, 1, 2, [0, 2, 4]), (15, 1, None, [])],
+)
 def test_windows_lie_end_to_end_unless_a_hop_is_given(frames, step, hop, starts):
     from datagen.settings import ClipSettings
 

@@ -1,0 +1,265 @@
+"""Rendering a scene: colours, exact depth, object ids and optical flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.scenes.description import Scene, Thing
+from datagen.scenes.textures import THING_PIXELS, Picture, backdrop_picture, thing_picture, tinted
+from shards.sample import Video
+
+_GROUND_METRES = 4.0
+"""How many metres of ground one tile of texture covers."""
+_GROUND_PIXELS = 512
+_MIPS = 5
+_SEAM = 1.3
+"""Metres by which the tiles are shifted, so that the line they are mirrored at is not in the middle of the picture."""
+_SHADOW = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """What a scene looks like and what is true of it.
+
+    `frames`: uint8 [t h w 3]. `depth`: float32 [t h w], metres along the line of sight. `ids`: uint8 [t h w], k where
+    the k-th thing (from 1) covers at least half of the pixel and nothing nearer does, else 0.
+    """
+
+    frames: Video
+    depth: NDArray[np.float32]
+    ids: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Where the camera is in one frame, and what follows from it."""
+
+    scene: Scene
+    s: float
+    x: float
+    y: float
+    z: float
+
+    def project(self, x: float, y: float, z: float) -> tuple[float, float, float]:
+        """Return column, row and pixels per metre of a point in metres."""
+        scale = self.scene.focal / (z - self.z)
+        return self.scene.width / 2 + (x - self.x) * scale, self.row_of_horizon - (y - self.y) * scale, scale
+
+    @property
+    def row_of_horizon(self) -> float:
+        """Row, in pixels, where the ground would end if it were endless."""
+        return self.scene.horizon * self.scene.height
+
+    def ground_depth(self) -> NDArray[np.float32]:
+        """Return float32 [h]: depth of the ground, or of the backdrop where that is nearer, by row."""
+        rows = np.arange(self.scene.height, dtype=np.float32)
+        below = np.maximum(rows - np.float32(self.row_of_horizon), np.float32(1e-3))
+        return np.minimum(np.float32(self.scene.focal * self.y) / below, np.float32(self.scene.backdrop_z - self.z))
+
+
+def view_at(scene: Scene, frame: int) -> View:
+    """Return the camera's view in one frame."""
+    s = frame / max(scene.frames - 1, 1)
+    return View(scene=scene, s=s, x=scene.camera_x.at(s), y=scene.camera_y.at(s), z=scene.camera_z.at(s))
+
+
+def render(scene: Scene) -> Rendered:
+    """Render all frames; the same scene gives the same bytes."""
+    ground = _ground_mips(scene)
+    backdrop = backdrop_picture(scene.backdrop, scene.backdrop_seed)
+    pictures = [thing_picture(thing) for thing in scene.things]
+    shape = (scene.frames, scene.height, scene.width)
+    out = Rendered(
+        frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
+    )
+    for i in range(scene.frames):
+        view = view_at(scene, i)
+        depth = view.ground_depth()
+        out.depth[i] = depth[:, None]
+        canvas = _background(view, depth, ground, backdrop)
+        order = sorted(range(len(scene.things)), key=lambda k: -scene.things[k].z.at(view.s))
+        for k in order:
+            _cast_shadow(canvas, view, scene.things[k])
+        for k in order:
+            _paint(canvas, out.depth[i], out.ids[i], view, scene.things[k], pictures[k], k + 1)
+        out.frames[i] = np.clip(canvas * np.float32(scene.light), 0, 255)
+    return out
+
+
+def without(scene: Scene, k: int) -> Scene:
+    """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow."""
+    return replace(scene, things=scene.things[: k - 1] + scene.things[k:])
+
+
+def changed(scene: Scene, k: int, **attributes: str) -> Scene:
+    """Return the scene with attributes (`colour`, `shape`, `material`, `size`) of its k-th thing (from 1) changed."""
+    things = list(scene.things)
+    things[k - 1] = replace(things[k - 1], **attributes)  # type: ignore[arg-type]
+    return replace(scene, things=tuple(things))
+
+
+def optical_flow(scene: Scene, rendered: Rendered) -> NDArray[np.float32]:
+    """Return float32 [t-1 h w 2]: how far each pixel's surface point moves to the next frame, (columns, rows).
+
+    Exact: the point that a pixel shows is taken back to metres (or to its place on the thing) and projected again.
+    """
+    v, u = np.mgrid[0 : scene.height, 0 : scene.width].astype(np.float32)
+    flow = np.empty((scene.frames - 1, scene.height, scene.width, 2), np.float32)
+    for i in range(scene.frames - 1):
+        now, then = view_at(scene, i), view_at(scene, i + 1)
+        ratio = rendered.depth[i] / (rendered.depth[i] + now.z - then.z)
+        world_x = (u - scene.width / 2) * rendered.depth[i] / scene.focal + now.x - then.x
+        world_y = (now.row_of_horizon - v) * rendered.depth[i] / scene.focal + now.y - then.y
+        scale = ratio * scene.focal / rendered.depth[i]
+        flow[i, ..., 0] = scene.width / 2 + world_x * scale - u
+        flow[i, ..., 1] = then.row_of_horizon - world_y * scale - v
+        for k, thing in enumerate(scene.things, start=1):
+            shown = rendered.ids[i] == k
+            step = _pose(then, thing) @ np.linalg.inv(_pose(now, thing))
+            points = np.stack([u[shown], v[shown], np.ones(shown.sum(), np.float32)])
+            flow[i][shown] = ((step @ points)[:2] - points[:2]).T
+    return flow
+
+
+def _ground_mips(scene: Scene) -> list[NDArray[np.float32]]:
+    texture = tinted(scene.ground, scene.ground_colour, _GROUND_PIXELS).astype(np.float32)
+    # mirrored tiles: no seam shows
+    tile = np.vstack([np.hstack([texture, texture[:, ::-1]]), np.hstack([texture, texture[:, ::-1]])[::-1]])
+    mips = [tile]
+    for _ in range(_MIPS - 1):
+        mips.append(cv2.resize(mips[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return mips
+
+
+def _background(
+    view: View, depth: NDArray[np.float32], ground: list[NDArray[np.float32]], backdrop: Picture
+) -> NDArray[np.float32]:
+    canvas = _backdrop(view, backdrop)
+    first = int(np.searchsorted(-depth, -np.float32(view.scene.backdrop_z - view.z), side="right"))
+    rows = depth[first:]
+    if not len(rows):
+        return canvas
+    # metres of ground under one pixel, lengthwise, decide how much the texture is averaged before it is sampled
+    spread = rows * rows / np.float32(view.scene.focal * view.y) * _GROUND_PIXELS / _GROUND_METRES
+    level = np.clip(np.log2(np.maximum(spread, 1e-6)) * 0.8, 0, _MIPS - 1)
+    columns = np.arange(view.scene.width, dtype=np.float32)
+    across = (columns[None] - view.scene.width / 2) * rows[:, None] / view.scene.focal + view.x + np.float32(_SEAM)
+    along = np.broadcast_to((rows + view.z)[:, None], across.shape)
+    painted = np.zeros((len(rows), view.scene.width, 3), np.float32)
+    for mip in range(_MIPS):
+        weight = np.clip(1 - np.abs(level - mip), 0, 1)
+        used = np.flatnonzero(weight)
+        if len(used):
+            part = slice(used[0], used[-1] + 1)
+            painted[part] += weight[part, None, None] * _sample_tile(ground[mip], across[part], along[part], mip)
+    canvas[first:] = painted
+    return canvas
+
+
+def _sample_tile(
+    tile: NDArray[np.float32], x: NDArray[np.float32], z: NDArray[np.float32], mip: int
+) -> NDArray[np.float32]:
+    per_metre = _GROUND_PIXELS / _GROUND_METRES / 2**mip
+    size = tile.shape[0]
+    map_x = np.mod(x * np.float32(per_metre), size).astype(np.float32)
+    map_y = np.mod(z * np.float32(per_metre), size).astype(np.float32)
+    return cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+
+def _backdrop(view: View, backdrop: Picture) -> NDArray[np.float32]:
+    scene = view.scene
+    height, width = backdrop.shape[:2]
+    # wide enough for the picture's full width at any camera position, and standing on the ground
+    metres = 1.6 * scene.backdrop_z * scene.width / scene.focal
+    left, bottom, scale = view.project(-metres / 2, 0.0, scene.backdrop_z)
+    zoom = metres * scale / width
+    to_screen = np.array([[zoom, 0, left], [0, zoom, bottom - height * zoom]])
+    warped = cv2.warpAffine(
+        backdrop, to_screen, (scene.width, scene.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+    return warped.astype(np.float32)
+
+
+def _pose(view: View, thing: Thing) -> NDArray[np.float64]:
+    """Return the 3 x 3 matrix from the pixels of a thing's picture to the pixels of the frame."""
+    u, v, scale = view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s))
+    zoom = 2 * thing.radius * scale / THING_PIXELS
+    cos, sin = np.cos(thing.spin.at(view.s)) * zoom, np.sin(thing.spin.at(view.s)) * zoom
+    centre = (THING_PIXELS - 1) / 2
+    return np.array([[cos, -sin, u - (cos - sin) * centre], [sin, cos, v - (sin + cos) * centre], [0, 0, 1]])
+
+
+def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing) -> None:
+    """Darken the ground below a thing: a soft ellipse, fainter the higher the thing is above the ground."""
+    u, v, scale = view.project(thing.x.at(view.s), 0.0, thing.z.at(view.s))
+    across, down = thing.radius * scale, 0.22 * thing.radius * scale
+    lift = max(thing.y.at(view.s) - thing.radius, 0)
+    box = _box(u - 1.3 * across, v - 1.3 * down, u + 1.3 * across, v + 1.3 * down, canvas)
+    if box is None:
+        return
+    rows, columns = box
+    y = (np.arange(rows.start, rows.stop, dtype=np.float32) - np.float32(v)) / np.float32(down)
+    x = (np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(u)) / np.float32(across)
+    strength = _SHADOW / (1 + 2 * lift / thing.radius)
+    dark = np.clip(1.3 - np.hypot(y[:, None], x[None]), 0, 1) * np.float32(strength)
+    canvas[rows, columns] *= (1 - np.clip(dark, 0, strength))[..., None]
+
+
+def _paint(
+    canvas: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    ids: NDArray[np.uint8],
+    view: View,
+    thing: Thing,
+    picture: tuple[Picture, NDArray[np.float32]],
+    number: int,
+) -> None:
+    """Put one thing over what is painted already, all of which is farther away."""
+    pose = _pose(view, thing)
+    corners = pose @ np.array([[0, THING_PIXELS, 0, THING_PIXELS], [0, 0, THING_PIXELS, THING_PIXELS], [1, 1, 1, 1]])
+    box = _box(corners[0].min(), corners[1].min(), corners[0].max(), corners[1].max(), canvas)
+    if box is None:
+        return
+    rows, columns = box
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    colours, coverage = _reduced(picture, float(np.hypot(pose[0, 0], pose[1, 0])))
+    factor = THING_PIXELS / colours.shape[0]
+    local = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1]]) @ pose @ _from_reduced(factor)
+    alpha = cv2.warpAffine(coverage, local[:2], size, flags=cv2.INTER_LINEAR)
+    paint = cv2.warpAffine(colours, local[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    target = canvas[rows, columns]
+    target += (paint - target) * alpha[..., None]
+    shown = alpha >= 0.5
+    ids[rows, columns][shown] = number
+    depth[rows, columns][shown] = thing.z.at(view.s) - view.z
+
+
+def _reduced(picture: tuple[Picture, NDArray[np.float32]], zoom: float) -> tuple[Picture, NDArray[np.float32]]:
+    """Return the picture at the size that comes next above its size on screen, so that warping it does not alias."""
+    colours, coverage = picture
+    while zoom < 0.5 and colours.shape[0] >= 16:
+        colours, coverage = (
+            cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in (colours, coverage)
+        )
+        zoom *= 2
+    return colours, coverage
+
+
+def _from_reduced(factor: float) -> NDArray[np.float64]:
+    """Return the matrix from the pixels of a reduced picture to those of the full one: pixel centres stay in place."""
+    shift = (factor - 1) / 2
+    return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
+
+
+def _box(
+    left: float, top: float, right: float, bottom: float, canvas: NDArray[np.float32]
+) -> tuple[slice, slice] | None:
+    """Return rows and columns of the part of a rectangle that lies in the picture, or None."""
+    height, width = canvas.shape[:2]
+    rows = slice(max(int(np.floor(top)) - 1, 0), min(int(np.ceil(bottom)) + 2, height))
+    columns = slice(max(int(np.floor(left)) - 1, 0), min(int(np.ceil(right)) + 2, width))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
