@@ -1,0 +1,86 @@
+"""The `bench` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from configs.cli import application, run
+
+app = application("Score every method on every task of a dataset, and print leaderboards.")
+
+
+def main() -> NoReturn:
+    """Run the `bench` command."""
+    run(app)
+
+
+def _option(text: str, *names: str) -> object:
+    return typer.Option(*names, help=text, show_default=False)
+
+
+@app.command("run")
+def run_methods(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every task of the dataset (also what is done without --task).")
+    ] = False,
+    task: Annotated[list[str] | None, _option("Only this task; may be repeated.", "--task", "-t")] = None,
+    data: Annotated[
+        Path | None, _option("A dataset of datagen. [default: one built from procedural scenes]", "--data", "-d")
+    ] = None,
+    model: Annotated[Path | None, _option("Folder of a trained VIDiff, to be scored too.", "--model", "-m")] = None,
+    methods: Annotated[str | None, _option("Only these methods, with commas between; identity always runs.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many samples of each task.", min=1, show_default=False)
+    ] = None,
+    split: Annotated[str | None, _option("Split to score. [default: test]")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for rows, tables and the page.")] = Path(
+        "reports/bench"
+    ),
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Name of a recipe, or path of a .yaml file.")
+    ] = "default",
+    override: Annotated[
+        list[str] | None, _option("Change one setting, as in bootstrap=5000; may be repeated.", "--set")
+    ] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
+) -> int:
+    """Run methods on a dataset's test split; rows of an earlier run in the same folder serve again."""
+    from benchmarks import commands
+
+    if everything and task:
+        raise typer.BadParameter("--all and --task exclude each other")
+    given = {"split": split, "limit": limit, "methods": methods.split(",") if methods else None}
+    settings = commands.settings(recipe, override or [], given)
+    if print_config:
+        typer.echo(settings.to_yaml(), nl=False)
+        return 0
+    return commands.run_bench(settings, data, task or [], model, out)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that 'bench run' wrote.", show_default=False)],
+) -> None:
+    """Make tables and page again from the rows."""
+    from benchmarks import commands
+
+    commands.report(folder)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods."""
+    from benchmarks import commands
+
+    commands.list_methods()
+
+
+@app.command()
+def metrics() -> None:
+    """List the metrics with their conventions."""
+    from benchmarks import commands
+
+    commands.list_metrics()

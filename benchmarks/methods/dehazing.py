@@ -1,0 +1,85 @@
+"""Dehazing without learning: the dark channel prior."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.methods.base import Method
+from shards.sample import Video
+
+OMEGA = 0.95
+"""Share of the haze that is removed (He et al.)."""
+LEAST_TRANSMISSION = 0.1
+BRIGHTEST = 0.001
+"""Share of pixels, of the haziest, that the airlight is taken from."""
+PATCH = 15 / 480
+"""Side of the patch as a share of the shorter side: 15 pixels at the size of the paper's pictures."""
+GUIDE_RADIUS = 20 / 480
+GUIDE_EPSILON = 1e-3
+
+
+def dark_channel_prior(
+    clip: Video, instruction: str, reference: NDArray[np.uint8] | None, mask: NDArray[np.uint8] | None
+) -> Video:
+    """Dehaze uint8 [t h w 3] by the dark channel prior, with one airlight for the clip so that it does not flicker.
+
+    On gamma-encoded values, as the paper. Sources: He, Sun & Tang, "Single Image Haze Removal Using Dark Channel
+    Prior", TPAMI 2011; the transmission is refined by the guided filter (He et al., TPAMI 2013).
+    """
+    hazy = clip.astype(np.float32) / np.float32(255)
+    side = max(3, round(PATCH * min(clip.shape[1:3])) | 1)
+    airlight = estimate_airlight(hazy, np.stack([dark_channel(frame, side) for frame in hazy]))
+    clear = np.empty_like(clip)
+    for i, frame in enumerate(hazy):
+        t = np.maximum(estimate_transmission(frame, airlight, side), LEAST_TRANSMISSION)[..., None]
+        clear[i] = np.clip(((frame - airlight) / t + airlight) * 255 + 0.5, 0, 255)
+    return clear
+
+
+def dark_channel(frame: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return [h w]: the least value of any channel of [h w 3] in a square of `side` pixels."""
+    return cv2.erode(frame.min(axis=2), np.ones((side, side), np.uint8))
+
+
+def estimate_airlight(video: NDArray[np.float32], dark: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return RGB [3] in [0, 1]: the mean colour of the pixels with the brightest dark channel.
+
+    The paper takes the brightest one of them; their mean does not hang on a single pixel of a long clip.
+    """
+    count = max(int(dark.size * BRIGHTEST), 1)
+    chosen = np.argpartition(dark.ravel(), -count)[-count:]
+    return video.reshape(-1, 3)[chosen].mean(axis=0)
+
+
+def estimate_transmission(frame: NDArray[np.float32], airlight: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return [h w]: t = 1 - omega dark(I / A), refined so that its edges are those of the frame."""
+    raw = 1 - np.float32(OMEGA) * dark_channel(frame / np.maximum(airlight, np.float32(1e-3)), side)
+    guide = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return guided_filter(guide, raw, max(2, round(GUIDE_RADIUS * min(frame.shape[:2]))), GUIDE_EPSILON)
+
+
+def guided_filter(
+    guide: NDArray[np.float32], values: NDArray[np.float32], radius: int, epsilon: float
+) -> NDArray[np.float32]:
+    """Return `values` [h w] smoothed along the edges of `guide` [h w]: the guided filter of He et al. 2013."""
+
+    def mean(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    mean_guide, mean_values = mean(guide), mean(values)
+    slope = (mean(guide * values) - mean_guide * mean_values) / (
+        mean(guide * guide) - mean_guide**2 + np.float32(epsilon)
+    )
+    return mean(slope) * guide + mean(mean_values - slope * mean_guide)
+
+
+DARK_CHANNEL = Method(
+    name="dark_channel",
+    tasks=("dehaze",),
+    summary="dark channel prior, guided filter, one airlight per clip",
+    paper="He, Sun & Tang, TPAMI 2011",
+    version=1,
+    make=lambda context: dark_channel_prior,
+)

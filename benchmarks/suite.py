@@ -1,0 +1,71 @@
+"""What is scored: the samples of a dataset's split, evenly spread where only some are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.settings import BenchSettings
+from configs import DatasetError, load, unknown_name
+from shards import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A dataset, the tasks of it that are scored, and their samples' index rows."""
+
+    dataset: Dataset
+    split: str
+    rows: dict[str, list[dict[str, Any]]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks, sorted."""
+        return sorted(self.rows)
+
+
+def make_suite(folder: Path, tasks: list[str], settings: BenchSettings) -> Suite:
+    """Choose the samples to score.
+
+    Raises:
+        DatasetError: `folder` is no dataset, or lacks the task or the split.
+    """
+    dataset = Dataset(folder)
+    for task in tasks:
+        if task not in dataset.tasks:
+            raise DatasetError(f"{folder}: {unknown_name('task', task, dataset.tasks)}")
+    rows = {}
+    for task in tasks or dataset.tasks:
+        found = dataset.index(task, settings.split).to_pylist()
+        if found:
+            rows[task] = spread(found, settings.limit)
+        elif tasks:
+            raise DatasetError(
+                f"{folder} has no {settings.split} samples of {task!r}; it has {', '.join(dataset.splits)}"
+            )
+    if not rows:
+        raise DatasetError(f"{folder} has no {settings.split} split; it has {', '.join(dataset.splits)} (--split)")
+    return Suite(dataset=dataset, split=settings.split, rows=rows)
+
+
+def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:
+    """Return at most `limit` rows: one of each video, then a second of each, and so on."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    turn: dict[str, int] = {}
+    order = []
+    for row in rows:
+        turn[row["source_id"]] = turn.get(row["source_id"], -1) + 1
+        order.append((turn[row["source_id"]], row["source_id"], row["key"], row))
+    chosen = [row for *_, row in sorted(order, key=lambda item: item[:3])[:limit]]
+    return sorted(chosen, key=lambda row: row["key"])
+
+
+def build_scenes(out: Path, settings: BenchSettings) -> Path:
+    """Build, or finish, the embedded suite of procedural scenes below `out`, and return its folder."""
+    from datagen import Recipe, build
+
+    folder = out / "scenes"
+    build(load(Recipe, settings.recipe), folder, sources=["scenes"], workers=0)
+    return folder

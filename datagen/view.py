@@ -1,0 +1,88 @@
+"""One HTML page that plays a dataset's sources and targets side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from configs import DatasetError, unknown_name
+from shards import Dataset, Sample, encode_preview
+from shards.pages import data_url, write_html
+from shards.sample import Video
+
+_TEMPLATE = Path(__file__).parent / "templates" / "view.html"
+_LONGEST_SIDE = 256
+
+
+def write_contact_sheet(
+    folder: Path, out: Path | None = None, *, task: str | None = None, split: str | None = None, limit: int = 24
+) -> Path:
+    """Write a self-contained page of at most `limit` pairs, spread evenly over tasks, splits and sources.
+
+    Raises:
+        DatasetError: `folder` is no dataset, or has no such task or split.
+        OutputError: `out` (by default `folder/view.html`) cannot be written.
+    """
+    dataset = Dataset(folder)
+    if split is not None and split not in dataset.splits:
+        raise DatasetError(f"{folder}: {unknown_name('split', split, dataset.splits)}")
+    rows = dataset.index(task, split).to_pylist()
+    chosen = spread(rows, limit)
+    page = out or folder / "view.html"
+    write_html(
+        page,
+        _TEMPLATE,
+        name=folder.resolve().name,
+        sha256=dataset.manifest.sha256,
+        shown=len(chosen),
+        total=len(rows),
+        tasks=sorted({row["task"] for row in chosen}),
+        splits=sorted({row["split"] for row in chosen}),
+        pairs=[_pair(row, dataset[row["key"]]) for row in chosen],
+    )
+    return page
+
+
+def spread(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """Return at most `limit` rows, taking turns between tasks and, within a task, between sources."""
+    seen: dict[tuple[str, str], int] = {}
+    sources: dict[str, list[str]] = {}
+    order = []
+    for row in rows:
+        of_task = sources.setdefault(row["task"], [])
+        if row["source_id"] not in of_task:
+            of_task.append(row["source_id"])
+        turn = seen[row["task"], row["source_id"]] = seen.get((row["task"], row["source_id"]), -1) + 1
+        order.append((turn, of_task.index(row["source_id"]), row["task"], row["key"], row))
+    chosen = [row for *_, row in sorted(order, key=lambda item: item[:4])[:limit]]
+    return sorted(chosen, key=lambda row: (row["task"], row["split"], row["key"]))
+
+
+def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
+    height, width = sample.source.shape[1:3]
+    mask = None if sample.mask is None else np.repeat(sample.mask[..., None], 3, axis=-1)
+    return {
+        **{name: row[name] for name in ("key", "task", "split", "instruction", "source_id", "start")},
+        "end": row["start"] + (row["frames"] - 1) * row["step"],
+        "words": f"{row['instruction']} {row['source_id']} {row['key']}".lower(),
+        "psnr": f"{row['psnr_source']:.1f} / {row['psnr_target']:.1f} dB",
+        "aspect": f"{width} / {height}",
+        "source": _preview(sample.source, row["fps"]),
+        "target": _preview(sample.target, row["fps"]),
+        "mask": "" if mask is None else _preview(mask, row["fps"]),
+        "scores": ", ".join(f"{name} {value:g}" for name, value in sample.meta.scores.items()),
+        "parameters": json.dumps(sample.meta.parameters, indent=1),
+    }
+
+
+def _preview(video: Video, fps: float) -> str:
+    height, width = video.shape[1:3]
+    scale = _LONGEST_SIDE / max(height, width)
+    if scale < 1:
+        size = (round(width * scale), round(height * scale))
+        video = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in video])
+    return data_url(encode_preview(video, fps))

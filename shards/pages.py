@@ -1,0 +1,35 @@
+"""What our HTML pages share: one style, clips that play in step, and everything inside one file."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from shards.storage import publish
+
+_WEB = Path(__file__).parent / "web"
+
+
+def data_url(data: bytes, mime: str = "video/mp4") -> str:
+    """Return `data` as a URL that holds it."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
+def write_html(path: Path, template: Path, **values: Any) -> None:
+    """Render a jinja2 template with the shared style and script as `style` and `script`; values are escaped.
+
+    Raises:
+        OutputError: `path` cannot be written.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    shared = {
+        "style": jinja2.utils.markupsafe.Markup((_WEB / "page.css").read_text(encoding="utf-8")),
+        "script": jinja2.utils.markupsafe.Markup((_WEB / "page.js").read_text(encoding="utf-8")),
+    }
+    page = environment.from_string(template.read_text(encoding="utf-8")).render(**shared, **values)
+    publish(path, page)

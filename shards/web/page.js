@@ -1,0 +1,68 @@
+// Clips of one group ([data-group]) play in step: the first one's clock rules, and the others are set right when they drift.
+// a clip shown twice is in the page once
+document.querySelectorAll("video[data-copy]").forEach((video) => {
+  video.src = video.closest("[data-group]").querySelectorAll("video")[Number(video.dataset.copy)].src;
+});
+
+const groups = [...document.querySelectorAll("[data-group]")].map((element) => [...element.querySelectorAll("video")]);
+let playing = true;
+const all = (action) => groups.forEach((videos) => videos.forEach(action));
+
+function follow() {
+  for (const [leader, ...others] of groups) {
+    if (!leader) continue;
+    for (const video of others) {
+      if (Math.abs(video.currentTime - leader.currentTime) > 0.06) video.currentTime = leader.currentTime;
+      if (video.paused !== leader.paused) leader.paused ? video.pause() : video.play().catch(() => {});
+    }
+  }
+  requestAnimationFrame(follow);
+}
+
+// only what is on screen plays: a page may hold a hundred clips
+const watch = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    target.dataset.seen = isIntersecting ? "yes" : "";
+    const leader = target.querySelector("video");
+    if (!leader) continue;
+    if (isIntersecting && playing) leader.play().catch(() => {}); else leader.pause();
+  }
+}, { rootMargin: "200px" });
+document.querySelectorAll("[data-group]").forEach((element) => watch.observe(element));
+requestAnimationFrame(follow);
+
+document.querySelector("#play")?.addEventListener("click", ({ target }) => {
+  playing = !playing;
+  target.textContent = playing ? "Pause" : "Play";
+  document.querySelectorAll("[data-group][data-seen=yes]").forEach((element) => {
+    const leader = element.querySelector("video");
+    playing ? leader.play().catch(() => {}) : leader.pause();
+  });
+});
+document.querySelector("#restart")?.addEventListener("click", () => all((video) => { video.currentTime = 0; }));
+document.querySelector("#speed")?.addEventListener("change", ({ target }) => all((video) => { video.playbackRate = Number(target.value); }));
+
+document.querySelectorAll(".wipe input").forEach((slider) => {
+  const move = () => slider.parentElement.style.setProperty("--cut", `${slider.value}%`);
+  slider.addEventListener("input", move);
+  move();
+});
+
+document.querySelectorAll("th[data-sort]").forEach((head) => head.addEventListener("click", () => {
+  const body = head.closest("table").tBodies[0];
+  const column = [...head.parentElement.children].indexOf(head);
+  const upwards = head.dataset.up !== "yes";
+  head.dataset.up = upwards ? "yes" : "";
+  const value = (row) => { const cell = row.cells[column]; return cell.dataset.value ?? cell.textContent; };
+  const order = (a, b) => head.dataset.sort === "number" ? Number(value(a)) - Number(value(b)) : value(a).localeCompare(value(b));
+  [...body.rows].sort((a, b) => (upwards ? order(a, b) : order(b, a))).forEach((row) => body.append(row));
+}));
+
+const filters = [...document.querySelectorAll("[data-filter]")];
+function narrow() {
+  for (const card of document.querySelectorAll(".pair[data-words]")) {
+    card.hidden = !filters.every(({ dataset, value }) => !value ||
+      (dataset.filter === "words" ? card.dataset.words.includes(value.toLowerCase()) : card.dataset[dataset.filter] === value));
+  }
+}
+filters.forEach((filter) => filter.addEventListener("input", narrow));

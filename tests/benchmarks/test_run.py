@@ -1,0 +1,225 @@
+import base64
+import io
+import re
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.commands import publish_report, report, stored_rows
+from benchmarks.methods import METHODS
+from benchmarks.methods.base import Method
+from benchmarks.runner import ROWS, read_rows, run
+from benchmarks.settings import BenchSettings
+from benchmarks.statistics import estimate, leaderboard
+from benchmarks.suite import make_suite
+from shards import Dataset
+
+SETTINGS = BenchSettings(bootstrap=200, examples=2)
+
+
+def toy(name: str, answer) -> Method:
+    return Method(name=name, tasks=("dehaze",), summary="", paper="-", version=1, make=lambda context: answer)
+
+
+@pytest.fixture
+def suite(toy_dataset):
+    return make_suite(toy_dataset, [], SETTINGS)
+
+
+@pytest.fixture
+def add_method(monkeypatch):
+    def add(name: str, answer) -> None:
+        monkeypatch.setitem(METHODS, name, toy(name, answer))
+
+    return add
+
+
+def crash_on(key_part: str, suite):
+    """A method that fails on the one clip whose pixels are those of the sample named."""
+    bad = next(suite.dataset[row["key"]].source for row in suite.rows["dehaze"] if key_part in row["key"])
+
+    def restore(clip, instruction, reference, mask):
+        if clip.shape == bad.shape and np.array_equal(clip, bad):
+            raise ZeroDivisionError("no such luck")
+        return clip
+
+    return restore
+
+
+def test_a_crashing_method_loses_that_cell_and_no_other(suite, add_method, tmp_path):
+    add_method("fragile", crash_on("0015", suite))
+    rows = run(suite, SETTINGS, tmp_path)
+    failed = [row for row in rows if row["status"] != "ok"]
+    assert [(row["method"], row["key"]) for row in failed] == [("fragile", "dehaze-test-0015")]
+    assert "ZeroDivisionError: no such luck" in failed[0]["error"]
+    entry = next(e for e in leaderboard(rows, "dehaze", draws=200, seed=0) if e.method == "fragile")
+    assert (entry.samples, entry.failures, entry.coverage) == (4, 1, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda c, *_: c[:, :-1], "answered uint8"),
+        (lambda c, *_: c[:-1] if len(c) > 1 else c, "answered uint8"),
+        (lambda c, *_: np.full(c.shape, np.nan), "not finite"),
+        (lambda c, *_: c / 255.0, "answered float64"),
+        (lambda c, *_: None, "a NoneType"),
+    ],
+)
+def test_an_answer_that_is_no_clip_of_the_right_kind_is_a_failure(suite, add_method, tmp_path, answer, words):
+    add_method("odd", answer)
+    rows = [row for row in run(suite, SETTINGS, tmp_path) if row["method"] == "odd"]
+    assert all(row["status"] == "failed" and words in row["error"] for row in rows)
+    worst = next(e for e in leaderboard(rows, "dehaze", draws=200, seed=0) if e.method == "odd")
+    assert worst.scores["psnr"].mean == 0
+
+
+def test_a_method_cannot_change_the_clip_that_others_see(suite, add_method, tmp_path):
+    def vandal(clip, *_):
+        clip[:] = 0
+        return clip
+
+    add_method("a_vandal", vandal)
+    alone = [
+        row["scores"]
+        for row in run(
+            make_suite(suite.dataset.root, [], SETTINGS), BenchSettings(methods=("identity",)), tmp_path / "a"
+        )
+    ]
+    beside = [row["scores"] for row in run(suite, SETTINGS, tmp_path / "b") if row["method"] == "identity"]
+    assert alone == beside
+
+
+def test_a_second_run_computes_nothing_and_gives_the_same_rows(suite, add_method, tmp_path):
+    calls = []
+    add_method("counted", lambda clip, *_: calls.append(1) or clip)
+    first = run(suite, SETTINGS, tmp_path)
+    count = len(calls)
+    assert run(suite, SETTINGS, tmp_path) == first
+    assert len(calls) == count > 0
+
+
+def test_a_killed_run_loses_at_most_the_line_it_was_writing(suite, tmp_path):
+    first = run(suite, SETTINGS, tmp_path)
+    text = (tmp_path / ROWS).read_text()
+    (tmp_path / ROWS).write_text(text[: len(text) * 2 // 3])
+    kept = len(read_rows(tmp_path))
+    assert 0 < kept < len(first)
+    again = run(suite, SETTINGS, tmp_path)
+    drop_time = [{k: v for k, v in row.items() if k != "seconds_per_frame"} for row in first]
+    assert [{k: v for k, v in row.items() if k != "seconds_per_frame"} for row in again] == drop_time
+
+
+def test_rows_of_another_version_of_a_method_do_not_serve_again(suite, monkeypatch, tmp_path):
+    calls = []
+    for version in (1, 2):
+        method = Method(
+            name="v",
+            tasks=("dehaze",),
+            summary="",
+            paper="-",
+            version=version,
+            make=lambda c: lambda clip, *_: calls.append(1) or clip,
+        )
+        monkeypatch.setitem(METHODS, "v", method)
+        run(suite, SETTINGS, tmp_path)
+    assert len(calls) == 2 * (4 + 1)
+
+
+def test_the_tables_are_derived_from_the_rows(suite, tmp_path):
+    rows = run(suite, SETTINGS, tmp_path)
+    publish_report(tmp_path, rows, SETTINGS, suite.dataset)
+    table = pd.read_parquet(tmp_path / "rows.parquet")
+    expected = table.groupby(["task", "method", "source_id"])["psnr"].mean().groupby(["task", "method"]).mean()
+    printed = pd.read_csv(tmp_path / "leaderboard.csv").query("metric == 'psnr'").set_index(["task", "method"])["mean"]
+    assert printed.sort_index().to_dict() == pytest.approx(expected.sort_index().to_dict())
+    markdown = (tmp_path / "leaderboard.md").read_text()
+    for (_, method), value in expected.items():
+        assert re.search(rf"\| {method}\*? \| {value:.2f}", markdown)
+    before = markdown, (tmp_path / "leaderboard.csv").read_text()
+    assert stored_rows(tmp_path)[0]["scores"] == rows[0]["scores"]
+    report(tmp_path)
+    assert before == ((tmp_path / "leaderboard.md").read_text(), (tmp_path / "leaderboard.csv").read_text())
+
+
+def test_the_page_holds_everything_and_every_clip_plays(suite, tmp_path):
+    rows = run(suite, SETTINGS, tmp_path)
+    publish_report(tmp_path, rows, SETTINGS, suite.dataset)
+    page = (tmp_path / "index.html").read_text()
+    assert all(link.startswith("data:") for link in re.findall(r"""(?:src|href)=["']([^"']*)""", page))
+    clips = re.findall(r"data:video/mp4;base64,([^\"]+)", page)
+    assert len(clips) == 2 * 3 + 2 * 3
+    for clip in clips:
+        with av.open(io.BytesIO(base64.b64decode(clip))) as container:
+            assert len(list(container.decode(video=0))) == 4
+
+
+def test_means_are_over_videos_so_a_long_video_does_not_outvote_a_short_one():
+    found = estimate(np.array([0.0, 0.0, 0.0, 10.0]), ["a", "a", "a", "b"], draws=200, seed=0)
+    assert found.mean == 5.0
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        of_video = rng.normal(20, 3, 12)
+        values = (of_video[:, None] + rng.normal(0, 1, (12, 4))).ravel()
+        found = estimate(values, [str(v) for v in np.repeat(np.arange(12), 4)], draws=300, seed=trial)
+        hits += found.low <= 20 <= found.high
+    assert 0.86 <= hits / 200 <= 0.99
+
+
+def test_a_limit_takes_turns_between_videos(toy_dataset):
+    suite = make_suite(toy_dataset, ["dehaze"], BenchSettings(limit=2))
+    assert len({row["source_id"] for row in suite.rows["dehaze"]}) == 2
+
+
+def bench(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_command_prints_boards_and_conventions(toy_dataset, tmp_path):
+    done = bench("run", "--all", "--data", toy_dataset, "--out", tmp_path / "o", "--methods", "identity")
+    assert done.returncode == 0, done.stderr
+    assert "dehaze: 4 clips of 2 videos" in done.stdout
+    assert "no crop" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "/nowhere"], "not a dataset folder"),
+        (["--data", "{data}", "--task", "dehase"], "did you mean 'dehaze'"),
+        (["--data", "{data}", "--methods", "dark_chanel"], "did you mean 'dark_channel'"),
+        (["--data", "{data}", "--model", "/nowhere"], "/nowhere"),
+        (["--data", "{data}", "--split", "tset"], "has no tset"),
+        (["--data", "{data}", "--set", "botstrap=3"], "did you mean 'bootstrap'"),
+        (["--data", "{data}", "--out", "{data}/manifest.json"], "is a file"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(toy_dataset, tmp_path, arguments, words):
+    given = [argument.format(data=toy_dataset) for argument in arguments]
+    done = bench("run", *given, *(["--out", tmp_path / "o"] if "--out" not in given else []))
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_without_data_scenes_are_built_and_scored(tmp_path):
+    (tmp_path / "r.yaml").write_text("extends: bench\nclip: {frames: 2, size: 48}\nscenes: {count: 4}\n")
+    done = bench("run", "--out", tmp_path / "o", "--set", f"recipe={tmp_path}/r.yaml")
+    assert done.returncode == 0, done.stderr
+    assert set(Dataset(tmp_path / "o" / "scenes").tasks) == {"dehaze", "recolor"}
+    assert "dark_channel" in done.stdout

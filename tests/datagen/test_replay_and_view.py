@@ -1,0 +1,106 @@
+import base64
+import json
+import re
+import shutil
+
+import av
+import pytest
+
+from configs import DatasetError, SourceError, load
+from datagen import Recipe, build
+from datagen.replay import replay
+from datagen.view import write_contact_sheet
+from shards import Dataset
+from tests.datagen.conftest import SMALL
+
+
+@pytest.fixture(scope="module", params=["jpeg", "lossless", "compact"])
+def dataset(request, tmp_path_factory, video_folder):
+    out = tmp_path_factory.mktemp("replayed") / "data"
+    build(load(Recipe, "default", [*SMALL, f"codec={request.param}"]), out, sources=[str(video_folder)])
+    return Dataset(out)
+
+
+@pytest.mark.parametrize("task", ["dehaze", "recolor"])
+def test_a_sample_is_made_again_to_the_byte_and_from_its_target(dataset, task):
+    for key in dataset.keys(task)[:3]:
+        result = replay(dataset.root, key)
+        assert result.identical, result.differing
+        assert result.faithful, result.summary()
+
+
+def test_scenes_are_made_again_with_their_exact_depth(tmp_path):
+    build(load(Recipe, "default", [*SMALL, "scenes.count=3"]), tmp_path / "x")
+    dataset = Dataset(tmp_path / "x")
+    for key in dataset.keys("dehaze"):
+        result = replay(dataset.root, key)
+        assert result.faithful, result.summary()
+        assert dataset[key].meta.parameters["depth"] == {"kind": "exact"}
+        assert dataset[key].meta.parameters["depth_unit"] == "metre"
+
+
+def test_parameters_are_per_frame_and_steady(dataset):
+    for key in dataset.keys("dehaze"):
+        sample = dataset[key]
+        parameters = sample.meta.parameters
+        assert len(parameters["beta"]) == len(parameters["airlight"]) == len(sample.source)
+        for track in (parameters["beta"], [a[0] for a in parameters["airlight"]]):
+            assert max(track) / min(track) <= 1.02 / 0.98 + 1e-3
+        assert min(parameters["transmission"]["min"]) >= 0
+        assert parameters["depth"]["kind"] == "prior:perspective-1"
+
+
+def test_a_moved_source_is_found_by_its_content(dataset, video_folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset.root, copy, ignore=shutil.ignore_patterns(".build"))
+    key = dataset.keys("dehaze")[0]
+    with pytest.raises(SourceError, match="give --from"):
+        replay(copy, key)
+    shutil.copytree(video_folder, tmp_path / "elsewhere")
+    assert replay(copy, key, [str(tmp_path / "elsewhere")]).faithful
+
+
+def test_the_page_holds_everything_and_every_clip_plays(dataset):
+    page = write_contact_sheet(dataset.root, limit=5).read_text()
+    assert all(link.startswith("data:") for link in re.findall(r"""(?:src|href)=["']([^"']*)""", page))
+    assert "http" not in re.sub(r"data:[^\"]*", "", page)
+    clips = re.findall(r'src="data:video/mp4;base64,([^"]+)"', page)
+    assert len(clips) == 10
+    import io
+
+    for clip in clips:
+        with av.open(io.BytesIO(base64.b64decode(clip))) as container:
+            assert len(list(container.decode(video=0))) == 4
+            assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+    assert page.count("<article") == 5
+
+
+def test_the_page_escapes_what_it_shows(tmp_path):
+    from shards.pages import write_html
+
+    (tmp_path / "t.html").write_text("<p>{{ words }}</p>")
+    write_html(tmp_path / "out.html", tmp_path / "t.html", words='<script>alert("x")</script>')
+    assert "<script>" not in (tmp_path / "out.html").read_text()
+
+
+def test_pairs_on_the_page_take_turns_between_tasks_and_sources(dataset):
+    from datagen.view import spread
+
+    rows = spread(dataset.index().to_pylist(), 8)
+    assert {row["task"] for row in rows} == {"dehaze", "recolor"}
+    assert len({row["source_id"] for row in rows}) >= 4
+
+
+def test_an_unknown_split_or_task_is_named(dataset):
+    with pytest.raises(DatasetError, match="did you mean 'train'"):
+        write_contact_sheet(dataset.root, split="trian")
+    with pytest.raises(DatasetError, match="did you mean 'dehaze'"):
+        write_contact_sheet(dataset.root, task="dehase")
+
+
+def test_meta_is_the_same_in_the_tar_and_in_the_index(dataset):
+    for key in dataset.keys()[:4]:
+        row, meta = dataset.row(key), dataset[key].meta
+        assert json.loads(row["parameters"]) == meta.parameters
+        assert json.loads(row["scores"]) == meta.scores
+        assert row["seed"] == meta.seed
