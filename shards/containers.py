@@ -77,8 +77,8 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     for stream in container.streams.video:
         if not stream.disposition & picture:
             return stream
-    held = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise VideoError(f"{path}: it holds no video, only {held}")
+    held = ["a cover picture" if stream.type == "video" else stream.type for stream in container.streams]
+    raise VideoError(f"{path}: it holds no video" + (f", only {' and '.join(sorted(set(held)))}" if held else ""))
 
 
 def _check_file(path: Path, limits: Limits) -> None:

@@ -39,7 +39,8 @@ class FencedReader:
     after a fork the new process gets a child of its own.
 
     `seconds`: limit of one request, the child's start apart. `memory`: address space of the child in bytes, the second
-    line of defence behind `limits`. `command`: what is started; it must answer as `shards.fenced` does.
+    line of defence behind `limits`. `backend`: PyAV by default, since decord conceals damage. `command`: what is
+    started; it must answer as `shards.fenced` does.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class FencedReader:
         seconds: float = 60.0,
         memory: int = 8 * 2**30,
         limits: Limits | None = None,
-        backend: str = "auto",
+        backend: str = "pyav",
         command: Sequence[str] = CHILD,
     ) -> None:
         self._seconds = seconds
@@ -133,7 +134,7 @@ class _Child:
     """A decoding process and the pipes to it."""
 
     def __init__(self, command: list[str]) -> None:
-        self._complaints = tempfile.TemporaryFile()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         # the child finds its modules where this process does; idle BLAS threads would cost it address space
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         self._process = subprocess.Popen(
@@ -167,7 +168,7 @@ class _Child:
         answer: dict[str, Any] = json.loads(body)
         clip = np.empty(answer.get("shape", (0, 1, 1, 3)), np.uint8)
         if clip.size:
-            self._fill(memoryview(clip.reshape(-1)), deadline)
+            self._fill(clip.reshape(-1).data, deadline)
         return answer, clip
 
     def _fill(self, buffer: memoryview, deadline: float) -> None:

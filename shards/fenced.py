@@ -106,7 +106,7 @@ def _next_request(requests: BinaryIO) -> dict[str, Any] | None:
 def _send(answers: BinaryIO, answer: dict[str, Any], clip: Video | None) -> None:
     parts = [memoryview(encode_message(answer))]
     if clip is not None and clip.size:
-        parts.append(memoryview(clip.reshape(-1)))
+        parts.append(clip.reshape(-1).data)
     for part in parts:
         while part:
             part = part[answers.write(part) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from shards.containers import Limits, naming_errors, open_container, video_strea
 _ONE_FRAME_A_PACKET = frozenset(
     ("h264", "hevc", "av1", "vp9", "mjpeg", "mpeg2video", "prores", "dnxhd", "ffv1", "utvideo", "qtrle", "png", "gif")
 )
+# these store when a frame is shown; libav makes it up for the others, and guesses wrong where B-frames are about
+_STAMPED = frozenset(("mov", "matroska", "mpegts", "gif"))
 _SEEKABLE = frozenset(("mov", "matroska", "mpegts", "avi"))
 _DURATION_IS_A_PROMISE = frozenset(("mov", "matroska", "avi", "flv", "asf"))
 
@@ -135,8 +138,8 @@ def decode_onwards(container: av.container.InputContainer, stream: av.VideoStrea
 
 def _read_header(container: av.container.InputContainer, stream: av.VideoStream) -> Packets:
     name = container.format.name.split(",")[0]
-    # mov lists every frame's place in the file (PyAV < 16 does not show it)
-    places = getattr(stream, "index_entries", ()) if name == "mov" else ()
+    # only mov lists every frame's place in the file up front
+    places = stream.index_entries if name == "mov" else ()
     return Packets(
         # the decoder of AV1 goes by the name of its library
         codec=stream.codec_context.codec.canonical_name,
@@ -145,9 +148,16 @@ def _read_header(container: av.container.InputContainer, stream: av.VideoStream)
         nominal_rate=float(stream.average_rate or stream.guessed_rate or 25),
         time_base=float(stream.time_base or 0),
         has_audio=bool(container.streams.audio),
-        promised=(container.duration or 0) / av.time_base if name in _DURATION_IS_A_PROMISE else 0.0,
+        promised=_promised_seconds(container, stream, name),
         lost=any(place.pos + place.size > container.size for place in places),
     )
+
+
+def _promised_seconds(container: av.container.InputContainer, stream: av.VideoStream, name: str) -> float:
+    if name == "avi" and stream.frames and stream.average_rate:
+        # libav corrects the duration by what it finds
+        return float(stream.frames / stream.average_rate)
+    return (container.duration or 0) / av.time_base if name in _DURATION_IS_A_PROMISE else 0.0
 
 
 def _note(packets: Packets, packet: av.Packet[Any], stream_index: int, start: float) -> None:
@@ -165,8 +175,8 @@ def _check_whole(path: Path, packets: Packets) -> None:
     count, named = len(packets.pts), packets.header_frames
     if count == 0:
         raise VideoError(f"{path}: it holds no frame" + (f" of the {named} that its header names" if named else ""))
-    # encoders round and players forgive; a file that lost its end misses more than this
-    slack = max(0.5, 0.02 * packets.promised)
+    # encoders round, players forgive, and the last frame of a slide show may last as long as any other
+    slack = max(0.5, 0.02 * packets.promised, 1.5 * _longest_gap(packets))
     if packets.lost or packets.last_end < packets.promised - slack:
         have = f"{count} of {named}" if named > count else f"{count}"
         raise VideoError(
@@ -175,10 +185,19 @@ def _check_whole(path: Path, packets: Packets) -> None:
         )
 
 
+def _longest_gap(packets: Packets) -> float:
+    """Return the longest time between two frames in seconds; endless for a single frame."""
+    stamps = sorted(stamp for stamp in packets.pts if stamp is not None)
+    if len(stamps) < 2:
+        return math.inf
+    return max(b - a for a, b in itertools.pairwise(stamps)) * packets.time_base
+
+
 def _packets_suffice(packets: Packets, first_stamp: int | None) -> bool:
     stamps = [stamp for stamp in packets.pts if stamp is not None]
     return (
         packets.codec in _ONE_FRAME_A_PACKET
+        and (packets.container in _STAMPED or all(packets.key))
         and not packets.dropped
         and len(packets.pts) == len(stamps) == len(set(stamps))
         and packets.key[0]
@@ -192,8 +211,8 @@ def _seek_points(packets: Packets, pts: NDArray[np.int64]) -> dict[int, int]:
     points = {0: int(pts[0]) if pts.size else 0}
     if not pts.size or packets.container not in _SEEKABLE or packets.codec == "gif":
         return points
-    # matroska's own index holds presentation times, the others' decoding times
-    stamps = packets.pts if packets.container == "matroska" else packets.dts
+    # libav seeks mov and matroska by when a frame is shown, the others by when it is decoded
+    stamps = packets.pts if packets.container in ("mov", "matroska") else packets.dts
     for shown, stamp, is_key in zip(packets.pts, stamps, packets.key, strict=True):
         if not is_key or shown is None or stamp is None:
             continue

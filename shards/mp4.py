@@ -62,6 +62,8 @@ def encode_preview(frames: Iterable[Frame], fps: float, *, crf: int = 23) -> byt
 def _encode(
     container: av.container.OutputContainer, frames: Iterable[Frame], fps: float, crf: int, sound: Path | None = None
 ) -> None:
+    if not fps > 0:
+        raise VideoError(f"a clip needs more than {fps} frames per second")
     rest = iter(frames)
     first = next(rest, None)
     if first is None:

@@ -25,4 +25,6 @@ def test_ray_data_reads_the_same_members(toy_dataset, ray_session):
     keys = dataset.keys("dehaze", "train")
     assert sorted(row["__key__"] for row in rows) == keys
     for row in rows:
-        assert {name: data for name, data in row.items() if not name.startswith("__")} == dataset.members(row["__key__"])
+        assert {name: data for name, data in row.items() if not name.startswith("__")} == dataset.members(
+            row["__key__"]
+        )
