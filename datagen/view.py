@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,28 @@ def write_contact_sheet(
 
 
 def spread(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """Return at most `limit` rows, taking turns between tasks and, within a task, between sources."""
-    seen: dict[tuple[str, str], int] = {}
-    sources: dict[str, list[str]] = {}
-    order = []
+    """Return at most `limit` rows, taking turns between tasks and splits and, within these, between sources."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        of_task = sources.setdefault(row["task"], [])
-        if row["source_id"] not in of_task:
-            of_task.append(row["source_id"])
-        turn = seen[row["task"], row["source_id"]] = seen.get((row["task"], row["source_id"]), -1) + 1
-        order.append((turn, of_task.index(row["source_id"]), row["task"], row["key"], row))
-    chosen = [row for *_, row in sorted(order, key=lambda item: item[:4])[:limit]]
+        groups.setdefault((row["task"], row["split"]), []).append(row)
+    # the larger group first, where the turns do not come out even
+    order = [
+        (turn, -len(group), name, row)
+        for name, group in groups.items()
+        for turn, row in enumerate(_taking_turns(group))
+    ]
+    chosen = [row for *_, row in sorted(order, key=lambda item: item[:3])[:limit]]
     return sorted(chosen, key=lambda row: (row["task"], row["split"], row["key"]))
+
+
+def _taking_turns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Order rows so that every source has one before any has two."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for row in rows:
+        turns.append(seen[row["source_id"]])
+        seen[row["source_id"]] += 1
+    return [row for _, row in sorted(zip(turns, rows, strict=True), key=lambda pair: pair[0])]
 
 
 def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:

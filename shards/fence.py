@@ -69,11 +69,16 @@ class FencedReader:
         return VideoInfo(**self._ask(path, "probe")[0])
 
     def read(
-        self, path: Path | str, indices: Sequence[int] | None = None, *, size: tuple[int, int] | None = None
+        self,
+        path: Path | str,
+        indices: Sequence[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        crop: bool = False,
     ) -> Video:
         """Return frames as `shards.read_video` does, uint8 [t h w 3]; raises as `probe`."""
         numbers = None if indices is None else [int(index) for index in indices]
-        return self._ask(path, "read", indices=numbers, size=size)[1]
+        return self._ask(path, "read", indices=numbers, size=size, crop=crop)[1]
 
     def close(self) -> None:
         """End the child; a later request would start another."""

@@ -39,7 +39,7 @@ class Calls:
     def read(self, request: Mapping[str, Any]) -> Answer:
         """Answer with frames."""
         size = request["size"] and tuple(request["size"])
-        clip = self._open(request["path"]).read(request["indices"], size=size)
+        clip = self._open(request["path"]).read(request["indices"], size=size, crop=request["crop"])
         return {"shape": clip.shape}, clip
 
     def _open(self, path: str) -> VideoReader:

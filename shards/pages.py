@@ -23,13 +23,14 @@ def write_html(path: Path, template: Path, **values: Any) -> None:
         OutputError: `path` cannot be written.
     """
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     shared = {
-        "style": jinja2.utils.markupsafe.Markup((_WEB / "page.css").read_text(encoding="utf-8")),
-        "script": jinja2.utils.markupsafe.Markup((_WEB / "page.js").read_text(encoding="utf-8")),
+        "style": Markup((_WEB / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((_WEB / "page.js").read_text(encoding="utf-8")),
     }
     page = environment.from_string(template.read_text(encoding="utf-8")).render(**shared, **values)
     publish(path, page)

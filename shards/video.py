@@ -15,7 +15,7 @@ from configs import ConfigError, DecodeLimitError, VideoError, unknown_name
 from shards.containers import Limits
 from shards.cursor import Cursor
 from shards.mp4 import encode_preview, write_video
-from shards.pictures import Picture, to_rgb
+from shards.pictures import Cropper, Picture, to_rgb
 from shards.probe import VideoInfo, probe, scan
 from shards.sample import Video
 
@@ -40,13 +40,15 @@ def read_video(
     indices: Sequence[int] | None = None,
     *,
     size: tuple[int, int] | None = None,
+    crop: bool = False,
     backend: str = "auto",
     limits: Limits | None = None,
 ) -> Video:
     """Return frames of a video file as uint8 [t h w 3], RGB, upright.
 
     `indices`: which frames, in any order, repeats allowed; None for all. Frame i is the i-th frame that a decode from
-    the start gives. `size`: (width, height) to scale to inside the decoder, with AREA. `backend`: `pyav`, `decord`, or
+    the start gives. `size`: (width, height) to scale to inside the decoder, with AREA; `crop` first keeps only the middle that
+    has its proportions. `backend`: `pyav`, `decord`, or
     `auto`, which takes decord where `why_not_decord` finds nothing against it. On whole files the two give the same
     bits; damage inside a file is an error with `pyav` wherever the decoder notices, while decord makes something up.
 
@@ -57,7 +59,7 @@ def read_video(
         DecodeLimitError: the file or the clip is larger than `limits`.
     """
     with VideoReader(path, backend=backend, limits=limits) as reader:
-        return reader.read(indices, size=size)
+        return reader.read(indices, size=size, crop=crop)
 
 
 def stream_video(
@@ -110,14 +112,17 @@ class VideoReader:
         self.info, self._index, self._orientation = scan(self.path, self.limits)
         self._backend = backend
         self._cursor = Cursor(self.path, self.limits, self._index, codec=self.info.codec)
+        self._cropper = Cropper()
         self._decord: Any = None
 
-    def read(self, indices: Sequence[int] | None = None, *, size: tuple[int, int] | None = None) -> Video:
+    def read(
+        self, indices: Sequence[int] | None = None, *, size: tuple[int, int] | None = None, crop: bool = False
+    ) -> Video:
         """Return frames as `read_video` does."""
         wanted = range(self.info.frames) if indices is None else [int(index) for index in indices]
         self._check(wanted, size)
         clip = self._read_decord(wanted) if self._takes_decord(size) else None
-        return self._read_pyav(wanted, size) if clip is None else clip
+        return self._read_pyav(wanted, size, crop) if clip is None else clip
 
     def frame(self, number: int, *, size: tuple[int, int] | None = None) -> Picture:
         """Return one frame as uint8 [h w 3], decoded by PyAV."""
@@ -151,19 +156,21 @@ class VideoReader:
                 f"the limit is {self.limits.clip_bytes}; read fewer at a time, or smaller"
             )
 
-    def _read_pyav(self, wanted: Sequence[int], size: tuple[int, int] | None) -> Video:
+    def _read_pyav(self, wanted: Sequence[int], size: tuple[int, int] | None, crop: bool) -> Video:
         width, height = size or (self.info.width, self.info.height)
         clip = np.empty((len(wanted), height, width, 3), np.uint8)
         previous = -1
         for place in sorted(range(len(wanted)), key=wanted.__getitem__):
             repeated = previous >= 0 and wanted[place] == wanted[previous]
-            clip[place] = clip[previous] if repeated else self._frame(wanted[place], size)
+            clip[place] = clip[previous] if repeated else self._frame(wanted[place], size, crop)
             previous = place
         return clip
 
-    def _frame(self, number: int, size: tuple[int, int] | None) -> Picture:
+    def _frame(self, number: int, size: tuple[int, int] | None, crop: bool = False) -> Picture:
         # a file may change its size midway; every frame comes out as large as the first
         decoded = self._cursor.frame(number)
+        if size is not None and crop:
+            return self._cropper.to_rgb(decoded, self._orientation, size)
         return to_rgb(decoded, self._orientation, size or (self.info.width, self.info.height))
 
     def _takes_decord(self, size: tuple[int, int] | None) -> bool:

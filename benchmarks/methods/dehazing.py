@@ -55,7 +55,8 @@ def estimate_airlight(video: NDArray[np.float32], dark: NDArray[np.float32]) -> 
 
 def estimate_transmission(frame: NDArray[np.float32], airlight: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Return [h w]: t = 1 - omega dark(I / A), refined so that its edges are those of the frame."""
-    raw = 1 - np.float32(OMEGA) * dark_channel(frame / np.maximum(airlight, np.float32(1e-3)), side)
+    relative = (frame / np.maximum(airlight, np.float32(1e-3))).astype(np.float32)
+    raw = 1 - np.float32(OMEGA) * dark_channel(relative, side)
     guide = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     return guided_filter(guide, raw, max(2, round(GUIDE_RADIUS * min(frame.shape[:2]))), GUIDE_EPSILON)
 

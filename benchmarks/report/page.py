@@ -48,7 +48,7 @@ def _board(out: Path, board: Board, rows: list[Row], dataset: Dataset, examples:
 
 def _line(board: Board, entry: Entry) -> list[dict[str, Any]]:
     star = "*" if entry.method in METHODS and METHODS[entry.method].learns else ""
-    line = [
+    line: list[dict[str, Any]] = [
         {"text": entry.rank, "value": entry.rank, "kind": ""},
         {"text": entry.method + star, "value": entry.method, "kind": "text"},
     ]

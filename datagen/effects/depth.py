@@ -57,13 +57,15 @@ def _guided_coefficients(
     guide = guides.astype(np.float32) / np.float32(255)
     mean_plane = _box(plane, radius)
     slopes, offsets = [], []
-    image: NDArray[np.float32]
-    for image in guide:
+    for i in range(len(guide)):
+        image: NDArray[np.float32] = guide[i]
         mean = _box(image, radius)
         variance = _box(image * image, radius) - mean * mean
-        slope = (_box(image * plane, radius) - mean * mean_plane) / (variance + _SMOOTHNESS)
+        covariance = _box(image * plane, radius) - mean * mean_plane
+        slope: NDArray[np.float32] = (covariance / (variance + np.float32(_SMOOTHNESS))).astype(np.float32)
         slopes.append(_box(slope, radius))
-        offsets.append(_box(mean_plane - slope * mean, radius))
+        offset: NDArray[np.float32] = mean_plane - slope * mean
+        offsets.append(_box(offset, radius))
     return _over_time(np.stack(slopes)), _over_time(np.stack(offsets))
 
 

@@ -105,15 +105,14 @@ class Scene:
     def from_json(cls, text: str) -> Scene:
         """Undo `to_json`."""
         values: dict[str, Any] = json.loads(text)
-        for name, value in values.items():
-            if isinstance(value, dict):
-                values[name] = Track(**value)
+        values = _tracks(values)
         values["ground_colour"] = tuple(values["ground_colour"])
-        values["things"] = tuple(
-            Thing(**{name: Track(**v) if isinstance(v, dict) else v for name, v in thing.items()})
-            for thing in values["things"]
-        )
+        values["things"] = tuple(Thing(**_tracks(thing)) for thing in values["things"])
         return cls(**values)
+
+
+def _tracks(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: Track(**value) if isinstance(value, dict) else value for name, value in values.items()}
 
 
 def draw_scene(rng: np.random.Generator, *, frames: int, size: tuple[int, int], seconds: float = 0.64) -> Scene:

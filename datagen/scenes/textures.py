@@ -108,9 +108,9 @@ def _hills(rng: np.random.Generator) -> Picture:
     columns = np.linspace(0, 2 * np.pi, width)
     for ridge in range(3):
         colour = np.array([(88, 120, 70), (70, 110, 58), (110, 130, 60)][ridge]) + rng.integers(-25, 26, 3)
-        crest = height * (0.55 + 0.13 * ridge) + sum(
-            rng.uniform(4, 16) / (k + 1) * np.sin((k + 1) * columns + rng.uniform(0, 6.28)) for k in range(4)
-        )
+        crest = np.full(width, height * (0.55 + 0.13 * ridge))
+        for k in range(1, 5):
+            crest += rng.uniform(4, 16) / k * np.sin(k * columns + rng.uniform(0, 6.28))
         covered = (np.arange(height)[:, None] > crest[None])[..., None]
         picture = np.where(covered, woods * colour, picture)
     return np.clip(picture, 0, 255).astype(np.uint8)

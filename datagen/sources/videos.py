@@ -13,7 +13,6 @@ from configs import SourceError, VideoError
 from datagen.settings import Recipe
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 from shards.fence import FencedReader
-from shards.sample import Video
 from shards.storage import sha256_of
 from shards.video import Limits
 
@@ -120,32 +119,18 @@ class VideoReader:
     def __init__(self, fence: FencedReader, size: int) -> None:
         self.fence = fence
         self.size = size
-        self._scales: dict[str, tuple[int, int]] = {}
 
     def read(self, video: SourceVideo, window: Window) -> Clip:
         """Return the clip; a decoder that crashed or hung gets a second try."""
         for attempt in range(1, _DECODE_TRIES + 1):
             try:
-                frames = self.fence.read(video.locator, window.indices, size=self._scale(video.locator))
-                return Clip(video=video, window=window, frames=self._crop(frames))
+                size = (self.size, self.size)
+                frames = self.fence.read(video.locator, window.indices, size=size, crop=True)
+                return Clip(video=video, window=window, frames=frames)
             except VideoError:
                 if attempt == _DECODE_TRIES:
                     raise
         raise AssertionError("unreachable")
-
-    def _scale(self, path: str) -> tuple[int, int]:
-        if path not in self._scales:
-            info = self.fence.probe(path)
-            factor = self.size / min(info.width, info.height)
-            self._scales[path] = (
-                max(round(info.width * factor), self.size),
-                max(round(info.height * factor), self.size),
-            )
-        return self._scales[path]
-
-    def _crop(self, frames: Video) -> Video:
-        top, left = ((side - self.size) // 2 for side in frames.shape[1:3])
-        return frames[:, top : top + self.size, left : left + self.size].copy()
 
 
 def _limits(recipe: Recipe) -> Limits:

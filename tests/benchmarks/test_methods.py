@@ -21,7 +21,8 @@ def street(frames: int = 3, size: int = 120) -> np.ndarray:
     rng = np.random.default_rng(0)
     picture = np.zeros((size, size, 3), np.uint8)
     for _ in range(220):
-        x, y, side = rng.integers(0, size, 2).tolist() + [int(rng.integers(5, 16))]
+        x, y = rng.integers(0, size, 2).tolist()
+        side = int(rng.integers(5, 16))
         colour = rng.integers(0, 200, 3)
         colour[rng.integers(3)] = 0
         cv2.rectangle(picture, (x, y), (x + side, y + side), colour.tolist(), -1)

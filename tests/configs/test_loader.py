@@ -86,7 +86,6 @@ def test_an_unknown_recipe_is_named_with_what_was_meant():
 
 def test_every_bundled_recipe_loads():
     from benchmarks.settings import BenchSettings
-
     from datagen import Recipe
     from vidiff.settings import TrainSettings
 

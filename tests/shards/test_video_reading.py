@@ -3,12 +3,13 @@
 import os
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 
 import shards.cursor
 from configs import ConfigError, DecodeLimitError, VideoError
-from shards.video import Limits, VideoReader, probe, read_video, stream_video
+from shards.video import Limits, VideoReader, probe, read_video, stream_video, write_video
 from tests.shards.hard_files import BAD, CLOSED, HEVC_OPEN, OPEN, WIDTH, damaged, number_in, write
 
 
@@ -247,3 +248,29 @@ def test_real_clips_read_exactly_at_random_and_scaled(clips):
         whole = read_video(path, range(len(frames) - 3, len(frames)), size=(96, 64))
         with VideoReader(path) as reader:
             np.testing.assert_array_equal(reader.read([len(frames) - 1], size=(96, 64))[0], whole[-1])
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 24), (24, 48)])
+def test_cropping_keeps_the_middle_with_the_proportions_of_the_size(tmp_path, size):
+    # a picture that tells its place: red grows to the right, green downwards
+    height, width = 96, 160
+    rows, columns = np.mgrid[0:height, 0:width]
+    frame = np.stack([columns * 255 // width, rows * 255 // height, np.full_like(rows, 90)], axis=-1).astype(np.uint8)
+    write_video(tmp_path / "v.mp4", [frame] * 3, fps=25, crf=4)
+    whole = read_video(tmp_path / "v.mp4", [1])[0]
+    cropped = read_video(tmp_path / "v.mp4", [1], size=size, crop=True)[0]
+    wide, high = min(width, round(height * size[0] / size[1])), min(height, round(width * size[1] / size[0]))
+    left, top = (width - wide) // 4 * 2, (height - high) // 4 * 2
+    expected = cv2.resize(whole[top : top + high, left : left + wide], size, interpolation=cv2.INTER_AREA)
+    assert cropped.shape == expected.shape
+    assert np.abs(cropped.astype(int) - expected).max() <= 4
+
+
+def test_cropped_frames_have_the_colours_that_were_written(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (128, 96), interpolation=cv2.INTER_CUBIC)
+    write_video(tmp_path / "v.mp4", [frame] * 3, fps=25)
+    cropped = read_video(tmp_path / "v.mp4", size=(64, 48), crop=True)[1].astype(int)
+    expected = cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs((cropped - expected).mean((0, 1))).max() < 0.5
+    assert np.abs(cropped - expected).mean() < 4

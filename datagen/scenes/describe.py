@@ -1,0 +1,64 @@
+"""What can be said of the things in a rendered scene: their words, and where and how much of them is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.scenes.description import Scene, Thing
+from datagen.scenes.render import Rendered, view_at
+from datagen.scenes.textures import thing_picture
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Appearance:
+    """How one thing of a scene appears, frame by frame.
+
+    `number`: its id in `Rendered.ids`. `name`: what one would call it. `words`: its shape, colour, material and size
+    by these names. `centre`: float32 [t 2], (column, row) of its centre in pixels, which may lie outside the picture.
+    `box`: int32 [t 4], (left, top, right, bottom) around what is seen of it, right and bottom exclusive, zeros where
+    nothing is. `visible`: float32 [t] in [0, 1], the share of its outline that is neither hidden nor outside.
+    """
+
+    number: int
+    name: str
+    words: dict[str, str]
+    centre: NDArray[np.float32]
+    box: NDArray[np.int32]
+    visible: NDArray[np.float32]
+
+
+def describe(scene: Scene, rendered: Rendered) -> tuple[Appearance, ...]:
+    """Return how each thing of `scene` appears in `rendered`, in the order of their ids."""
+    return tuple(_appearance(scene, rendered, thing, k) for k, thing in enumerate(scene.things, start=1))
+
+
+def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> Appearance:
+    views = [view_at(scene, i) for i in range(scene.frames)]
+    placed = np.array([view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s)) for view in views])
+    seen = [(ids == number).view(np.uint8) for ids in rendered.ids]
+    pixels = np.array([cv2.countNonZero(shown) for shown in seen])
+    whole = _share_of_square(thing) * (2 * thing.radius * placed[:, 2]) ** 2
+    return Appearance(
+        number=number,
+        name=thing.name,
+        words={"shape": thing.shape, "colour": thing.colour, "material": thing.material, "size": thing.size},
+        centre=placed[:, :2].astype(np.float32),
+        box=np.array([_box(shown) for shown in seen], np.int32),
+        # pixels are whole and outlines are not: a small thing may count a little more than its area
+        visible=np.minimum(pixels / whole, 1).astype(np.float32),
+    )
+
+
+def _share_of_square(thing: Thing) -> float:
+    """Return how much of the square around a thing's circle it covers, its holes left out."""
+    _, coverage = thing_picture(thing)
+    return float(coverage.mean())
+
+
+def _box(shown: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    left, top, width, height = cv2.boundingRect(shown)
+    return left, top, left + width, top + height

@@ -1,0 +1,87 @@
+import sys
+
+import pytest
+
+from shards import write_video
+from vidiff import cli
+
+
+def run(monkeypatch, capsys, entry, *arguments):
+    monkeypatch.setattr(sys, "argv", [entry.__name__, *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        entry()
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--config", "tinny"], "did you mean 'tiny'"),
+        (["--set", "optimizer.lrr=1"], "did you mean 'lr'"),
+        (["--set", "optimizer.lr=fast"], "optimizer.lr"),
+        (["--steps", "1", "--minutes", "1"], "not both"),
+        (["--resume", "--overwrite"], "not both"),
+        ([], "give --data DATASET and --out FOLDER"),
+        (["--data", "{folder}", "--out", "{folder}/run"], "is not a finished dataset"),
+        (["--data", "{folder}/none", "--out", "{folder}/run"], "is not a dataset folder"),
+    ],
+)
+def test_wrong_use_of_train_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, arguments, says):
+    arguments = [text.format(folder=tmp_path) for text in arguments]
+    code, _, err = run(monkeypatch, capsys, cli.train, *(arguments or ["--config", "tiny"]))
+    assert code == 2
+    assert err.startswith("error: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_of_another_recipe_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, toy_dataset):
+    common = ["--data", toy_dataset, "--out", tmp_path / "run", "--config", "tiny-fast", "--steps", "1"]
+    code, out, _ = run(monkeypatch, capsys, cli.train, *common)
+    assert code == 0
+    assert "trained 1 steps" in out
+    code, _, err = run(monkeypatch, capsys, cli.train, *common, "--set", "seed=3")
+    assert code == 2
+    assert "seed was 0, is 3" in err.replace("\n", " ")
+
+
+def test_printed_settings_load_again(monkeypatch, capsys, tmp_path):
+    code, out, _ = run(monkeypatch, capsys, cli.train, "--print-config", "--minutes", "3")
+    assert code == 0
+    (tmp_path / "mine.yaml").write_text(out)
+    code, again, _ = run(monkeypatch, capsys, cli.train, "--print-config", "--config", tmp_path / "mine.yaml")
+    assert (code, again) == (0, out)
+    assert "minutes: 3.0" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{folder}/in.mp4", "{folder}/out.mp4", "Remove the haze."], "has no model_index.json"),
+        (["{folder}/text.mp4", "{folder}/out.mp4", "Remove the haze."], "text.mp4"),
+        (["{folder}/none.mp4", "{folder}/out.mp4", "Remove the haze."], "none.mp4"),
+        (["{folder}/in.mp4", "{folder}/out.mp4", "  "], "the instruction is empty"),
+        (["{folder}/in.mp4", "{folder}/out.mp4"], "Missing argument 'instruction'"),
+    ],
+)
+def test_wrong_use_of_translate_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, clip, arguments, says):
+    write_video(tmp_path / "in.mp4", clip, fps=10)
+    (tmp_path / "text.mp4").write_text("not a video")
+    arguments = [text.format(folder=tmp_path) for text in arguments]
+    code, _, err = run(monkeypatch, capsys, cli.translate, "--model", tmp_path, *arguments)
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert code == 2
+    assert len(errors) == 1
+    assert says in errors[0]
+    assert "Traceback" not in err
+
+
+def test_translate_writes_the_video(monkeypatch, capsys, tmp_path, pipe, clip):
+    pipe.save_pretrained(tmp_path / "run" / "model")
+    write_video(tmp_path / "in.mp4", clip, fps=10)
+    line = ["--model", tmp_path / "run", tmp_path / "in.mp4", tmp_path / "out.mp4", "Remove the haze."]
+    code, out, _ = run(monkeypatch, capsys, cli.translate, *line, "--steps", "1", "--text-guidance", "2", "--seed", "3")
+    assert code == 0
+    assert "wrote" in out
+    assert (tmp_path / "out.mp4").stat().st_size > 0

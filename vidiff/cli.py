@@ -1,0 +1,117 @@
+"""The `vidiff-train` and `vidiff-translate` commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from configs.cli import application, run
+
+train_app = application("Train a VIDiff model on a dataset that 'datagen build' made.")
+translate_app = application("Translate a video with a trained VIDiff model, as an instruction says.")
+
+
+def train() -> NoReturn:
+    """Run the `vidiff-train` command."""
+    run(train_app)
+
+
+def translate() -> NoReturn:
+    """Run the `vidiff-translate` command."""
+    run(translate_app)
+
+
+@train_app.command()
+def train_command(
+    data: Annotated[Path | None, typer.Option(help="Dataset folder.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)] = None,
+    config: Annotated[str, typer.Option(help="Name of a recipe, or path of a .yaml file.")] = "tiny",
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one setting, as in optimizer.lr=5e-4; may be repeated.", show_default=False),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Train for so many steps.", show_default=False)] = None,
+    minutes: Annotated[float | None, typer.Option(help="Train for so many minutes.", show_default=False)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in the folder.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
+) -> None:
+    """Train a VIDiff model on a dataset that 'datagen build' made."""
+    import configs
+    from vidiff.settings import TrainSettings
+
+    if steps is not None and minutes is not None:
+        raise typer.BadParameter("give --steps or --minutes, not both")
+    if resume and overwrite:
+        raise typer.BadParameter("give --resume or --overwrite, not both")
+    settings = configs.load(TrainSettings, config, [*(override or []), *_budget(steps, minutes)])
+    if print_config:
+        typer.echo(settings.to_yaml(), nl=False)
+        return
+    if data is None or out is None:
+        raise typer.BadParameter("give --data DATASET and --out FOLDER")
+    from vidiff.train import train_model
+
+    position = train_model(settings, data, out, resume=resume, overwrite=overwrite)
+    typer.echo(
+        f"trained {position.step} steps in {position.seconds:.0f} s, loss {position.loss:.4f}; model: {out / 'model'}"
+    )
+
+
+@translate_app.command()
+def translate_command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video to translate.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Video to write (.mp4).", show_default=False)],
+    instruction: Annotated[str, typer.Argument(help="What to do, as in 'Remove the haze.'", show_default=False)],
+    model: Annotated[Path, typer.Option(help="Folder of a training run, or of a saved pipeline.", show_default=False)],
+    steps: Annotated[
+        int | None, typer.Option(help="Denoising steps. [default: the model's]", min=1, show_default=False)
+    ] = None,
+    video_guidance: Annotated[
+        float | None, typer.Option(help="s_V. [default: the model's]", show_default=False)
+    ] = None,
+    text_guidance: Annotated[float | None, typer.Option(help="s_T. [default: the model's]", show_default=False)] = None,
+    task: Annotated[str, typer.Option(help="Task whose default guidance to take.")] = "default",
+    prior_frames: Annotated[int, typer.Option(help="Translated frames each window starts from (K).", min=0)] = 2,
+    size: Annotated[
+        int | None, typer.Option(help="Short side to work at. [default: the training size]", min=16, show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
+) -> None:
+    """Translate a video with a trained VIDiff model, as an instruction says."""
+    if not instruction.strip():
+        raise typer.BadParameter("the instruction is empty; say what to do, as in 'Remove the haze.'")
+    from vidiff.translate import translate_file
+
+    options: dict[str, Any] = {
+        "num_inference_steps": steps,
+        "video_guidance_scale": video_guidance,
+        "text_guidance_scale": text_guidance,
+        "task": task,
+        "prior_frames": prior_frames,
+    }
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        shown = bar.add_task("translating", total=None)
+        translate_file(
+            model,
+            source,
+            out,
+            instruction,
+            size=size,
+            seed=seed,
+            on_frame=lambda done, total: bar.update(shown, completed=done, total=total),
+            **options,
+        )
+    typer.echo(f"wrote {out}")
+
+
+def _budget(steps: int | None, minutes: float | None) -> list[str]:
+    """Return the overrides that make one limit replace whatever limit the recipe has."""
+    if steps is not None:
+        return [f"steps={steps}", "minutes=null"]
+    return [] if minutes is None else [f"minutes={minutes}", "steps=null"]

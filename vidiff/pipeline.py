@@ -1,0 +1,239 @@
+"""`VIDiffPipeline`: a clip and an instruction in, the translated clip out, as a standard `DiffusionPipeline`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from configs import ModelError
+from vidiff.autoencoder import PatchAutoencoder
+from vidiff.conditioning import decode_video, encode_text, encode_video, join_tokens, patch_size
+from vidiff.guidance import guide, pass_weights
+from vidiff.settings import Scales
+from vidiff.unet import VIDiffUNet
+
+Clip = NDArray[np.uint8] | Tensor | Sequence[Any]
+OutputType = Literal["np", "pt", "pil"]
+Callback = Callable[["VIDiffPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
+
+PICKLED = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+
+
+@dataclass
+class VIDiffPipelineOutput(BaseOutput):  # type: ignore[misc]
+    """`frames`: uint8 array [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images."""
+
+    frames: Any
+
+
+class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Translate a clip as an instruction says (VIDiff, arXiv 2311.18837).
+
+    `window`: frames the model was trained on, and takes at once. `steps`: denoising steps by default.
+    `shared_noise`: variance of the noise all frames share relative to each frame's own. `guidance`: default scales by
+    task, `{"default": {"video": 1, "text": 1}, ...}`.
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"
+    _callback_tensor_inputs = ("latents",)
+
+    def __init__(
+        self,
+        vae: PatchAutoencoder | AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        unet: VIDiffUNet,
+        scheduler: Any,
+        window: int = 16,
+        steps: int = 20,
+        shared_noise: float = 0.0,
+        guidance: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        super().__init__()
+        # model_index.json records the modules of these classes; they are imported above, as diffusers demands to load them
+        self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
+        table = {task: dict(scales) for task, scales in (guidance or {"default": {}}).items()}
+        self.register_to_config(window=window, steps=steps, shared_noise=shared_noise, guidance=table)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, **kwargs: Any) -> VIDiffPipeline:
+        """Load a folder that `save_pretrained` wrote; safetensors only.
+
+        Raises:
+            ModelError: no such folder, no VIDiff pipeline in it, pickled weights, or a component is missing.
+        """
+        folder = Path(path)
+        _refuse(folder)
+        try:
+            pipe: VIDiffPipeline = super().from_pretrained(str(folder), use_safetensors=True, **kwargs)
+        except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+            raise ModelError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+        return pipe
+
+    @property
+    def window(self) -> int:
+        """Frames the model takes at once."""
+        return int(self.config.window)
+
+    @property
+    def patch(self) -> int:
+        """Side, in pixels, of one position of the latent."""
+        return patch_size(self.vae)
+
+    @property
+    def working_size(self) -> int:
+        """Short side, in pixels, the model was trained at."""
+        return int(self.unet.config.sample_size * self.patch)
+
+    def scales(self, task: str = "default", *, video: float | None = None, text: float | None = None) -> Scales:
+        """Return a task's default guidance scales, with those that are given in their place."""
+        table = self.config.guidance
+        chosen = {"video": video, "text": text}
+        given = {name: scale for name, scale in chosen.items() if scale is not None}
+        return Scales(**{**table.get(task, table["default"]), **given})
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        video: Clip,
+        instruction: str,
+        *,
+        task: str = "default",
+        num_inference_steps: int | None = None,
+        video_guidance_scale: float | None = None,
+        text_guidance_scale: float | None = None,
+        generator: Generator | None = None,
+        callback_on_step_end: Callback | None = None,
+        output_type: OutputType = "np",
+    ) -> VIDiffPipelineOutput:
+        """Translate one clip of up to `window` frames; `vidiff.translate_long` takes longer ones.
+
+        `video`: uint8 [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images, any size. `task` picks the
+        default scales. The result has the input's size and length; equal seeds give equal results on one device.
+        `callback_on_step_end(pipe, step, timestep, {"latents": ...})` may return other latents.
+        """
+        clip, (height, width) = _pad(_to_tensor(video), self.patch)
+        device, dtype = self._execution_device, self.unet.dtype
+        scales = self.scales(task, video=video_guidance_scale, text=text_guidance_scale)
+        condition = encode_video(self.vae, clip.to(device)).to(dtype)
+        seen_text = {text for _, text in pass_weights(scales)}
+        contexts = {text: self._context(instruction if text else "", dtype) for text in seen_text}
+        self.scheduler.set_timesteps(num_inference_steps or self.config.steps, device=device)
+        latents = initial_noise(condition, generator, self.config.shared_noise) * self.scheduler.init_noise_sigma
+        options = self._step_options(generator)
+
+        for step, t in enumerate(self.progress_bar(self.scheduler.timesteps)):
+            noisy = self.scheduler.scale_model_input(latents, t)
+
+            def denoise(*, video: bool, text: bool, noisy: Tensor = noisy, t: Tensor = t) -> Tensor:
+                seen = condition if video else torch.zeros_like(condition)
+                predicted: Tensor = self.unet(torch.cat([noisy, seen], dim=1), t, contexts[text]).sample
+                return predicted
+
+            predicted = guide(denoise, scales)
+            latents = self.scheduler.step(predicted, t, latents, **options).prev_sample
+            if callback_on_step_end is not None:
+                latents = (callback_on_step_end(self, step, t, {"latents": latents}) or {}).get("latents", latents)
+
+        decoded = decode_video(self.vae, latents / self.vae.config.scaling_factor)
+        self.maybe_free_model_hooks()
+        return VIDiffPipelineOutput(frames=_from_tensor(decoded[..., :height, :width], output_type))
+
+    def _context(self, instruction: str, dtype: torch.dtype) -> Tensor:
+        text = encode_text(self.tokenizer, self.text_encoder, [instruction])
+        return join_tokens(text).to(dtype)
+
+    def _step_options(self, generator: Generator | None) -> dict[str, Any]:
+        takes = inspect.signature(self.scheduler.step).parameters
+        return {"generator": generator} if "generator" in takes else {}
+
+
+def load_pipeline(path: str | Path) -> VIDiffPipeline:
+    """Load the model of a training run, or a folder that `save_pretrained` wrote.
+
+    Raises:
+        ModelError: as `VIDiffPipeline.from_pretrained`.
+    """
+    folder = Path(path)
+    run = folder / "model"
+    pipe = VIDiffPipeline.from_pretrained(run if run.is_dir() else folder)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def initial_noise(like: Tensor, generator: Generator | None, shared: float) -> Tensor:
+    """Return unit normal noise shaped as `like`, float [b c t h w], of which frames share the part `shared / (1 + shared)`.
+
+    It is drawn on the generator's device, so that a CPU generator gives the same noise everywhere.
+    Source: PYoCo, arXiv 2305.10474, eq. 2 (mixed noise).
+    """
+    own: Tensor = randn_tensor(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+    if shared == 0:
+        return own
+    first = randn_tensor(like[:, :, :1].shape, generator=generator, device=like.device, dtype=like.dtype)
+    mixed: Tensor = (own + shared**0.5 * first) / (1 + shared) ** 0.5
+    return mixed
+
+
+def _refuse(folder: Path) -> None:
+    index = folder / "model_index.json"
+    if not folder.is_dir():
+        raise ModelError(f"no model folder {folder}; vidiff-train makes one")
+    if not index.is_file():
+        raise ModelError(f"{folder} is no VIDiff model: it has no model_index.json and no model/ made by vidiff-train")
+    try:
+        name = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+    except (ValueError, AttributeError):
+        raise ModelError(f"{index} is not the JSON that save_pretrained writes") from None
+    if name != VIDiffPipeline.__name__:
+        raise ModelError(f"{folder} holds a {name!r}, not a VIDiffPipeline; code named in a model folder is never run")
+    pickled = sorted(file for file in folder.rglob("*") if file.suffix in PICKLED)
+    if pickled:
+        raise ModelError(f"{pickled[0]} is a pickle, which can run code when it is loaded; only safetensors are read")
+
+
+def _to_tensor(video: Clip) -> Tensor:
+    """Return float [1 3 t h w] in [-1, 1]."""
+    if isinstance(video, Tensor):
+        clip = video.permute(1, 0, 2, 3).float() * 2 - 1
+    else:
+        frames = (
+            video if isinstance(video, np.ndarray) else np.stack([np.asarray(image.convert("RGB")) for image in video])
+        )
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+            raise ModelError(f"a clip must be uint8 [t h w 3], is {frames.dtype} {list(frames.shape)}")
+        clip = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).float() / 127.5 - 1
+    return clip[None]
+
+
+def _pad(clip: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
+    """Repeat the last row and column up to a multiple; return the size before, too."""
+    height, width = clip.shape[-2:]
+    padding = (0, -width % multiple, 0, -height % multiple, 0, 0)
+    return F.pad(clip, padding, mode="replicate"), (height, width)
+
+
+def _from_tensor(clip: Tensor, output_type: OutputType) -> Any:
+    unit = ((clip[0].float() + 1) / 2).clamp(0, 1).cpu()
+    if output_type == "pt":
+        return unit.permute(1, 0, 2, 3)
+    frames = (unit * 255).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
+    if output_type == "pil":
+        from PIL import Image
+
+        return [Image.fromarray(frame) for frame in frames]
+    return frames

@@ -1,0 +1,70 @@
+"""Where a model comes from: made anew at the size a recipe gives."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import DDIMScheduler
+from torch import nn
+
+from vidiff.autoencoder import PatchAutoencoder
+from vidiff.conditioning import small_text_encoder, small_tokenizer
+from vidiff.pipeline import VIDiffPipeline
+from vidiff.settings import ModelSettings, NoiseSettings, TrainSettings
+from vidiff.unet import VIDiffUNet
+
+
+def new_pipeline(settings: TrainSettings) -> VIDiffPipeline:
+    """Make an untrained pipeline; equal settings give equal weights. With `predict_residual` it returns its source."""
+    model = settings.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        tokenizer = small_tokenizer(model.text_length)
+        text_encoder = small_text_encoder(tokenizer, width=model.text_width, layers=model.text_layers)
+        vae = PatchAutoencoder(patch=model.patch)
+        unet = _small_unet(model, latent_channels=3 * model.patch**2)
+    return VIDiffPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=make_scheduler(settings.noise),
+        window=model.window,
+        steps=settings.noise.steps,
+        shared_noise=settings.noise.shared,
+        guidance={task: scales.model_dump() for task, scales in settings.guidance.items()},
+    )
+
+
+def make_scheduler(noise: NoiseSettings) -> DDIMScheduler:
+    """Return the noise schedule; trailing steps, so that few-step sampling starts at pure noise."""
+    return DDIMScheduler(
+        beta_schedule=noise.schedule,
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type=noise.prediction,
+        rescale_betas_zero_snr=noise.zero_terminal_snr,
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+
+
+def _small_unet(model: ModelSettings, latent_channels: int) -> VIDiffUNet:
+    deeper = len(model.channels) - 1
+    unet: VIDiffUNet = VIDiffUNet(
+        sample_size=model.size // model.patch,
+        in_channels=2 * latent_channels,
+        out_channels=latent_channels,
+        down_block_types=(*("DownBlockMotion",) * deeper, "CrossAttnDownBlockMotion"),
+        up_block_types=("CrossAttnUpBlockMotion", *("UpBlockMotion",) * deeper),
+        block_out_channels=model.channels,
+        layers_per_block=model.layers,
+        norm_num_groups=model.groups,
+        cross_attention_dim=model.text_width,
+        num_attention_heads=model.spatial_heads,
+        motion_num_attention_heads=model.temporal_heads,
+        predict_residual=model.predict_residual,
+    )
+    if model.predict_residual:
+        nn.init.zeros_(unet.conv_out.weight)
+        nn.init.zeros_(unet.conv_out.bias)
+    return unet
