@@ -22,7 +22,7 @@ import numpy as np
 import configs
 from configs import DecodeLimitError, VideoError
 from shards.containers import Limits
-from shards.probe import VideoInfo
+from shards.probing import VideoInfo
 from shards.sample import Video
 
 CHILD = (sys.executable, "-P", "-m", "shards.fenced")

@@ -16,7 +16,7 @@ from shards.containers import Limits
 from shards.cursor import Cursor
 from shards.mp4 import encode_preview, write_video
 from shards.pictures import Cropper, Picture, to_rgb
-from shards.probe import VideoInfo, probe, scan
+from shards.probing import VideoInfo, probe, scan
 from shards.sample import Video
 
 __all__ = [

@@ -53,3 +53,11 @@ def test_shards_needs_neither_torch_nor_ray():
     code = "import sys, shards; [getattr(shards, n) for n in shards.__all__]; print(sys.modules.keys() & {'torch', 'ray'} or [])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_public_name_is_also_a_module(package):
+    """Importing the module would put it in the place of the name: `from shards import probe` would give a module."""
+    folder = ROOT / package
+    modules = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}
+    assert not modules & set(importlib.import_module(package).__all__)

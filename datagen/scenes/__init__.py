@@ -1,6 +1,19 @@
 """A small 2.5D renderer: textured ground and backdrop, moving things that hide each other, a moving camera."""
 
+from datagen.scenes.describe import Appearance, describe
 from datagen.scenes.description import Scene, Thing, Track, draw_scene
 from datagen.scenes.render import Rendered, changed, optical_flow, render, without
 
-__all__ = ["Rendered", "Scene", "Thing", "Track", "changed", "draw_scene", "optical_flow", "render", "without"]
+__all__ = [
+    "Appearance",
+    "Rendered",
+    "Scene",
+    "Thing",
+    "Track",
+    "changed",
+    "describe",
+    "draw_scene",
+    "optical_flow",
+    "render",
+    "without",
+]

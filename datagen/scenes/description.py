@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from configs import ConfigError, unknown_name
+
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (214, 38, 40),
     "orange": (240, 128, 22),
@@ -60,6 +62,12 @@ class Thing:
     z: Track
     """Distance along the camera's initial line of sight."""
     spin: Track
+
+    def __post_init__(self) -> None:
+        known = {"shape": SHAPES, "colour": COLOURS, "material": MATERIALS, "size": SIZES}
+        for what, names in known.items():
+            if getattr(self, what) not in names:
+                raise ConfigError(unknown_name(what, getattr(self, what), names))
 
     @property
     def radius(self) -> float:

@@ -91,15 +91,25 @@ def render(scene: Scene) -> Rendered:
 
 
 def without(scene: Scene, k: int) -> Scene:
-    """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow."""
+    """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow.
+
+    The things after it move up by one, and so do their ids.
+    """
+    _check_number(scene, k)
     return replace(scene, things=scene.things[: k - 1] + scene.things[k:])
 
 
 def changed(scene: Scene, k: int, **attributes: str) -> Scene:
     """Return the scene with attributes (`colour`, `shape`, `material`, `size`) of its k-th thing (from 1) changed."""
+    _check_number(scene, k)
     things = list(scene.things)
     things[k - 1] = replace(things[k - 1], **attributes)  # type: ignore[arg-type]
     return replace(scene, things=tuple(things))
+
+
+def _check_number(scene: Scene, k: int) -> None:
+    if not 1 <= k <= len(scene.things):
+        raise IndexError(f"the scene has things 1 to {len(scene.things)}, not {k}")
 
 
 def optical_flow(scene: Scene, rendered: Rendered) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from configs import ConfigError, unknown_name
-from shards import get_task
+from shards import get_task, task_names
 
 if TYPE_CHECKING:
     from datagen.tasks.base import Builder
@@ -26,6 +26,10 @@ def builder(name: str) -> Builder[Any]:
     Raises:
         ConfigError: there is no such task, or its file has no `BUILDER` of that name.
     """
+    if name in task_names() and name not in builder_names():
+        raise ConfigError(
+            f"task {name!r} is declared but has no builder yet; can be built: {', '.join(builder_names())}"
+        )
     if name not in builder_names():
         raise ConfigError(unknown_name("task", name, builder_names()))
     get_task(name)

@@ -164,6 +164,7 @@ def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
     ("arguments", "words"),
     [
         (["--task", "dehase"], "did you mean 'dehaze'"),
+        (["--task", "deblur"], "is declared but has no builder yet"),
         (["--set", "clip.sise=3"], "did you mean 'size'"),
         (["--set", "tasks.dehaze.airlihgt=[0,1]"], "did you mean 'airlight'"),
         (["--set", "clip.size=big"], "clip.size"),

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from configs import ConfigError
 from datagen.scenes import Scene, Track, changed, draw_scene, optical_flow, render, without
 from datagen.scenes.render import view_at
 
@@ -144,3 +145,11 @@ def test_scenes_are_colourful_and_deep():
         rendered = render(draw_scene(np.random.default_rng(seed), frames=1, size=(96, 96)))
         assert colourfulness(rendered.frames) > 12
         assert rendered.depth.max() / rendered.depth.min() > 5
+
+
+def test_a_thing_that_is_not_there_or_not_known_is_an_error(scene):
+    for number in (0, len(scene.things) + 1):
+        with pytest.raises(IndexError, match="things 1 to"):
+            without(scene, number)
+    with pytest.raises(ConfigError, match="no colour named 'mauve'"):
+        changed(scene, 1, colour="mauve")
