@@ -52,7 +52,11 @@ def run_methods(
 
     if everything and task:
         raise typer.BadParameter("--all and --task exclude each other")
-    given = {"split": split, "limit": limit, "methods": methods.split(",") if methods else None}
+    given = {
+        "split": split,
+        "limit": limit,
+        "methods": [name.strip() for name in methods.split(",")] if methods else None,
+    }
     settings = commands.settings(recipe, override or [], given)
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)

@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from benchmarks.methods import METHODS
+from benchmarks.methods.model import loaded
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards, to_csv, to_markdown, to_terminal, write_page
 from benchmarks.runner import Job, Progress, Row, run
@@ -34,12 +35,13 @@ def settings(recipe: str, overrides: list[str], given: dict[str, Any]) -> BenchS
 
 def run_bench(settings: BenchSettings, data: Path | None, tasks: list[str], model: Path | None, out: Path) -> int:
     """Run, print the leaderboards and say where everything is; return 1 if a method failed somewhere."""
+    if model is not None:
+        # a folder that is no model is told before anything is built or scored
+        loaded(model)
     if data is None:
         err_console.print("no --data: building procedural scenes to score on")
         data = build_scenes(out, settings)
     suite = make_suite(data, tasks, settings)
-    if model is not None:
-        check_model(model)
     with BenchBar() as bar:
         rows = run(suite, settings, out, model=model, progress=bar)
     if bar.reused:
@@ -51,21 +53,32 @@ def run_bench(settings: BenchSettings, data: Path | None, tasks: list[str], mode
     return 1 if failed else 0
 
 
-def check_model(model: Path) -> None:
-    """Load a model once, so that a folder that is none is told before anything is scored."""
-    from vidiff import load_pipeline
-
-    load_pipeline(model)
-
-
 def report(folder: Path) -> None:
-    """Make tables and page again from `rows.parquet`."""
+    """Make tables and page again from `rows.parquet`.
+
+    Raises:
+        DatasetError: no finished run in `folder`, a damaged one, or its dataset is no longer what was scored.
+    """
     if not (folder / "run.json").is_file() or not (folder / "rows.parquet").is_file():
         raise DatasetError(
             f"{folder} holds no finished benchmark run (no rows.parquet); 'bench run --out {folder}' makes one"
         )
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    publish_report(folder, stored_rows(folder), BenchSettings(**facts["settings"]), Dataset(facts["dataset"]))
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        root, scored, settings = facts["dataset"], facts["dataset_sha256"], BenchSettings(**facts["settings"])
+        rows = stored_rows(folder)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(
+            f"the run in {folder} is damaged ({reason}); 'bench run --out {folder}' makes it again"
+        ) from None
+    dataset = Dataset(root)
+    if dataset.manifest.sha256 != scored:
+        found = dataset.manifest.sha256[:12]
+        raise DatasetError(
+            f"{folder} scored content {scored[:12]}, but {root} now holds {found}; 'bench run' scores it anew"
+        )
+    publish_report(folder, rows, settings, dataset)
 
 
 def stored_rows(folder: Path) -> list[Row]:
@@ -106,15 +119,17 @@ class BenchBar(Progress):
         self.reused = 0
 
     def __enter__(self) -> BenchBar:
-        self.bars.start()
         return self
 
     def __exit__(self, *trouble: object) -> None:
-        self.bars.stop()
+        if self.bars.live.is_started:
+            self.bars.stop()
 
     def started(self, jobs: list[Job], reused: int) -> None:
         """Learn how much there is to do."""
         self.reused = reused
+        # not before: an error about a wrong name is one line
+        self.bars.start()
         self.bars.update(self.bar, total=sum(len(job.rows) for job in jobs))
 
     def scored(self, row: Row) -> None:

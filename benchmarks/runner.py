@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -13,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.methods import Context, Method, methods_for
+from benchmarks.methods import Context, Method, check_methods, methods_for
 from benchmarks.methods.base import Restore
 from benchmarks.metrics import Metric, get_metrics
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite
 from configs import OutputError
 from shards import Sample, encode_preview
+from shards.sample import Video
 from shards.storage import publish, publish_json, remove_temporaries
 
 Row = dict[str, Any]
@@ -61,9 +63,11 @@ def run(
 
     Raises:
         OutputError: `out` cannot be written.
-        ConfigError: a method is unknown or lacks its model.
+        ConfigError: a method is unknown, lacks its model or fits no task.
+        DatasetError: a sample cannot be read. That is no fault of a method, so it ends the run.
     """
     progress = progress or Progress()
+    check_methods(settings.methods, suite.tasks, model)
     jobs = list(_jobs(suite, settings, model))
     _prepare(out)
     known = {row["id"]: row for row in read_rows(out) if row["status"] == "ok"}
@@ -99,9 +103,10 @@ def read_rows(out: Path) -> list[Row]:
     return rows
 
 
-def preview_path(out: Path, method: str, key: str) -> Path:
-    """Return where the clip that a method answered is kept, for people to look at."""
-    return out / "clips" / method / f"{key}.mp4"
+def preview_path(out: Path, row: Row) -> Path:
+    """Return where the clip that a row scored is kept, for people to look at: its name has the row's id, because
+    another version of the method, or other weights, answer another clip for the same sample."""
+    return out / "clips" / row["method"] / f"{row['key']}-{row['id'][:8]}.mp4"
 
 
 def _jobs(suite: Suite, settings: BenchSettings, model: Path | None) -> Iterator[Job]:
@@ -125,40 +130,70 @@ def _prepare(out: Path) -> None:
 def _run_job(job: Job, ids: list[str], known: dict[str, Row], suite: Suite, out: Path) -> Iterator[Row]:
     restore: Restore | None = None
     for name, index in zip(ids, job.rows, strict=True):
-        if name in known and preview_path(out, job.method.name, index["key"]).is_file():
+        row = _identity(job, name, index, suite)
+        if name in known and preview_path(out, row).is_file():
             yield known[name]
             continue
-        try:
-            if restore is None:
-                restore = _warmed(job.method.make(job.context), suite.dataset[index["key"]])
-            row = _score(job, restore, suite.dataset[index["key"]], out)
-        except Exception as error:  # a method may raise anything: it loses this cell and no other
-            row = {"status": "failed", "error": _describe(error)}
-        row |= {
-            "id": name,
-            "task": job.task,
-            "method": job.method.name,
-            "key": index["key"],
-            "source_id": index["source_id"],
-        }
+        sample = suite.dataset[index["key"]]
+        if restore is None:
+            restore = _made(job, sample)
+        row |= _score(job, restore, sample, preview_path(out, row))
         with (out / ROWS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         yield row
 
 
-def _warmed(restore: Restore, sample: Sample) -> Restore:
-    """Call a method once without counting it: its first call may load or compile things."""
-    restore(sample.source[:1].copy(), sample.instruction, sample.reference, None)
+def _identity(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
+    """Return the part of a row that says what was scored, and by what."""
+    return {
+        "id": name,
+        "task": job.task,
+        "method": job.method.name,
+        "key": index["key"],
+        "source_id": index["source_id"],
+        # names of videos may repeat from folder to folder, contents do not
+        "video": index["source_sha256"],
+        "dataset": suite.dataset.manifest.sha256,
+        "method_version": job.method.version,
+        "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in get_metrics(job.task)),
+    }
+
+
+def _made(job: Job, sample: Sample) -> Restore:
+    """Make the method and call it once without counting it: its first call may load or compile things."""
+    try:
+        restore = job.method.make(job.context)
+    except Exception as error:
+        return _raises(error)
+    # a clip it cannot take is told when that clip is scored
+    with contextlib.suppress(Exception):
+        _answer(restore, sample)
     return restore
 
 
-def _score(job: Job, restore: Restore, sample: Sample, out: Path) -> Row:
-    started = time.perf_counter()
-    answer = restore(sample.source.copy(), sample.instruction, sample.reference, sample.mask)
-    seconds = time.perf_counter() - started
-    check_answer(answer, sample)
-    publish(preview_path(out, job.method.name, sample.key), encode_preview(answer, sample.meta.fps))
-    scores = {metric.name: _mean(metric, answer, sample) for metric in get_metrics(job.task)}
+def _raises(error: Exception) -> Restore:
+    """Return a method that fails on every clip because it could not be made; making it again would fail again."""
+
+    def restore(clip: Video, instruction: str, reference: Any, mask: Any) -> Video:
+        raise error
+
+    return restore
+
+
+def _answer(restore: Restore, sample: Sample) -> Video:
+    return restore(sample.source.copy(), sample.instruction, sample.reference, sample.mask)
+
+
+def _score(job: Job, restore: Restore, sample: Sample, preview: Path) -> Row:
+    try:
+        started = time.perf_counter()
+        answer = _answer(restore, sample)
+        seconds = time.perf_counter() - started
+        check_answer(answer, sample)
+        scores = {metric.name: _mean(metric, answer, sample) for metric in get_metrics(job.task)}
+    except Exception as error:  # a method may raise anything: it loses this cell and no other
+        return {"status": "failed", "error": _describe(error)}
+    publish(preview, encode_preview(answer, sample.meta.fps))
     frames = len(sample.source)
     return {"status": "ok", "error": "", "scores": scores, "frames": frames, "seconds_per_frame": seconds / frames}
 
@@ -193,7 +228,7 @@ def _publish(out: Path, rows: list[Row], suite: Suite, settings: BenchSettings, 
     table.to_parquet(buffer, index=False)
     publish(out / "rows.parquet", buffer.getvalue())
     facts = {
-        "dataset": str(suite.dataset.root),
+        "dataset": str(suite.dataset.root.resolve()),
         "dataset_sha256": suite.dataset.manifest.sha256,
         "split": suite.split,
         "settings": settings.model_dump(mode="json"),

@@ -70,7 +70,7 @@ def video_means(values: NDArray[np.float64], videos: list[str]) -> NDArray[np.fl
 
 
 def _entry(rows: list[Row], metrics: list[Metric], draws: int, seed: int) -> Entry:
-    videos = [row["source_id"] for row in rows]
+    videos = [row["video"] for row in rows]
     good = [row for row in rows if row["status"] == "ok"]
     scores = {}
     for metric in metrics:

@@ -56,8 +56,8 @@ def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]
     turn: dict[str, int] = {}
     order = []
     for row in rows:
-        turn[row["source_id"]] = turn.get(row["source_id"], -1) + 1
-        order.append((turn[row["source_id"]], row["source_id"], row["key"], row))
+        turn[row["source_sha256"]] = turn.get(row["source_sha256"], -1) + 1
+        order.append((turn[row["source_sha256"]], row["source_sha256"], row["key"], row))
     chosen = [row for *_, row in sorted(order, key=lambda item: item[:3])[:limit]]
     return sorted(chosen, key=lambda row: row["key"])
 

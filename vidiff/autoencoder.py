@@ -23,6 +23,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     coefficient in natural video is about `std / (1 + contrast * frequency^falloff)` (measured on a dozen clips). With
     `whitening` 1 it is divided by that, so that all channels have unit variance and errors in the finest detail weigh
     as much as errors of brightness; with 0 all are divided by the same, and errors weigh as in pixels; between, between.
+    Either way the mean variance over channels is about one.
     A trained `AutoencoderKL` drops in for it.
     """
 
@@ -43,7 +44,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         at_zero = torch.tensor([lightness_std, chroma_std, chroma_std]).repeat_interleave(patch * patch)
         self.register_buffer("basis", basis)
         spread = at_zero / (1 + contrast * frequency.repeat(3) ** falloff)
-        self.register_buffer("divisor", spread**whitening * lightness_std ** (1 - whitening))
+        divisor = spread**whitening
+        self.register_buffer("divisor", divisor * (spread / divisor).square().mean().sqrt())
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """Return a distribution without spread over the latent of images float [b 3 h w] in [-1, 1].

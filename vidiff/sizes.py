@@ -65,6 +65,16 @@ def _small_unet(model: ModelSettings, latent_channels: int) -> VIDiffUNet:
         predict_residual=model.predict_residual,
     )
     if model.predict_residual:
-        nn.init.zeros_(unet.conv_out.weight)
-        nn.init.zeros_(unet.conv_out.bias)
+        _start_at_the_source(unet)
     return unet
+
+
+def _start_at_the_source(unet: VIDiffUNet) -> None:
+    """Let the network return its source and look at nothing but its source; what the noise says is learnt from there.
+
+    With random weights for the noisy latent, a short training spends itself on unlearning what they let through.
+    """
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(unet.conv_out.bias)
+    with torch.no_grad():
+        unet.conv_in.weight[:, : unet.config.out_channels] = 0

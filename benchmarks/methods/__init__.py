@@ -1,6 +1,6 @@
 """What is scored: one file per family, each method with its paper."""
 
 from benchmarks.methods.base import Context, Method
-from benchmarks.methods.registry import METHODS, methods_for
+from benchmarks.methods.registry import METHODS, check_methods, methods_for
 
-__all__ = ["METHODS", "Context", "Method", "methods_for"]
+__all__ = ["METHODS", "Context", "Method", "check_methods", "methods_for"]

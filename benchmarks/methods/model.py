@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,16 +16,29 @@ if TYPE_CHECKING:
     from vidiff import VIDiffPipeline
 
 
+@lru_cache(maxsize=1)  # every task of a run asks for the same model
+def loaded(folder: Path) -> VIDiffPipeline:
+    """Load the model of a training run, or a saved pipeline, onto the GPU where there is one.
+
+    Raises:
+        ModelError: the folder holds no VIDiff model.
+    """
+    from vidiff import load_pipeline
+    from vidiff.devices import choose_device, quiet_libraries
+
+    quiet_libraries()
+    pipe: VIDiffPipeline = load_pipeline(folder).to(choose_device())
+    return pipe
+
+
 def make_vidiff(context: Context) -> Restore:
     """Load the model and return it as a method; it works at the clip's own size."""
     import torch
 
-    from vidiff import load_pipeline, translate_clip
+    from vidiff import translate_clip
 
     assert context.model is not None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipe: VIDiffPipeline = load_pipeline(context.model).to(device)
-    pipe.set_progress_bar_config(disable=True)
+    pipe = loaded(context.model)
 
     def restore(
         clip: Video, instruction: str, reference: NDArray[np.uint8] | None, mask: NDArray[np.uint8] | None

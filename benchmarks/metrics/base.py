@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
             unit="",
             function=ssim,
             higher_is_better=True,
-            worst=0.0,
+            worst=-1.0,
             version=1,
             convention="per frame and RGB channel, gaussian window 11 x 11 with sigma 1.5, population covariance, "
             f"K1 0.01, K2 0.03, 8-bit range 255, the map cropped by 5 pixels as scikit-image does, "

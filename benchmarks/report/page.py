@@ -84,9 +84,11 @@ def pick(board: Board, rows: list[Row], count: int) -> list[tuple[str, str]]:
     scored = [row for row in rows if row["method"] == names[0] and row["status"] == "ok"]
     ordered = sorted(scored, key=lambda row: row["scores"][first.name], reverse=first.higher_is_better)
     if not ordered:
-        return [(row["key"], "") for row in rows[:count]]
+        return [(key, "") for key in list(dict.fromkeys(row["key"] for row in rows))[:count]]
     last = len(ordered) - 1
-    places = {0: f"best for {names[0]}", last: f"worst for {names[0]}", last // 2: f"middle for {names[0]}"}
+    places: dict[int, str] = {}
+    for place, word in ((0, "best"), (last, "worst"), (last // 2, "middle")):
+        places.setdefault(place, f"{word} for {names[0]}")
     for step in range(1, count):
         places.setdefault(step * last // count, "between")
     return [(ordered[place]["key"], why) for place, why in list(places.items())[:count]]
@@ -95,14 +97,16 @@ def pick(board: Board, rows: list[Row], count: int) -> list[tuple[str, str]]:
 def _example(out: Path, board: Board, rows: list[Row], key: str, why: str, dataset: Dataset) -> dict[str, Any]:
     sample = dataset[key]
     first = board.metrics[0]
-    scores = {row["method"]: row["scores"][first.name] for row in rows if row["key"] == key and row["status"] == "ok"}
+    answers = {row["method"]: row for row in rows if row["key"] == key and row["status"] == "ok"}
+    scores = {name: f"{row['scores'][first.name]:.{first.digits}f} {first.unit}" for name, row in answers.items()}
     clips = [{"name": "source", "url": data_url(encode_preview(sample.source, sample.meta.fps)), "score": ""}]
     for entry in board.entries:
-        path = preview_path(out, entry.method, key)
-        if entry.method in scores and entry.method != "identity" and path.is_file():
-            score = f"{scores[entry.method]:.{first.digits}f} {first.unit}"
-            clips.append({"name": entry.method, "url": data_url(path.read_bytes()), "score": score})
-    clips[0]["score"] = f"{scores['identity']:.{first.digits}f} {first.unit}" if "identity" in scores else ""
+        if entry.method == "identity" or entry.method not in answers:
+            continue
+        path = preview_path(out, answers[entry.method])
+        if path.is_file():
+            clips.append({"name": entry.method, "url": data_url(path.read_bytes()), "score": scores[entry.method]})
+    clips[0]["score"] = scores.get("identity", "")
     clips.append({"name": "target", "url": data_url(encode_preview(sample.target, sample.meta.fps)), "score": ""})
     height, width = sample.source.shape[1:3]
     return {"key": key, "why": why, "instruction": sample.instruction, "aspect": f"{width} / {height}", "clips": clips}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.metrics import Metric, get_metrics
@@ -49,9 +51,11 @@ def make_boards(rows: list[Row], settings: BenchSettings) -> list[Board]:
 
 def to_terminal(board: Board) -> Table:
     """Return a board as a rich table."""
-    table = Table(title=f"{board.task}: {board.size}", title_justify="left")
+    # narrow rules: a board of two metrics with their intervals fits into 80 columns
+    rules: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
+    table = Table(title=f"{board.task}: {board.size}", title_justify="left", **rules)
     for name in header(board):
-        table.add_column(name, justify="left" if name == "method" else "right")
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=name != "method")
     for entry in board.entries:
         table.add_row(*cells(board, entry))
     return table

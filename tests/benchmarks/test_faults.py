@@ -1,0 +1,280 @@
+"""What goes wrong around a method, and must neither be hidden nor be blamed on it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmarks.commands import publish_report, report
+from benchmarks.methods import METHODS
+from benchmarks.methods.base import Method
+from benchmarks.metrics import METRICS
+from benchmarks.report import make_boards, to_terminal
+from benchmarks.report.page import pick
+from benchmarks.runner import preview_path, read_rows, run
+from benchmarks.settings import BenchSettings
+from benchmarks.statistics import leaderboard
+from benchmarks.suite import make_suite, spread
+from configs import DatasetError, OutputError
+from shards import Manifest, encode_sample, read_video, write_card, write_shard
+from tests.conftest import make_sample
+
+SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("toy",))
+
+
+@pytest.fixture
+def suite(toy_dataset):
+    return make_suite(toy_dataset, ["dehaze"], SETTINGS)
+
+
+@pytest.fixture
+def toy_method(monkeypatch):
+    def register(answer=None, *, version: int = 1, make=None) -> None:
+        made = make or (lambda context: answer)
+        method = Method(name="toy", tasks=("dehaze",), summary="", paper="-", version=version, make=made)
+        monkeypatch.setitem(METHODS, "toy", method)
+
+    return register
+
+
+def of_toy(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["method"] == "toy"]
+
+
+def write_dataset(root: Path, number: int = 14) -> Path:
+    encoded = [encode_sample(make_sample("dehaze", "test", n)) for n in range(number, number + 2)]
+    shard = write_shard(root / "dehaze" / "test-000000.tar", encoded)
+    manifest = Manifest(recipe={"seed": 0}, recipe_digest="0", code_version="0", shards=(shard,), sources=1)
+    write_card(root, manifest, {"CC0-1.0": 2})
+    manifest.save(root)
+    return root
+
+
+def test_the_clip_that_is_kept_is_the_one_that_was_scored(suite, tmp_path, toy_method):
+    for version, value in ((1, 10), (2, 240), (1, 10)):
+        toy_method(lambda clip, *_, value=value: np.full_like(clip, value), version=version)
+        first = of_toy(run(suite, SETTINGS, tmp_path))[0]
+        assert abs(read_video(preview_path(tmp_path, first)).mean() - value) < 3
+
+
+def test_a_method_that_needs_several_frames_is_not_lost_to_the_warm_up(suite, tmp_path, toy_method):
+    def needs_two(clip, *_):
+        if len(clip) < 2:
+            raise ValueError("at least two frames")
+        return clip
+
+    toy_method(needs_two)
+    assert {row["status"] for row in run(suite, SETTINGS, tmp_path)} == {"ok"}
+
+
+def test_a_method_that_cannot_be_made_is_tried_once_and_fails_its_cells(suite, tmp_path, toy_method):
+    attempts = []
+
+    def make(context):
+        attempts.append(1)
+        raise MemoryError("weights of 80 GB")
+
+    toy_method(make=make)
+    rows = run(suite, SETTINGS, tmp_path)
+    assert [row["status"] for row in of_toy(rows)] == ["failed"] * 4
+    assert all("weights of 80 GB" in row["error"] for row in of_toy(rows))
+    assert len(attempts) == 1
+    assert {row["status"] for row in rows if row["method"] == "identity"} == {"ok"}
+
+
+def test_a_failed_row_is_tried_again_and_the_good_ones_are_not(suite, tmp_path, toy_method):
+    broken, calls = [True], []
+
+    def flaky(clip, *_):
+        calls.append(1)
+        if broken[0] and len(calls) > 3:
+            raise OSError("no luck")
+        return clip
+
+    toy_method(flaky)
+    assert sum(row["status"] == "failed" for row in run(suite, SETTINGS, tmp_path)) == 2
+    broken[0], calls[:] = False, []
+    assert {row["status"] for row in run(suite, SETTINGS, tmp_path)} == {"ok"}
+    assert len(calls) == 3  # the two that failed, and one to warm up
+
+
+def test_a_full_disk_ends_the_run_and_is_not_the_method_s_failure(suite, tmp_path, toy_method, monkeypatch):
+    def full(path, data):
+        raise OutputError(f"cannot write {path}: No space left on device")
+
+    toy_method(lambda clip, *_: clip)
+    run(suite, SETTINGS.model_copy(update={"methods": ("identity",)}), tmp_path)
+    publish = sys.modules["benchmarks.runner"].publish
+    monkeypatch.setattr(
+        "benchmarks.runner.publish", lambda path, data: (full if path.suffix == ".mp4" else publish)(path, data)
+    )
+    with pytest.raises(OutputError, match="No space left"):
+        run(suite, SETTINGS, tmp_path)
+    assert not of_toy(read_rows(tmp_path))
+
+
+def test_a_shard_cut_short_ends_the_run_and_is_not_the_method_s_failure(tmp_path, toy_method):
+    root = write_dataset(tmp_path / "dataset")
+    shard = root / "dehaze" / "test-000000.tar"
+    shard.write_bytes(shard.read_bytes()[:20_000])
+    toy_method(lambda clip, *_: clip)
+    with pytest.raises(DatasetError, match="cut short"):
+        run(make_suite(root, [], SETTINGS), SETTINGS, tmp_path / "out")
+    assert not any(row["status"] == "failed" for row in read_rows(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))
+def test_no_answer_scores_below_what_a_failure_counts(metric):
+    rng = np.random.default_rng(1)
+    texture = rng.integers(0, 2, (1, 24, 24, 1), dtype=np.uint8).repeat(3, axis=3) * np.uint8(255)
+    inverted = metric.function(np.uint8(255) - texture, texture)[0]
+    assert inverted >= metric.worst if metric.higher_is_better else inverted <= metric.worst
+
+
+def test_two_videos_of_one_name_are_two_videos(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip)
+    rows = [row | {"source_id": "clip"} for row in run(suite, SETTINGS, tmp_path)]
+    (entry, _) = leaderboard(rows, "dehaze", draws=100, seed=0)
+    assert entry.videos == 2
+    named_alike = [{"key": f"{v}{n}", "source_id": "clip", "source_sha256": v} for v in "ab" for n in range(3)]
+    assert [row["key"] for row in spread(named_alike, 2)] == ["a0", "b0"]
+
+
+def test_a_row_says_which_versions_and_which_data_it_rests_on(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip, version=7)
+    run(suite, SETTINGS, tmp_path)
+    table = pd.read_parquet(tmp_path / "rows.parquet").query("method == 'toy'")
+    assert set(table["method_version"]) == {7}
+    assert set(table["metric_versions"]) == {"psnr 1, ssim 1"}
+    assert set(table["dataset"]) == {suite.dataset.manifest.sha256}
+
+
+def test_a_report_is_made_again_from_any_folder(toy_dataset, tmp_path, toy_method, monkeypatch):
+    toy_method(lambda clip, *_: clip)
+    monkeypatch.chdir(toy_dataset.parent)
+    suite = make_suite(Path(toy_dataset.name), ["dehaze"], SETTINGS)
+    publish_report(tmp_path, run(suite, SETTINGS, tmp_path), SETTINGS, suite.dataset)
+    made = (tmp_path / "index.html").read_bytes()
+    monkeypatch.chdir("/")
+    report(tmp_path)
+    assert (tmp_path / "index.html").read_bytes() == made
+
+
+def test_a_report_refuses_a_dataset_that_was_built_anew_since(tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip)
+    suite = make_suite(write_dataset(tmp_path / "dataset"), [], SETTINGS)
+    run(suite, SETTINGS, tmp_path / "out")
+    write_dataset(tmp_path / "dataset", number=20)
+    with pytest.raises(DatasetError, match="now holds"):
+        report(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["run.json", "rows.parquet"])
+def test_a_damaged_run_is_one_clear_error(suite, tmp_path, toy_method, name):
+    toy_method(lambda clip, *_: clip)
+    run(suite, SETTINGS, tmp_path)
+    (tmp_path / name).write_text("{")
+    with pytest.raises(DatasetError, match="damaged"):
+        report(tmp_path)
+
+
+def test_few_samples_are_called_best_before_they_are_called_middle(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip // 2)
+    limited = SETTINGS.model_copy(update={"limit": 2})
+    rows = run(make_suite(suite.dataset.root, ["dehaze"], limited), limited, tmp_path)
+    (board,) = make_boards(rows, limited)
+    assert [why.split()[0] for _, why in pick(board, rows, 4)] == ["best", "worst"]
+    assert len({key for key, _ in pick(board, [row | {"status": "failed"} for row in rows], 4)}) == 2
+
+
+def test_a_board_fits_into_a_terminal_of_80_columns(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip // 2)
+    (board,) = make_boards(run(suite, SETTINGS, tmp_path), SETTINGS)
+    console = Console(width=80, record=True, file=(tmp_path / "shown").open("w"))
+    console.print(to_terminal(board))
+    console.file.close()
+    lines = [line for line in console.export_text().splitlines() if "[" in line]
+    assert len(lines) == 2
+    assert all(line.count("[") == line.count("]") == 2 for line in lines)
+
+
+def shell(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "benchmarks", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--methods", "dark_chanel"], "did you mean 'dark_channel'"),
+        (["--methods", "vidiff"], "needs --model"),
+        (["--task", "recolor", "--methods", "dark_channel"], "is for dehaze"),
+    ],
+)
+def test_a_wrong_method_is_one_line_and_nothing_else(toy_dataset, tmp_path, options, words):
+    done = shell("run", "--data", toy_dataset, "--out", tmp_path / "o", *options)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+
+
+def test_method_names_may_have_blanks_around_their_commas(toy_dataset, tmp_path):
+    done = shell("run", "--data", toy_dataset, "--out", tmp_path, "--methods", "identity, dark_channel", "--limit", 1)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_failure_ends_in_exit_code_1_and_is_named(toy_dataset, tmp_path, toy_method, capsys):
+    from benchmarks.commands import run_bench
+
+    def crashes(*_):
+        raise RuntimeError("no luck today")
+
+    toy_method(crashes)
+    assert run_bench(SETTINGS, toy_dataset, ["dehaze"], None, tmp_path) == 1
+    told = capsys.readouterr()
+    assert "no luck today" in told.err
+    assert "4/4" in told.out
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from benchmarks.methods import METHODS, Method
+from benchmarks.runner import run
+from benchmarks.settings import BenchSettings
+from benchmarks.suite import make_suite
+
+def slow(clip, *_):
+    time.sleep(0.2)
+    return clip
+
+METHODS["toy"] = Method(name="toy", tasks=("dehaze",), summary="", paper="-", version=1, make=lambda context: slow)
+settings = BenchSettings(bootstrap=100, examples=2, methods=("toy",))
+run(make_suite(Path(sys.argv[1]), ["dehaze"], settings), settings, Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was(suite, toy_dataset, tmp_path, toy_method):
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(toy_dataset), str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while len(read_rows(tmp_path)) < 6 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = read_rows(tmp_path)
+    assert 6 <= len(before) < 8
+    assert not (tmp_path / "rows.parquet").exists()
+    calls = []
+    toy_method(lambda clip, *_: calls.append(1) or clip)
+    rows = run(suite, SETTINGS, tmp_path)
+    assert rows[: len(before)] == before
+    assert len(rows) == 8
+    assert len(calls) == 8 - len(before) + 1
+    assert all(json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines())
