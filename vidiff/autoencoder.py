@@ -19,12 +19,11 @@ _OPPONENT = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
 class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Every `patch` x `patch` square of an image becomes the DCT of its opponent colours: `3 patch^2` channels.
 
-    Nothing is learnt and nothing is lost, so training time goes to the diffusion model alone. The spread of a
-    coefficient in natural video is about `std / (1 + contrast * frequency^falloff)` (measured on a dozen clips). With
-    `whitening` 1 it is divided by that, so that all channels have unit variance and errors in the finest detail weigh
-    as much as errors of brightness; with 0 all are divided by the same, and errors weigh as in pixels; between, between.
-    Either way the mean variance over channels is about one.
-    A trained `AutoencoderKL` drops in for it.
+    Nothing is learnt and nothing is lost, so training time goes to the diffusion model alone. Every channel is divided
+    by its spread in natural video, about `std / (1 + contrast * frequency^falloff)` (measured on a dozen clips), so that
+    all have about unit variance. `error_weight`, float [3p^2 1 1 1] with mean 1, is how much an error in a channel
+    should count: `spread^weighting`, where 2 is the error in pixels and 0 lets the finest detail count as much as
+    brightness. A trained `AutoencoderKL` drops in for it.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -35,7 +34,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         chroma_std: float = 0.8,
         contrast: float = 5.0,
         falloff: float = 1.3,
-        whitening: float = 0.5,
+        weighting: float = 1.0,
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
     ) -> None:
@@ -44,21 +43,22 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         at_zero = torch.tensor([lightness_std, chroma_std, chroma_std]).repeat_interleave(patch * patch)
         self.register_buffer("basis", basis)
         spread = at_zero / (1 + contrast * frequency.repeat(3) ** falloff)
-        divisor = spread**whitening
-        self.register_buffer("divisor", divisor * (spread / divisor).square().mean().sqrt())
+        weight = spread**weighting
+        self.register_buffer("spread", spread[:, None, None])
+        self.register_buffer("error_weight", (weight / weight.mean())[:, None, None, None])
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """Return a distribution without spread over the latent of images float [b 3 h w] in [-1, 1].
 
         `h` and `w` are multiples of the patch; the latent is float [b 3p^2 h/p w/p].
         """
-        latent = F.conv2d(x, self.basis, stride=self.config.patch) / self.divisor[:, None, None]
+        latent = F.conv2d(x, self.basis, stride=self.config.patch) / self.spread
         certain = DiagonalGaussianDistribution(torch.cat([latent, torch.zeros_like(latent)], dim=1), deterministic=True)
         return AutoencoderKLOutput(latent_dist=certain) if return_dict else (certain,)
 
     def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Return the images float [b 3 h w] whose latent is `z`, float [b 3p^2 h/p w/p]."""
-        images = F.conv_transpose2d(z * self.divisor[:, None, None], self.basis, stride=self.config.patch)
+        images = F.conv_transpose2d(z * self.spread, self.basis, stride=self.config.patch)
         return DecoderOutput(sample=images) if return_dict else (images,)
 
     def forward(self, sample: Tensor) -> Tensor:

@@ -33,6 +33,19 @@ def encode_video(vae: VAE, clip: Tensor) -> Tensor:
     return latent.reshape(batch, -1, *latent.shape[1:]).transpose(1, 2)
 
 
+def unet_input(scheduler: Any, noisy: Tensor, condition: Tensor, timesteps: Tensor, *, fade: bool) -> Tensor:
+    """Return the U-Net's input float [b 2c t h w]: the noisy latent, then the condition latent.
+
+    With `fade` the noisy latent is multiplied by sqrt(alpha_bar), which makes it the best linear guess of a clean latent
+    of unit variance. The noisier it is the less of it is seen, and of pure noise nothing: a network that has not
+    learnt yet to ignore noise at the first step would paint it into the picture.
+    """
+    if fade:
+        kept = scheduler.alphas_cumprod.to(noisy)[timesteps.reshape(-1).to(noisy.device)].sqrt()
+        noisy = noisy * kept[:, None, None, None, None]
+    return torch.cat([noisy, condition], dim=1)
+
+
 def decode_video(vae: VAE, latent: Tensor) -> Tensor:
     """Return the clip float [b 3 t h w] in about [-1, 1] of an unscaled latent float [b c t h w]."""
     batch = latent.shape[0]

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from vidiff.conditioning import encode_text, encode_video, join_tokens
+from vidiff.conditioning import encode_text, encode_video, join_tokens, unet_input
 from vidiff.data import Batch
 from vidiff.pipeline import VIDiffPipeline, initial_noise
 from vidiff.settings import DropSettings, NoiseSettings, TrainSettings
@@ -33,8 +32,12 @@ def diffusion_loss(pipe: VIDiffPipeline, batch: Batch, settings: TrainSettings, 
     instructions = ["" if dropped else text for text, dropped in zip(batch.instructions, no_text.tolist(), strict=True)]
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         context = join_tokens(encode_text(pipe.tokenizer, pipe.text_encoder, instructions))
-        predicted = pipe.unet(torch.cat([noisy, seen], dim=1), timesteps, context).sample
-    return F.mse_loss(predicted.float(), wanted(pipe.scheduler, clean, noise, timesteps))
+        latent = unet_input(pipe.scheduler, noisy, seen, timesteps, fade=settings.noise.fade)
+        predicted = pipe.unet(latent, timesteps, context).sample
+    error: Tensor = (predicted.float() - wanted(pipe.scheduler, clean, noise, timesteps)).square()
+    # what a channel of the latent counts is known of a fixed transform, and not of a learnt autoencoder
+    weighted: Tensor = error * getattr(pipe.vae, "error_weight", 1.0)
+    return weighted.mean()
 
 
 def wanted(scheduler: Any, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -47,9 +50,10 @@ def wanted(scheduler: Any, clean: Tensor, noise: Tensor, timesteps: Tensor) -> T
 
 
 def draw_timesteps(count: int, noise: NoiseSettings, total: int, generator: Generator) -> Tensor:
-    """Return int64 [count] in [0, total), leaning to the noisy end as `high_noise_power` says."""
-    uniform = torch.rand(count, generator=generator) ** (1 / noise.high_noise_power)
-    return (uniform * total).long().clamp(max=total - 1)
+    """Return int64 [count] in [0, total): evenly drawn, but for a share of `noise.pure_noise` at the last one."""
+    even = torch.randint(total, (count,), generator=generator)
+    last = torch.rand(count, generator=generator) < noise.pure_noise
+    return torch.where(last, total - 1, even)
 
 
 def draw_drops(count: int, drop: DropSettings, generator: Generator) -> tuple[Tensor, Tensor]:

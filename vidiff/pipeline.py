@@ -21,7 +21,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from configs import ModelError
 from vidiff.autoencoder import PatchAutoencoder
-from vidiff.conditioning import decode_video, encode_text, encode_video, join_tokens, patch_size
+from vidiff.conditioning import decode_video, encode_text, encode_video, join_tokens, patch_size, unet_input
 from vidiff.guidance import guide, pass_weights
 from vidiff.settings import Scales
 from vidiff.unet import VIDiffUNet
@@ -44,8 +44,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Translate a clip as an instruction says (VIDiff, arXiv 2311.18837).
 
     `window`: frames the model was trained on, and takes at once. `steps`: denoising steps by default.
-    `shared_noise`: variance of the noise all frames share relative to each frame's own. `guidance`: default scales by
-    task, `{"default": {"video": 1, "text": 1}, ...}`.
+    `shared_noise`: variance of the noise all frames share relative to each frame's own. `fade_noise`: as in
+    `vidiff.conditioning.unet_input`. `guidance`: default scales by task, `{"default": {"video": 1, "text": 1}, ...}`.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -61,13 +61,16 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         window: int = 16,
         steps: int = 20,
         shared_noise: float = 0.0,
+        fade_noise: bool = False,
         guidance: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         super().__init__()
         # model_index.json records the modules of these classes; they are imported above, as diffusers demands to load them
         self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
         table = {task: dict(scales) for task, scales in (guidance or {"default": {}}).items()}
-        self.register_to_config(window=window, steps=steps, shared_noise=shared_noise, guidance=table)
+        self.register_to_config(
+            window=window, steps=steps, shared_noise=shared_noise, fade_noise=fade_noise, guidance=table
+        )
 
     @classmethod
     def from_pretrained(cls, path: str | Path, **kwargs: Any) -> VIDiffPipeline:
@@ -141,7 +144,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
 
             def denoise(*, video: bool, text: bool, noisy: Tensor = noisy, t: Tensor = t) -> Tensor:
                 seen = condition if video else torch.zeros_like(condition)
-                predicted: Tensor = self.unet(torch.cat([noisy, seen], dim=1), t, contexts[text]).sample
+                latent = unet_input(self.scheduler, noisy, seen, t, fade=self.config.fade_noise)
+                predicted: Tensor = self.unet(latent, t, contexts[text]).sample
                 return predicted
 
             predicted = guide(denoise, scales)

@@ -62,9 +62,13 @@ class NoiseSettings(Settings):
     schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
     zero_terminal_snr: bool = True
     """Let the last step be pure noise, as sampling starts from it (arXiv 2305.08891). Not with `epsilon`."""
-    high_noise_power: float = Field(1.0, ge=1)
-    """Training draws t = u^(1/power) of the schedule, u uniform: above 1 it sees more of the noisy end, where the
-    picture is decided."""
+    pure_noise: float = Field(0.0, ge=0, le=1)
+    """Share of training clips at the very last timestep; the others are spread evenly. With `zero_terminal_snr` that is
+    pure noise, where sampling starts and decides what the picture is. Even draws hardly ever hit it, and the network
+    reads a picture into the noise there that it could read just before."""
+    fade: bool = False
+    """Show the network the noisy latent times sqrt(alpha_bar): of pure noise it then sees nothing. Not with pretrained
+    weights, which know the noisy latent as it is."""
     shared: float = Field(0.0, ge=0)
     """Mixed noise (PYoCo, arXiv 2305.10474, eq. 2): variance of the noise all frames share relative to each frame's own."""
     steps: int = Field(4, ge=1)
@@ -86,6 +90,9 @@ class DataSettings(Settings):
     """Sides, in pixels, of the random training crops, one after the other over equal parts of the training."""
     flip: float = Field(0.5, ge=0, le=1)
     """Chance of mirroring a clip."""
+    swap_colors: tuple[str, ...] = ()
+    """Tasks whose clips get their color channels permuted at random, source and target alike: few videos then show many
+    colors. Only for tasks whose answer does not depend on what is red."""
     prior_frames: tuple[int, ...] = (0, 0, 0, 1, 2)
     """K of long video, drawn from these: the first K condition frames are target frames, and the instruction says so."""
     workers: int = Field(0, ge=0)

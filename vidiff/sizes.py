@@ -31,6 +31,7 @@ def new_pipeline(settings: TrainSettings) -> VIDiffPipeline:
         window=model.window,
         steps=settings.noise.steps,
         shared_noise=settings.noise.shared,
+        fade_noise=settings.noise.fade,
         guidance={task: scales.model_dump() for task, scales in settings.guidance.items()},
     )
 

@@ -23,10 +23,11 @@ def pipe(tiny):
 
 @pytest.fixture
 def awake_pipe(pipe):
-    """A pipeline whose last layer is not zero any more, so that what goes in matters."""
+    """A pipeline whose first and last layers are not zero any more, so that noise, source and text matter."""
     import torch
 
     torch.manual_seed(0)
+    torch.nn.init.normal_(pipe.unet.conv_in.weight, std=0.1)
     torch.nn.init.normal_(pipe.unet.conv_out.weight, std=0.3)
     return pipe
 

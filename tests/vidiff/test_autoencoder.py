@@ -24,10 +24,20 @@ def test_the_transform_is_orthonormal():
 
 def test_lightness_channels_are_the_dct_of_the_scaled_channel_sum():
     autoencoder, picture = PatchAutoencoder(patch=4), images(batch=1)
-    latent = autoencoder.encode(picture).latent_dist.mode() * autoencoder.divisor[:, None, None]
+    latent = autoencoder.encode(picture).latent_dist.mode() * autoencoder.spread
     lightness = picture[0].sum(0).double().numpy() / 3**0.5
     expected = torch.from_numpy(dctn(lightness[4:8, 8:12], norm="ortho"))
     assert torch.allclose(latent[0, :16, 1, 2].reshape(4, 4).double(), expected, atol=1e-5)
+
+
+def test_error_weights_of_two_measure_errors_as_in_pixels():
+    autoencoder = PatchAutoencoder(weighting=2.0)
+    other = images() + 0.1 * torch.randn(images().shape, generator=torch.Generator().manual_seed(3))
+    latents = [autoencoder.encode(picture).latent_dist.mode() for picture in (images(), other)]
+    in_latents = ((latents[0] - latents[1]).square() * autoencoder.error_weight[:, :, 0]).mean()
+    in_pixels = (images() - other).square().mean()
+    unit = autoencoder.spread.square().mean()
+    assert torch.allclose(in_latents * unit, in_pixels, rtol=1e-4)
 
 
 def test_saving_keeps_the_transform(tmp_path):
@@ -58,6 +68,6 @@ def test_latents_of_real_clips_have_about_unit_variance(clips):
     from shards import read_video
 
     frames = torch.cat([torch.from_numpy(read_video(path, [0, 40], size=(128, 128))) for path in clips])
-    latent = PatchAutoencoder(whitening=1).encode(frames.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mode()
+    latent = PatchAutoencoder().encode(frames.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mode()
     assert 0.4 < latent.std() < 1.2
     assert latent[:, :16].std(dim=(0, 2, 3)).min() > 0.2

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
-from vidiff.conditioning import encode_text, join_tokens, small_text_encoder, small_tokenizer
+from vidiff.conditioning import encode_text, join_tokens, small_text_encoder, small_tokenizer, unet_input
 from vidiff.pipeline import VIDiffPipeline
+from vidiff.settings import NoiseSettings
+from vidiff.sizes import make_scheduler
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,16 @@ def test_a_loaded_tokenizer_cuts_texts_as_the_saved_one(pipe, tmp_path):
     loaded = VIDiffPipeline.from_pretrained(tmp_path)
     for text in ("Remove the haze.", "Brume à l'aube", "a b c d e f"):
         assert loaded.tokenizer(text).input_ids == pipe.tokenizer(text).input_ids
+
+
+def test_faded_noise_is_the_best_linear_guess_and_nothing_at_the_last_step():
+    scheduler = make_scheduler(NoiseSettings())
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = (torch.randn(3, 4, 2, 32, 32, generator=generator) for _ in range(2))
+    t = torch.tensor([0, 500, 999])
+    noisy = scheduler.add_noise(clean, noise, t)
+    guess = unet_input(scheduler, noisy, clean, t, fade=True)[:, :4]
+    assert guess[2].abs().max() < 1e-6
+    # the residual of the best linear guess is uncorrelated with what it was made from
+    assert ((clean - guess) * noisy).mean(dim=(1, 2, 3, 4)).abs().max() < 0.03
+    assert torch.equal(unet_input(scheduler, noisy, clean, t, fade=False), torch.cat([noisy, clean], dim=1))
