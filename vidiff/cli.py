@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,12 +16,22 @@ translate_app = application("Translate a video with a trained VIDiff model, as a
 
 def train() -> NoReturn:
     """Run the `vidiff-train` command."""
+    _spin_briefly()
     run(train_app)
 
 
 def translate() -> NoReturn:
     """Run the `vidiff-translate` command."""
+    _spin_briefly()
     run(translate_app)
+
+
+def _spin_briefly() -> None:
+    """Let OpenMP threads that wait for each other give their core away soon; must come before torch is imported.
+
+    A thread that spins keeps the very core which the one it waits for needs, where a machine does other work, too.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 @train_app.command()

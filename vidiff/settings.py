@@ -144,6 +144,9 @@ class TrainSettings(Settings):
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the U-Net's arithmetic; weights are float32."""
+    threads: int = Field(0, ge=0)
+    """CPU threads that share the arithmetic; 0 leaves it to torch. One more than there are idle cores makes a small model
+    ten times slower: all wait for the one that does not get to run."""
     model: ModelSettings = ModelSettings()
     noise: NoiseSettings = NoiseSettings()
     data: DataSettings = DataSettings()

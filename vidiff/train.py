@@ -15,7 +15,7 @@ from torch import Tensor
 from shards import Dataset
 from vidiff.checkpoint import Position, TrainState, load_checkpoint, save_checkpoint
 from vidiff.data import Batch, TrainingClips, batches, mixture
-from vidiff.devices import choose_device, keep_freed_memory, quiet_libraries
+from vidiff.devices import choose_device, cpu_threads, keep_freed_memory, quiet_libraries, threads_that_pay_off
 from vidiff.model_card import model_card
 from vidiff.objective import diffusion_loss
 from vidiff.pipeline import VIDiffPipeline
@@ -44,7 +44,8 @@ def train_model(
     trainer = Trainer(settings, dataset, clips, run)
     if checkpoint is not None:
         trainer.resume(checkpoint)
-    trainer.train()
+    with cpu_threads(settings.threads):
+        trainer.train()
     return trainer.position
 
 
@@ -74,7 +75,9 @@ class Trainer:
         settings, started = self.settings, time.monotonic() - self.position.seconds
         places = self._places(started)
         with progress_bar(self.console) as show, deferred_interrupt() as interrupted:
+            most = torch.get_num_threads() if self.pipe.unet.device.type == "cpu" else 1
             for batch in batches(self.clips, settings, places):
+                torch.set_num_threads(threads_that_pay_off(most))
                 done = progress_of(settings, self.position.step, time.monotonic() - started)
                 if done >= 1 or interrupted():
                     break
