@@ -109,9 +109,6 @@ def cut(
     source, target = sample.source[window], sample.target[window]
     if rng.random() < data.flip:
         source, target = source[:, :, ::-1], target[:, :, ::-1]
-    if sample.meta.task in data.swap_colors:
-        channels = rng.permutation(3)
-        source, target = source[..., channels], target[..., channels]
     count = min(int(rng.choice(data.prior_frames)), frames - 1)
     source = np.concatenate([target[:count], source[count:]])
     return source, np.ascontiguousarray(target), prefixed(sample.instruction, count)

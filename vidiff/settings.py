@@ -90,9 +90,6 @@ class DataSettings(Settings):
     """Sides, in pixels, of the random training crops, one after the other over equal parts of the training."""
     flip: float = Field(0.5, ge=0, le=1)
     """Chance of mirroring a clip."""
-    swap_colors: tuple[str, ...] = ()
-    """Tasks whose clips get their color channels permuted at random, source and target alike: few videos then show many
-    colors. Only for tasks whose answer does not depend on what is red."""
     prior_frames: tuple[int, ...] = (0, 0, 0, 1, 2)
     """K of long video, drawn from these: the first K condition frames are target frames, and the instruction says so."""
     workers: int = Field(0, ge=0)
@@ -145,8 +142,8 @@ class TrainSettings(Settings):
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the U-Net's arithmetic; weights are float32."""
     threads: int = Field(0, ge=0)
-    """CPU threads that share the arithmetic; 0 leaves it to torch. One more than there are idle cores makes a small model
-    ten times slower: all wait for the one that does not get to run."""
+    """CPU threads that share the arithmetic; 0 leaves it to torch. With more than there are idle cores all wait for the
+    one that does not get to run: ten times slower, measured at the tiny size."""
     model: ModelSettings = ModelSettings()
     noise: NoiseSettings = NoiseSettings()
     data: DataSettings = DataSettings()

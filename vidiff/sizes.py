@@ -73,7 +73,7 @@ def _small_unet(model: ModelSettings, latent_channels: int) -> VIDiffUNet:
 def _start_at_the_source(unet: VIDiffUNet) -> None:
     """Let the network return its source and look at nothing but its source; what the noise says is learnt from there.
 
-    With random weights for the noisy latent, a short training spends itself on unlearning what they let through.
+    The zero weights for the noisy latent are a choice that was not measured by itself.
     """
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)

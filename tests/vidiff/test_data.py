@@ -57,24 +57,6 @@ def test_prior_frames_replace_source_by_target_and_the_instruction_says_so(toy_d
     assert instruction == "Based on the first 2 frames, remove the haze."
 
 
-def test_colors_are_swapped_alike_and_for_the_tasks_named_alone(toy_dataset):
-    for task, swapped in (("dehaze", True), ("recolor", False)):
-        sample = Dataset(toy_dataset)[f"{task}-train-0003"]
-        data = DataSettings(prior_frames=(0,), flip=0, swap_colors=("dehaze",))
-        clips = [cut(sample, np.random.default_rng(seed), 32, 4, data)[:2] for seed in range(8)]
-        plain = [
-            cut(sample, np.random.default_rng(seed), 32, 4, DataSettings(prior_frames=(0,), flip=0))[:2]
-            for seed in range(8)
-        ]
-        assert any(not np.array_equal(one[0], other[0]) for one, other in zip(clips, plain, strict=True)) is swapped
-        for (source, target), (before, after) in zip(clips, plain, strict=True):
-            order = [
-                int(np.flatnonzero([np.array_equal(source[..., n], before[..., m]) for m in range(3)])[0])
-                for n in range(3)
-            ]
-            assert np.array_equal(target, after[..., order])
-
-
 def test_batches_do_not_depend_on_workers(toy_dataset):
     places = [(0, 16), (1, 16), (2, 8)]
 
