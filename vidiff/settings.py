@@ -142,8 +142,9 @@ class TrainSettings(Settings):
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the U-Net's arithmetic; weights are float32."""
     threads: int = Field(0, ge=0)
-    """CPU threads that share the arithmetic; 0 leaves it to torch. With more than there are idle cores all wait for the
-    one that does not get to run: ten times slower, measured at the tiny size."""
+    """CPU threads that share the arithmetic; 0 takes all where they are faster than one, looked at before every step.
+    With more than there are idle cores all wait for the one that does not get to run: ten times slower, measured at the
+    tiny size. Only a fixed number keeps a resumed run equal to the bit."""
     model: ModelSettings = ModelSettings()
     noise: NoiseSettings = NoiseSettings()
     data: DataSettings = DataSettings()
