@@ -6,6 +6,8 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +122,11 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
     if started_here:
         options: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
         environment = {"env_vars": _WORKER_ENV}
+        terminate = signal.getsignal(signal.SIGTERM)
         ray.init(logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment, **options)
+        # Ray puts a handler of its own in the place of ours, which ends the process with exit code 15
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
