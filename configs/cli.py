@@ -13,6 +13,7 @@ import typer
 from configs.errors import VIDiffError
 
 INTERRUPTED = 130
+_STOPPED = "stopped; what was finished is kept"
 
 
 def run(app: typer.Typer) -> NoReturn:
@@ -23,7 +24,7 @@ def run(app: typer.Typer) -> NoReturn:
     except VIDiffError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; what was finished is kept, the same command goes on from there", INTERRUPTED)
+        _fail(_STOPPED, INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -36,6 +37,8 @@ def run(app: typer.Typer) -> NoReturn:
         context = getattr(error, "ctx", None)
         hint = f" (see '{context.command_path} --help')" if context else ""
         _fail(f"{message().rstrip('.')}{hint}", 2)
+    if code == INTERRUPTED:  # typer turns the interrupt into a return value
+        _fail(_STOPPED, INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
