@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from datagen.effects.colour import colourfulness
@@ -9,6 +10,7 @@ from datagen.settings import GateSettings
 from shards.sample import Video
 
 _LONG_SIDE = 64
+_LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
 def score(video: Video) -> dict[str, float]:
@@ -19,11 +21,11 @@ def score(video: Video) -> dict[str, float]:
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = np.ascontiguousarray(video[:, ::every, ::every])
-    gray = small @ np.array([0.299, 0.587, 0.114], np.float32)
-    changes = np.abs(np.diff(gray, axis=0)).mean((1, 2)) if len(gray) > 1 else np.zeros(0, np.float32)
+    gray = cv2.transform(small.reshape(len(small), -1, 3).astype(np.float32), _LUMA)
+    changes = np.abs(np.diff(gray, axis=0)).mean(1) if len(gray) > 1 else np.zeros(0, np.float32)
     values = {
         "brightness": gray.mean(),
-        "contrast": gray.std(axis=(1, 2)).mean(),
+        "contrast": gray.std(axis=1).mean(),
         "motion": changes.mean() if len(changes) else 0.0,
         "duplicates": (changes == 0).mean() if len(changes) else 0.0,
         "colourfulness": colourfulness(small),

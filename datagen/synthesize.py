@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +22,10 @@ from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
 from datagen.tasks import builder
 from datagen.tasks.base import Pair
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
+from shards.memory import keep_freed_buffers
 
+Read = Callable[[SourceVideo, Window], Clip]
+"""Decodes one clip."""
 Tick = Callable[[int, list[Reject]], None]
 """Called after every clip with the number of samples it gave and the rejects."""
 
@@ -47,26 +49,27 @@ class UnitResult:
         return cls(unit=values["unit"], shards=shards, rejects=tuple(Reject(**reject) for reject in values["rejects"]))
 
 
-def build_unit(unit: Unit, recipe: Recipe, out: Path, tick: Tick = lambda kept, rejects: None) -> UnitResult:
-    """Write the shards of one unit, one per task, and return what is in them."""
+def build_unit(
+    unit: Unit, recipe: Recipe, out: Path, read: Read, tick: Tick = lambda kept, rejects: None
+) -> UnitResult:
+    """Write the shards of one unit, one per task, and return what is in them. `read` is what `open_readers` gave."""
     rejects: list[Reject] = []
     with ExitStack() as stack:
         writers = {
             task: stack.enter_context(ShardWriter(out / task / f"{unit.name}.tar")) for task in sorted(recipe.tasks)
         }
-        with open_readers(recipe) as read:
-            for video, window in unit.clips:
-                samples, turned_away = clip_samples(video, window, unit.split, recipe, read)
-                for sample in samples:
-                    writers[sample.row["task"]].add(sample)
-                rejects += turned_away
-                tick(len(samples), turned_away)
+        for video, window in unit.clips:
+            samples, turned_away = clip_samples(video, window, unit.split, recipe, read)
+            for sample in samples:
+                writers[sample.row["task"]].add(sample)
+            rejects += turned_away
+            tick(len(samples), turned_away)
     shards = tuple(writer.shard for writer in writers.values() if writer.shard)
     return UnitResult(unit=unit.name, shards=shards, rejects=tuple(rejects))
 
 
 def clip_samples(
-    video: SourceVideo, window: Window, split: str, recipe: Recipe, read: Callable[[SourceVideo, Window], Clip]
+    video: SourceVideo, window: Window, split: str, recipe: Recipe, read: Read
 ) -> tuple[list[EncodedSample], list[Reject]]:
     """Decode one clip once and make a sample of it for every task."""
     at: dict[str, Any] = {"source": video.id, "sha256": video.sha256, "start": window.start}
@@ -125,7 +128,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
 
 
 @contextmanager
-def open_readers(recipe: Recipe) -> Iterator[Callable[[SourceVideo, Window], Clip]]:
+def open_readers(recipe: Recipe) -> Iterator[Read]:
     """Give a function that reads any clip, opening the reader of each kind of source when first needed."""
     with ExitStack() as stack:
         readers: dict[str, Reader] = {}
@@ -139,16 +142,8 @@ def open_readers(recipe: Recipe) -> Iterator[Callable[[SourceVideo, Window], Cli
 
 
 def tune_process() -> None:
-    """Set this process up for one busy core: one thread per library, and freed clip buffers kept for the next clip.
-
-    By default glibc gives every clip-sized buffer back to the system, and faulting its pages in again costs more than
-    the arithmetic on them.
-    """
+    """Set this process up for one busy core: one thread per library, and freed clip buffers kept for the next clip."""
     os.environ["OMP_NUM_THREADS"] = "1"
     cv2.setNumThreads(1)
     np.seterr(all="raise", under="ignore")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        trim_threshold, mmap_threshold, limit = -1, -3, 256 * 2**20
-        mallopt(trim_threshold, limit)
-        mallopt(mmap_threshold, limit)
+    keep_freed_buffers()

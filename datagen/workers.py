@@ -16,7 +16,7 @@ from configs import VIDiffError
 from datagen.plan import Unit
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
-from datagen.synthesize import UnitResult, build_unit, tune_process
+from datagen.synthesize import Read, UnitResult, build_unit, open_readers, tune_process
 
 _RETRIES = 2
 """How often Ray runs a unit again whose worker died."""
@@ -43,8 +43,9 @@ def run_here(units: list[Unit], recipe: Recipe, out: Path, on_tick: OnTick) -> I
         clips, kept = clips + 1, kept + samples
         on_tick(clips, kept)
 
-    for unit in units:
-        yield build_unit(unit, recipe, out, tick)
+    with open_readers(recipe) as read:
+        for unit in units:
+            yield build_unit(unit, recipe, out, read, tick)
 
 
 def run_on_ray(
@@ -100,7 +101,21 @@ def _build_on_worker(unit: Unit, recipe: Recipe, out: str) -> UnitResult:
         clips, kept = clips + 1, kept + samples
         note.write_text(f"{clips} {kept}")
 
-    return build_unit(unit, recipe, Path(out), tick)
+    return build_unit(unit, recipe, Path(out), _worker_readers(recipe), tick)
+
+
+_open: tuple[str, contextlib.ExitStack, Read] | None = None
+
+
+def _worker_readers(recipe: Recipe) -> Read:
+    """Return this worker's readers: they stay open from unit to unit, for their decoders take a while to start."""
+    global _open
+    if _open is None or _open[0] != recipe.digest():
+        if _open is not None:
+            _open[1].close()
+        stack = contextlib.ExitStack()
+        _open = recipe.digest(), stack, stack.enter_context(open_readers(recipe))
+    return _open[2]
 
 
 def _read_progress(folder: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The child process behind `FencedReader`: answers requests on stdin with frames on stdout until stdin ends."""
+"""The child process behind `FencedReader`: answers requests on stdin until it ends, with frames in a shared file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from configs import DecodeLimitError, VideoError, VIDiffError
 from shards.containers import Limits
 from shards.fence import encode_message
+from shards.memory import keep_freed_buffers
 from shards.sample import Video
 from shards.video import VideoReader, probe
 
@@ -70,12 +71,16 @@ def serve(make_calls: Callable[[Limits, str], Any] = Calls) -> None:
     if settings is None:
         return
     _die_with_parent()
+    keep_freed_buffers()
     resource.setrlimit(resource.RLIMIT_AS, (settings["memory"], settings["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     calls = make_calls(Limits(**settings["limits"]), settings["backend"])
-    _send(answers, {}, None)
+    answers.write(encode_message({}))
     while (request := _next_request(requests)) is not None:
-        _send(answers, *_answer(calls, request))
+        answer, clip = _answer(calls, request)
+        if clip is not None:
+            _store(settings["frames"], clip)
+        answers.write(encode_message(answer))
 
 
 def _answer(calls: Any, request: dict[str, Any]) -> Answer:
@@ -103,13 +108,11 @@ def _next_request(requests: BinaryIO) -> dict[str, Any] | None:
     return request
 
 
-def _send(answers: BinaryIO, answer: dict[str, Any], clip: Video | None) -> None:
-    parts = [memoryview(encode_message(answer))]
-    if clip is not None and clip.size:
-        parts.append(clip.reshape(-1).data)
-    for part in parts:
-        while part:
-            part = part[answers.write(part) :]
+def _store(file: int, clip: Video) -> None:
+    left, place = clip.reshape(-1).data, 0
+    while left:
+        place += os.pwrite(file, left, place)
+        left = clip.reshape(-1).data[place:]
 
 
 def _die_with_parent() -> None:

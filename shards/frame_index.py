@@ -75,23 +75,48 @@ class FrameIndex:
         return bisect_right(self.key_frames, frame) - 1
 
 
-def read_packets(path: Path, limits: Limits) -> Packets:
-    """Demux `path` once.
+def read_packets(path: Path, limits: Limits) -> tuple[Packets, av.VideoFrame | None]:
+    """Demux `path` once, decoding as far as the first frame; None when there is no frame that decodes.
 
     Raises:
-        VideoError: no video, no frames, or cut off: less is there than the header promises.
+        VideoError: no video, no frames, damaged at its start, or cut off: less is there than the header promises.
         DecodeLimitError: larger than `limits`.
     """
-    with open_container(path, limits) as container, naming_errors(path):
+    with open_container(path, limits, strict=False) as container, naming_errors(path):
         stream = video_stream(container, path)
         packets = _read_header(container, stream)
         start = (container.start_time or 0) / av.time_base
+        first = _FirstFrame()
         for packet in container.demux():
             _note(packets, packet, stream.index, start)
+            if packet.stream_index == stream.index:
+                first.look_in(packet)
             if len(packets.pts) > limits.frames:
                 raise DecodeLimitError(f"{path}: more than {limits.frames} frames, the limit")
-    _check_whole(path, packets)
-    return packets
+        _check_whole(path, packets)
+        if first.error is not None:
+            raise first.error
+    return packets, first.frame
+
+
+class _FirstFrame:
+    """Decodes packets until the first frame comes out of them."""
+
+    def __init__(self) -> None:
+        self.frame: av.VideoFrame | None = None
+        self.error: Exception | None = None
+        self._started = False
+
+    def look_in(self, packet: av.Packet[Any]) -> None:
+        if self.frame is not None or self.error is not None:
+            return
+        self._started = self._started or packet.is_keyframe
+        # that the file is cut off, which shows at its end, says more than an error here
+        try:
+            if self._started or packet.size == 0:
+                self.frame = next(iter(packet.decode()), None)
+        except (av.FFmpegError, av.ArgumentError) as error:
+            self.error = error
 
 
 def build_index(path: Path, limits: Limits, packets: Packets, first_stamp: int | None) -> FrameIndex:

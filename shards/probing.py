@@ -10,7 +10,7 @@ import numpy as np
 
 from configs import VideoError
 from shards.containers import Limits
-from shards.frame_index import FrameIndex, Packets, build_index, decode_all, read_packets
+from shards.frame_index import FrameIndex, Packets, build_index, read_packets
 from shards.pictures import Orientation, orientation_of
 
 
@@ -56,8 +56,7 @@ def probe(path: Path | str, limits: Limits | None = None) -> VideoInfo:
 
 def scan(path: Path, limits: Limits) -> tuple[VideoInfo, FrameIndex, Orientation]:
     """Return `probe`'s answer with the frame index and the orientation that reading needs."""
-    packets = read_packets(path, limits)
-    first = next(decode_all(path, limits), None)
+    packets, first = read_packets(path, limits)
     if first is None:
         raise VideoError(f"{path}: none of its {len(packets.pts)} frames can be decoded")
     index = build_index(path, limits, packets, first.pts)

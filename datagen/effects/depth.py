@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from shards.sample import Video
 
-_REDUCTION = 4
 _SMOOTHNESS = 2e-3
 """Regularisation of the guided filter on gray values in [0, 1]: edges weaker than its root are smoothed over."""
 
@@ -25,23 +26,28 @@ def perspective_depth(video: Video, *, horizon: float, far: float) -> NDArray[np
     frames, height, width = video.shape[:3]
     y = (np.arange(height, dtype=np.float32) + 0.5) / height
     plane = np.clip((1 - horizon) / np.maximum(y - horizon, 1e-4), 1, far).astype(np.float32)
-    small = (max(width // _REDUCTION, 8), max(height // _REDUCTION, 8))
-    middle = (max(width // 2, 8), max(height // 2, 8))
-    guides = [
-        cv2.cvtColor(cv2.resize(frame, small, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY) for frame in video
-    ]
-    slope, offset = _guided_coefficients(np.stack(guides), _column(plane, small))
+    half = (max(width // 2, 8), max(height // 2, 8))
+    quarter = (max(width // 4, 8), max(height // 4, 8))
+    guides = [_reduced(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), half) for frame in video]
+    small = np.stack([_reduced(guide, quarter) for guide in guides])
+    slope, offset = _guided_coefficients(_unit(small), _column(plane, quarter))
     depth = np.empty((frames, height, width), np.float32)
-    for i, frame in enumerate(video):
+    for i, guide in enumerate(guides):
         # at half size: the eye does not see the difference through haze, and it is three times faster
-        a, b = (cv2.resize(part[i], middle, interpolation=cv2.INTER_LINEAR) for part in (slope, offset))
-        guide = cv2.cvtColor(cv2.resize(frame, middle, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        a *= guide
-        a *= np.float32(1 / 255)
+        a, b = (cv2.resize(part[i], half, interpolation=cv2.INTER_LINEAR) for part in (slope, offset))
+        a *= _unit(guide)
         a += b
         np.clip(a, 1, far, out=a)
         cv2.resize(a, (width, height), dst=depth[i], interpolation=cv2.INTER_LINEAR)
     return depth
+
+
+def _reduced(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return cast("NDArray[np.uint8]", cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def _unit(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.multiply(image, 1 / 255, dtype=np.float32)
 
 
 def _column(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -50,27 +56,25 @@ def _column(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.flo
 
 
 def _guided_coefficients(
-    guides: NDArray[np.uint8], plane: NDArray[np.float32]
+    guides: NDArray[np.float32], plane: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return slope and offset [t h w] of the local linear models `plane = slope * guide + offset`."""
     radius = max(min(guides.shape[1:3]) // 8, 2)
-    guide = guides.astype(np.float32) / np.float32(255)
-    mean_plane = _box(plane, radius)
-    slopes, offsets = [], []
-    for i in range(len(guide)):
-        image: NDArray[np.float32] = guide[i]
-        mean = _box(image, radius)
-        variance = _box(image * image, radius) - mean * mean
-        covariance = _box(image * plane, radius) - mean * mean_plane
-        slope: NDArray[np.float32] = (covariance / (variance + np.float32(_SMOOTHNESS))).astype(np.float32)
-        slopes.append(_box(slope, radius))
-        offset: NDArray[np.float32] = mean_plane - slope * mean
-        offsets.append(_box(offset, radius))
-    return _over_time(np.stack(slopes)), _over_time(np.stack(offsets))
+    mean, mean_plane = _box(guides, radius), _box(plane[None], radius)
+    variance = _box(guides * guides, radius) - mean * mean
+    covariance = _box(guides * plane, radius) - mean * mean_plane
+    slope: NDArray[np.float32] = (covariance / (variance + np.float32(_SMOOTHNESS))).astype(np.float32, copy=False)
+    offset: NDArray[np.float32] = mean_plane - slope * mean
+    return _over_time(_box(slope, radius)), _over_time(_box(offset, radius))
 
 
-def _box(image: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+def _box(images: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Average each image of [t h w] over squares."""
+    side = 2 * radius + 1
+    averaged = np.empty_like(images)
+    for image, result in zip(images, averaged, strict=True):
+        cv2.blur(image, (side, side), dst=result, borderType=cv2.BORDER_REFLECT)
+    return averaged
 
 
 def _over_time(values: NDArray[np.float32]) -> NDArray[np.float32]:

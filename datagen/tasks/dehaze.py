@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -47,7 +48,7 @@ class Dehaze(Builder[DehazeOptions]):
         frames = len(clip.frames)
         prior = None if clip.depth is not None else _draw_prior(rng)
         depth = clip_depth(clip, **(prior or {}))
-        middle, far = np.percentile(depth[::2, ::4, ::4], [50, 95])
+        middle, far = np.percentile(depth[::2, ::8, ::8], [50, 95])
         beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / far)
         brightness = rng.uniform(*options.airlight)
         colour = np.clip(brightness + rng.uniform(-options.cast, options.cast, 3), 0, 1)
@@ -61,7 +62,7 @@ class Dehaze(Builder[DehazeOptions]):
             "depth_unit": clip.depth_unit if prior is None else "height of the camera above the ground",
             "transmission": {
                 "min": _rounded([frame.min() for frame in t], 4),
-                "mean": _rounded([frame.mean() for frame in t], 4),
+                "mean": _rounded([cv2.mean(frame)[0] for frame in t], 4),
                 "max": _rounded([frame.max() for frame in t], 4),
             },
             "light": "linear, gamma 2.2",

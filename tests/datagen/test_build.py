@@ -13,7 +13,7 @@ from configs import OutputError, SourceError, load
 from datagen import Recipe, build
 from datagen.plan import make_plan, windows
 from datagen.sources.videos import Videos
-from datagen.synthesize import build_unit
+from datagen.synthesize import build_unit, open_readers
 from shards import Dataset, verify
 from tests.datagen.conftest import SMALL
 
@@ -115,7 +115,8 @@ def test_a_killed_build_resumes_to_the_same_bytes(tmp_path, number, when):
 def test_only_plans_and_results_would_cross_the_object_store(video_folder, small_recipe, tmp_path):
     plan = make_plan(Videos(str(video_folder)).videos(small_recipe, {}), small_recipe)
     unit = max(plan.units, key=lambda unit: len(unit.clips))
-    result = build_unit(unit, small_recipe, tmp_path)
+    with open_readers(small_recipe) as read:
+        result = build_unit(unit, small_recipe, tmp_path, read)
     pixels = len(unit.clips) * 4 * 48 * 48 * 3
     assert len(pickle.dumps((unit, small_recipe, result))) < min(pixels, 20_000)
 
