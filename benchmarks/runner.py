@@ -19,13 +19,15 @@ from benchmarks.methods.base import Restore
 from benchmarks.metrics import Metric, get_metrics
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite
-from configs import OutputError
+from configs import DatasetError, OutputError
 from shards import Sample, encode_preview
 from shards.sample import Video
 from shards.storage import publish, publish_json, remove_temporaries
 
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
+Crash = (Exception, SystemExit)
+"""What a method may do to itself alone; Ctrl-C and SIGTERM end the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,11 @@ def run(
     Raises:
         OutputError: `out` cannot be written.
         ConfigError: a method is unknown, lacks its model or fits no task.
-        DatasetError: a sample cannot be read. That is no fault of a method, so it ends the run.
+        DatasetError: a sample cannot be read, or is too small for a metric. That is no fault of a method, so it ends
+            the run.
     """
     progress = progress or Progress()
+    check_sizes(suite)
     check_methods(settings.methods, suite.tasks, model)
     jobs = list(_jobs(suite, settings, model))
     _prepare(out)
@@ -80,6 +84,22 @@ def run(
             progress.scored(row)
     _publish(out, rows, suite, settings, model)
     return rows
+
+
+def check_sizes(suite: Suite) -> None:
+    """Raise unless every sample is large enough for its task's metrics.
+
+    Raises:
+        DatasetError: one is not.
+    """
+    for task, rows in suite.rows.items():
+        for metric in get_metrics(task):
+            small = next((row for row in rows if min(row["height"], row["width"]) < metric.least_side), None)
+            if small is not None:
+                raise DatasetError(
+                    f"{suite.dataset.root}: {metric.name} needs frames of {metric.least_side} pixels at least, "
+                    f"{small['key']} is {small['width']}x{small['height']}; build it with a larger clip.size"
+                )
 
 
 def row_id(job: Job, key: str, suite: Suite) -> str:
@@ -163,15 +183,15 @@ def _made(job: Job, sample: Sample) -> Restore:
     """Make the method and call it once without counting it: its first call may load or compile things."""
     try:
         restore = job.method.make(job.context)
-    except Exception as error:
+    except Crash as error:
         return _raises(error)
     # a clip it cannot take is told when that clip is scored
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(*Crash):
         _answer(restore, sample)
     return restore
 
 
-def _raises(error: Exception) -> Restore:
+def _raises(error: BaseException) -> Restore:
     """Return a method that fails on every clip because it could not be made; making it again would fail again."""
 
     def restore(clip: Video, instruction: str, reference: Any, mask: Any) -> Video:
@@ -191,7 +211,7 @@ def _score(job: Job, restore: Restore, sample: Sample, preview: Path) -> Row:
         seconds = time.perf_counter() - started
         check_answer(answer, sample)
         scores = {metric.name: _mean(metric, answer, sample) for metric in get_metrics(job.task)}
-    except Exception as error:  # a method may raise anything: it loses this cell and no other
+    except Crash as error:  # it loses this cell and no other
         return {"status": "failed", "error": _describe(error)}
     publish(preview, encode_preview(answer, sample.meta.fps))
     frames = len(sample.source)
@@ -212,7 +232,7 @@ def _mean(metric: Metric, answer: np.ndarray[Any, Any], sample: Sample) -> float
     return float(np.mean(metric.function(answer, sample.target)))
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {text} ({Path(place.filename).name}:{place.lineno})"
@@ -226,6 +246,8 @@ def _publish(out: Path, rows: list[Row], suite: Suite, settings: BenchSettings, 
     table = pd.DataFrame([{**{k: v for k, v in row.items() if k != "scores"}, **row.get("scores", {})} for row in rows])
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
+    # rows and facts that belong to different runs must never stand together, whenever this is killed
+    (out / "run.json").unlink(missing_ok=True)
     publish(out / "rows.parquet", buffer.getvalue())
     facts = {
         "dataset": str(suite.dataset.root.resolve()),

@@ -61,24 +61,18 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return Orientation()
 
 
-def to_rgb(frame: av.VideoFrame, orientation: Orientation, size: tuple[int, int] | None) -> Picture:
-    """Return the frame as upright RGB uint8 [h w 3].
+def to_rgb(frame: av.VideoFrame, orientation: Orientation) -> Picture:
+    """Return the frame as upright RGB uint8 [h w 3], with the very bits that decord gives.
 
-    `size`: (width, height) after turning; another size is scaled in the same pass as the colours, with AREA. The
-    colour matrix and range are those the frame is tagged with; an untagged frame is BT.601, limited range, as
-    swscale (and decord) take it.
+    The colour matrix and range are those the frame is tagged with; an untagged frame is BT.601, limited range, as
+    swscale (and decord) take it. This conversion is off by one or two grey levels; that of `Scaler` is not.
     """
-    width, height = (frame.width, frame.height) if size is None else size
-    if size is not None and orientation.transposed:
-        width, height = height, width
-    scaled = (width, height) != (frame.width, frame.height)
     # sws threads: one, and the bits must not depend on how many cores there are
-    rgb = frame.reformat(width, height, "rgb24", interpolation="AREA" if scaled else None, threads=1)
-    return orientation.apply(cast(Picture, rgb.to_ndarray()))
+    return orientation.apply(cast(Picture, frame.reformat(format="rgb24", threads=1).to_ndarray()))
 
 
-class Cropper:
-    """Crops and scales decoded frames in one pass; keeps its filters for as long as frames stay alike.
+class Scaler:
+    """Scales decoded frames with AREA, correct to half a grey level; keeps its filters while frames stay alike.
 
     Cropping before scaling saves the work on what would be thrown away: of a wide frame made square, nearly half.
     """
@@ -87,19 +81,21 @@ class Cropper:
         self._graph: av.filter.Graph | None = None
         self._made_for: tuple[object, ...] = ()
 
-    def to_rgb(self, frame: av.VideoFrame, orientation: Orientation, size: tuple[int, int]) -> Picture:
-        """Return the middle of the frame that has the proportions of `size` (width, height), as upright RGB of that size."""
-        width, height = size[::-1] if orientation.transposed else size
-        made_for = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, width, height)
-        if self._graph is None or self._made_for != made_for:
-            self._graph, self._made_for = self._build(frame, width, height), made_for
+    def to_rgb(
+        self, frame: av.VideoFrame, orientation: Orientation, size: tuple[int, int], *, crop: bool = False
+    ) -> Picture:
+        """Return the frame as upright RGB of `size` (width, height); with `crop` only its middle of those proportions."""
+        wanted = size[::-1] if orientation.transposed else size
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if self._graph is None or self._made_for != (*kind, wanted, crop):
+            self._graph, self._made_for = self._build(frame, *wanted, crop=crop), (*kind, wanted, crop)
         self._graph.push(frame)
         return orientation.apply(cast(Picture, cast(av.VideoFrame, self._graph.pull()).to_ndarray()))
 
-    def _build(self, frame: av.VideoFrame, width: int, height: int) -> av.filter.Graph:
+    def _build(self, frame: av.VideoFrame, width: int, height: int, *, crop: bool) -> av.filter.Graph:
         graph = av.filter.Graph()
-        crop_width = min(frame.width, round(frame.height * width / height))
-        crop_height = min(frame.height, round(frame.width * height / width))
+        crop_width = min(frame.width, round(frame.height * width / height)) if crop else frame.width
+        crop_height = min(frame.height, round(frame.width * height / width)) if crop else frame.height
         # even offsets: colour samples of 4:2:0 stay where they are
         left, top = ((frame.width - crop_width) // 4 * 2, (frame.height - crop_height) // 4 * 2)
         steps = [

@@ -15,7 +15,7 @@ from configs import ConfigError, DecodeLimitError, VideoError, unknown_name
 from shards.containers import Limits
 from shards.cursor import Cursor
 from shards.mp4 import encode_preview, write_video
-from shards.pictures import Cropper, Picture, to_rgb
+from shards.pictures import Picture, Scaler, to_rgb
 from shards.probing import VideoInfo, probe, scan
 from shards.sample import Video
 
@@ -112,7 +112,7 @@ class VideoReader:
         self.info, self._index, self._orientation = scan(self.path, self.limits)
         self._backend = backend
         self._cursor = Cursor(self.path, self.limits, self._index, codec=self.info.codec)
-        self._cropper = Cropper()
+        self._scaler = Scaler()
         self._decord: Any = None
 
     def read(
@@ -167,11 +167,13 @@ class VideoReader:
         return clip
 
     def _frame(self, number: int, size: tuple[int, int] | None, crop: bool = False) -> Picture:
-        # a file may change its size midway; every frame comes out as large as the first
         decoded = self._cursor.frame(number)
-        if size is not None and crop:
-            return self._cropper.to_rgb(decoded, self._orientation, size)
-        return to_rgb(decoded, self._orientation, size or (self.info.width, self.info.height))
+        whole = (self.info.width, self.info.height)
+        stored = whole[::-1] if self._orientation.transposed else whole
+        # a file may change its size midway; every frame comes out as large as the first
+        if size is None and (decoded.width, decoded.height) == stored:
+            return to_rgb(decoded, self._orientation)
+        return self._scaler.to_rgb(decoded, self._orientation, size or whole, crop=crop)
 
     def _takes_decord(self, size: tuple[int, int] | None) -> bool:
         if self._backend == "pyav":

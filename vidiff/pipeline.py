@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Generator, Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -77,7 +78,7 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Load a folder that `save_pretrained` wrote; safetensors only.
 
         Raises:
-            ModelError: no such folder, no VIDiff pipeline in it, pickled weights, or a component is missing.
+            ModelError: no such folder, no VIDiff pipeline in it, pickled weights, or a component or weights are missing.
         """
         folder = Path(path)
         _refuse(folder)
@@ -85,6 +86,9 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
             pipe: VIDiffPipeline = super().from_pretrained(str(folder), use_safetensors=True, **kwargs)
         except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
             raise ModelError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+        for name in ("unet", "vae", "text_encoder"):
+            if name not in kwargs:
+                _check_weights(folder / name, getattr(pipe, name))
         return pipe
 
     @property
@@ -208,6 +212,19 @@ def _refuse(folder: Path) -> None:
     pickled = sorted(file for file in folder.rglob("*") if file.suffix in PICKLED)
     if pickled:
         raise ModelError(f"{pickled[0]} is a pickle, which can run code when it is loaded; only safetensors are read")
+
+
+def _check_weights(folder: Path, module: torch.nn.Module) -> None:
+    """Raise unless the files hold the module's weights and nothing else: the libraries draw at random what is missing."""
+    stored: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            stored |= set(opened.keys())
+    expected = set(module.state_dict())
+    for names, what in ((expected - stored, "lacks"), (stored - expected, "has, without a use for it,")):
+        if names:
+            more = f" and {len(names) - 1} more tensors" if len(names) > 1 else ""
+            raise ModelError(f"the model in {folder} is not whole: it {what} {min(names)}{more}")
 
 
 def _to_tensor(video: Clip) -> Tensor:

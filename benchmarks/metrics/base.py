@@ -29,6 +29,8 @@ class Metric:
     convention: str
     """Channels, range, crop, pooling: everything another program must do alike to get the same number."""
     digits: int = 2
+    least_side: int = 1
+    """Pixels that a frame must have in each direction."""
 
 
 _POOLING = "mean over the clip's frames, then over a video's clips, then over videos"
@@ -57,6 +59,7 @@ METRICS: dict[str, Metric] = {
             f"K1 0.01, K2 0.03, 8-bit range 255, the map cropped by 5 pixels as scikit-image does, "
             f"mean over channels; {_POOLING}",
             digits=4,
+            least_side=11,
         ),
     )
 }

@@ -18,7 +18,8 @@ from benchmarks.statistics import Entry, Estimate, leaderboard
 CONVENTIONS = (
     "A score is the mean over videos of per-video means; brackets are 95 % intervals from drawing whole videos again.",
     "A sample on which a method failed counts as the metric's worst value. s/frame is warm (one call before it is not counted).",
-    "Identity returns its input: a method below it does harm. Methods marked * have seen the train split.",
+    "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
+    "from this dataset's train split, a --model from whatever it was trained on (its card says what).",
 )
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,21 @@ def test_a_method_that_cannot_be_made_is_tried_once_and_fails_its_cells(suite, t
     assert all("weights of 80 GB" in row["error"] for row in of_toy(rows))
     assert len(attempts) == 1
     assert {row["status"] for row in rows if row["method"] == "identity"} == {"ok"}
+
+
+def test_a_method_that_leaves_the_program_fails_its_cells(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: sys.exit("no licence"))
+    rows = run(suite, SETTINGS, tmp_path)
+    assert [row["status"] for row in of_toy(rows)] == ["failed"] * 4
+    assert all("SystemExit: no licence" in row["error"] for row in of_toy(rows))
+    assert {row["status"] for row in rows if row["method"] == "identity"} == {"ok"}
+
+
+def test_frames_too_small_for_a_metric_are_no_method_s_failure(suite, tmp_path, toy_method, monkeypatch):
+    toy_method(lambda clip, *_: clip)
+    monkeypatch.setitem(METRICS, "ssim", replace(METRICS["ssim"], least_side=33))
+    with pytest.raises(DatasetError, match=r"ssim needs frames of 33 pixels at least.*is 48x32.*larger clip.size"):
+        run(suite, SETTINGS, tmp_path)
 
 
 def test_a_failed_row_is_tried_again_and_the_good_ones_are_not(suite, tmp_path, toy_method):

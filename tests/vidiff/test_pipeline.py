@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from configs import ModelError
 from vidiff import load_pipeline
@@ -143,3 +144,18 @@ def test_shared_noise_has_unit_variance_and_the_stated_correlation():
     assert noise.var().item() == pytest.approx(1, abs=0.03)
     assert torch.corrcoef(flat)[0, 5].item() == pytest.approx(3 / 4, abs=0.03)
     assert torch.equal(initial_noise(noise, seeded(), 0.0), torch.randn(noise.shape, generator=seeded()))
+
+
+@pytest.mark.parametrize("component", ["unet", "vae", "text_encoder"])
+@pytest.mark.parametrize(("change", "words"), [("drop", "lacks"), ("add", "without a use for it, zzz.weight")])
+def test_weights_that_are_missing_or_unused_are_refused(component, change, words, pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    file = next((tmp_path / component).glob("*.safetensors"))
+    tensors = load_file(file)
+    if change == "drop":
+        del tensors[min(tensors)]
+    else:
+        tensors["zzz.weight"] = torch.zeros(2)
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=words):
+        load_pipeline(tmp_path)
