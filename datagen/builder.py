@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -21,6 +22,8 @@ from datagen.workers import run_here, run_on_ray
 from shards import Manifest, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish
+
+_SAVE_SECONDS = 60.0
 
 
 class Progress:
@@ -64,7 +67,7 @@ def build(
     out, progress = Path(out), progress or Progress()
     check_foreign(out)
     examined = load_examined(out)
-    plan = make_plan(_examine(sources, licence, recipe, progress, examined), recipe)
+    plan = make_plan(_examine(sources, licence, recipe, progress, examined, out), recipe)
     with locked(out):
         ledger = Ledger(out, recipe, plan, version("vidiff"))
         ledger.claim(overwrite=overwrite)
@@ -88,12 +91,17 @@ def build(
 
 
 def _examine(
-    sources: Sequence[str], licence: str, recipe: Recipe, progress: Progress, examined: Examined
+    sources: Sequence[str], licence: str, recipe: Recipe, progress: Progress, examined: Examined, out: Path
 ) -> Iterable[SourceVideo | Reject]:
+    saved = time.monotonic()
     for source in [find_source(spec, licence) for spec in sources]:
         for item in source.videos(recipe, examined):
             progress.examined(item)
             yield item
+            # hashing terabytes takes hours; a kill loses the last minute of it
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                save_examined(out, examined)
+                saved = time.monotonic()
 
 
 def _publish(out: Path, recipe: Recipe, plan: Plan, results: list[UnitResult]) -> Manifest:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from glob import glob
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from configs import SourceError, VideoError
@@ -39,6 +42,7 @@ EXTENSIONS = frozenset(
 MAX_UPSCALE = 1.34
 """A target must be sharp: a video is enlarged by no more than this."""
 _DECODE_TRIES = 2
+_MOST_AT_ONCE = 8
 
 
 class Videos:
@@ -71,16 +75,30 @@ class Videos:
         return found
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
-        """Probe and hash every file; a file that is no usable video is a reject."""
-        with FencedReader(limits=_limits(recipe), seconds=recipe.limits.decode_seconds) as fence:
-            for path in self.paths():
-                mark = _mark(path, self.licence, recipe)
-                if mark not in examined:
-                    examined[mark] = asdict(self._examine(path, recipe, fence))
+        """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject."""
+        marks = {path: _mark(path, self.licence, recipe) for path in self.paths()}
+        at_once = min(os.cpu_count() or 1, _MOST_AT_ONCE)
+        with ExitStack() as stack:
+            fences: SimpleQueue[FencedReader] = SimpleQueue()
+            for _ in range(at_once):
+                fence = FencedReader(limits=_limits(recipe), seconds=recipe.limits.decode_seconds)
+                fences.put(stack.enter_context(fence))
+            pool = ThreadPoolExecutor(at_once)
+            # whatever ends this early, Ctrl-C say, does not wait for the files that nobody has looked at yet
+            stack.callback(pool.shutdown, cancel_futures=True)
+            found = {
+                path: pool.submit(self._examine, path, recipe, fences)
+                for path, mark in marks.items()
+                if mark not in examined
+            }
+            for path, mark in marks.items():
+                if path in found:
+                    examined[mark] = asdict(found[path].result())
                 yield _from_plain(examined[mark])
 
-    def _examine(self, path: Path, recipe: Recipe, fence: FencedReader) -> SourceVideo | Reject:
+    def _examine(self, path: Path, recipe: Recipe, fences: SimpleQueue[FencedReader]) -> SourceVideo | Reject:
         size, span = recipe.clip.size, recipe.clip.span
+        fence = fences.get()
         try:
             info = fence.probe(path)
             digest = sha256_of(path)
@@ -88,6 +106,8 @@ class Videos:
             return Reject(where="source", source=path.name, reason=f"unreadable: {_without_path(error, path)}")
         except OSError as error:
             return Reject(where="source", source=path.name, reason=f"unreadable: {error.strerror}")
+        finally:
+            fences.put(fence)
         reason = ""
         if info.frames < span:
             reason = f"too short: {info.frames} frames, a clip reaches over {span}"

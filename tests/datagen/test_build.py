@@ -11,6 +11,8 @@ import pytest
 
 from configs import OutputError, SourceError, load
 from datagen import Recipe, build
+from datagen.builder import Progress
+from datagen.ledger import load_examined
 from datagen.plan import make_plan, windows
 from datagen.sources.videos import Videos
 from datagen.synthesize import build_unit, open_readers
@@ -110,6 +112,28 @@ def test_a_killed_build_resumes_to_the_same_bytes(tmp_path, number, when):
     build(load(Recipe, "default", recipe), tmp_path / "whole")
     assert contents(out) == contents(tmp_path / "whole")
     assert not list(out.rglob("*.tmp"))
+
+
+def test_what_was_found_out_about_files_survives_a_stop_while_planning(
+    built, video_folder, small_recipe, tmp_path, monkeypatch
+):
+    class Stops(Progress):
+        def examined(self, item) -> None:
+            if len(load_examined(tmp_path / "x")) >= 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("datagen.builder._SAVE_SECONDS", -1.0)
+    with pytest.raises(KeyboardInterrupt):
+        build(small_recipe, tmp_path / "x", sources=[str(video_folder)], progress=Stops())
+    known = load_examined(tmp_path / "x")
+    looked_at = []
+    examine = Videos._examine
+    monkeypatch.setattr(
+        Videos, "_examine", lambda self, path, *rest: looked_at.append(path) or examine(self, path, *rest)
+    )
+    build(small_recipe, tmp_path / "x", sources=[str(video_folder)])
+    assert len(looked_at) == 12 - len(known) < 10
+    assert contents(tmp_path / "x") == contents(built)
 
 
 def test_only_plans_and_results_would_cross_the_object_store(video_folder, small_recipe, tmp_path):
