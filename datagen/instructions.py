@@ -22,7 +22,9 @@ def generator(seed: str) -> np.random.Generator:
     return np.random.default_rng(int(seed, 16))
 
 
-def choose_instruction(task: Task, split: str, attributes: Mapping[str, str], rng: np.random.Generator) -> str:
+def choose_instruction(
+    task: Task, split: str, attributes: Mapping[str, str], rng: np.random.Generator, family: str = ""
+) -> str:
     """Pick a template that `split` may use and fill in the attributes."""
-    templates = task.templates(split)
+    templates = task.templates(split, family)
     return templates[int(rng.integers(len(templates)))].format(**attributes)

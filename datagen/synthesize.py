@@ -120,7 +120,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",
         source=pair.source,
         target=pair.target,
-        instruction=choose_instruction(get_task(task), split, pair.attributes, rng),
+        instruction=choose_instruction(get_task(task), split, pair.attributes, rng, pair.family),
         meta=meta,
         mask=pair.mask,
         reference=pair.reference,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -37,6 +38,8 @@ class Task:
     """Optional members every sample of the task has: `mask`, `reference`."""
     keeps_outside_mask: bool = False
     """Whether the target equals the source wherever the mask is zero."""
+    families: Mapping[str, Task] = field(default_factory=dict)
+    """Other sets of templates that a builder may ask for by name, each checked like the task's own."""
 
     def __post_init__(self) -> None:
         templates = (*self.shared_templates, *self.train_templates, *self.heldout_templates)
@@ -51,8 +54,16 @@ class Task:
         for member in set(self.members) - set(OPTIONAL_MEMBERS):
             raise ConfigError(f"task {self.name}: {unknown_name('member', member, OPTIONAL_MEMBERS)}")
 
-    def templates(self, split: str) -> tuple[str, ...]:
-        """Return the templates a sample of `split` may use."""
+    def templates(self, split: str, family: str = "") -> tuple[str, ...]:
+        """Return the templates a sample of `split` may use.
+
+        Raises:
+            ConfigError: the task has no such family.
+        """
+        if family:
+            if family not in self.families:
+                raise ConfigError(f"task {self.name}: {unknown_name('family of templates', family, self.families)}")
+            return self.families[family].templates(split)
         return self.shared_templates + (self.train_templates if split == "train" else self.heldout_templates)
 
     def attributes(self) -> set[str]:
@@ -96,17 +107,18 @@ def _declared() -> dict[str, Task]:
 
 def _read(path: Path) -> Task:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    instructions = values.pop("instructions")
-
-    def texts(group: str) -> tuple[str, ...]:
-        found: Sequence[str] = instructions.get(group, ())
-        return tuple(found)
-
     values["members"] = tuple(values.get("members", ()))
+    own, families = values.pop("instructions"), values.pop("families", {})
     return Task(
         name=path.stem,
-        shared_templates=texts("shared"),
-        train_templates=texts("train"),
-        heldout_templates=texts("heldout"),
+        families={
+            name: Task(name=f"{path.stem} ({name})", summary=values["summary"], **_groups(texts))
+            for name, texts in families.items()
+        },
+        **_groups(own),
         **values,
     )
+
+
+def _groups(instructions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    return {f"{group}_templates": tuple(instructions.get(group, ())) for group in ("shared", "train", "heldout")}

@@ -29,6 +29,8 @@ class Pair:
     reference: NDArray[np.uint8] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     """What the instruction template leaves open."""
+    family: str = ""
+    """Which of the task's families of templates the instruction is taken from; by default its own."""
 
 
 O = TypeVar("O", bound=Settings)  # noqa: E741

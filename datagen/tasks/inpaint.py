@@ -1,0 +1,162 @@
+"""Inpainting pairs: the whole clip, and the same clip with a hole in it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from configs import Settings
+from datagen.effects import masks
+from datagen.scenes.description import COLOURS
+from datagen.sources.base import Clip
+from datagen.tasks.base import Builder, Pair, Parameters
+
+Kind = Literal["blob", "stroke", "box", "silhouette", "text"]
+NOUNS = {"blob": "blot", "stroke": "scribble", "box": "box", "silhouette": "cut-out shape", "text": "lettering"}
+_SHARES: dict[Kind, float] = {"blob": 0.35, "stroke": 0.2, "box": 0.15, "silhouette": 0.15, "text": 0.15}
+_WORDS = (
+    "SAMPLE", "PREVIEW", "DRAFT", "REC", "LIVE", "CHANNEL 5", "DO NOT COPY", "Archive", "screener", "12:45", "TAPE 3",
+    "studio north", "EVENING NEWS", "work in progress", "(c) 1998", "VIDEO ART", "Episode 7", "demo only",
+)  # fmt: skip
+_LEAST_SCALE = 0.35
+"""Of letters: about 8 pixels high, the smallest that can be read."""
+_LEAST_SHARE = 0.01
+"""Of the picture: a smaller object has no outline worth cutting out."""
+_ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
+
+
+class InpaintOptions(Settings):
+    """What holes look like."""
+
+    kinds: dict[Kind, float] = Field(default=_SHARES, min_length=1)
+    """Shares of the kinds of hole. `silhouette` is an object's outline put elsewhere; a clip without object masks gets
+    a blob instead."""
+    extent: tuple[float, float] = (0.2, 0.6)
+    """Height and width of the hole, as shares of the picture's (ProPainter's masks: 0.33 to 1)."""
+    stationary: float = Field(0.5, ge=0, le=1)
+    """Share of the holes that do not move (ProPainter: half of them)."""
+    speed: float = Field(0.02, ge=0, le=0.2)
+    """Longest step of a moving hole from frame to frame, as a share of the picture's height."""
+    noise: float = Field(0.25, ge=0, le=1)
+    """Share of the holes that are filled with noise instead of one colour."""
+    described: float = Field(0.3, ge=0, le=1)
+    """Share of the instructions that name the hole ("the green scribble at the top left") instead of relying on the
+    mask; the mask is stored all the same. Only holes of one colour can be named."""
+
+
+class Inpaint(Builder[InpaintOptions]):
+    """A hole that keeps its shape and moves smoothly, filled with a colour or with noise; the mask is exact."""
+
+    name = "inpaint"
+    effect = "hole"
+    version = 1
+    Options = InpaintOptions
+
+    def draw(self, clip: Clip, options: InpaintOptions, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the hole's kind, shape and way, what fills it, and whether the instruction names it."""
+        frames, height, width = clip.frames.shape[:3]
+        kind = _draw_kind(options, rng)
+        things = _seen_things(clip) if kind == "silhouette" else []
+        if kind == "silhouette" and not things:
+            kind = "blob"
+        if kind == "silhouette":
+            hole: dict[str, Any] = _draw_silhouette(things, height, width, rng)
+        else:
+            high, wide = (rng.uniform(*options.extent) * side for side in (height, width))
+            shape, room = _draw_shape(kind, high, wide, rng)
+            moves = rng.random() >= options.stationary
+            step = options.speed * height if moves else 0.0
+            track = masks.bouncing_track(
+                rng, frames, room=room, size=(width, height), speed=step, acceleration=step / 4
+            )
+            hole = {"shape": shape, "track": track}
+        colour = tuple(COLOURS)[int(rng.integers(len(COLOURS)))]
+        noisy = rng.random() < options.noise
+        what = {"seed": int(rng.integers(2**31))} if noisy else {"colour": list(COLOURS[colour])}
+        described = rng.random() < options.described and not noisy
+        mask = self._mask(clip, hole)
+        parameters = {**hole, "kind": kind, "fill": what, "share": [round(float(m.mean() / 255), 4) for m in mask]}
+        return {**parameters, "described": _describe(kind, colour, mask) if described else ""}
+
+    def apply(self, clip: Clip, parameters: Parameters) -> Pair:
+        """Cut the described hole into the clip."""
+        mask = self._mask(clip, parameters)
+        named = parameters["described"]
+        return Pair(
+            source=masks.fill(clip.frames, mask, parameters["fill"]),
+            target=clip.frames,
+            mask=mask,
+            family="described" if named else "",
+            attributes={"hole": named} if named else {},
+        )
+
+    def _mask(self, clip: Clip, hole: Parameters) -> masks.Mask:
+        if "thing" in hole:
+            if clip.ids is None:
+                raise ValueError(f"{clip.video.id} has no object masks")
+            seen = np.where(clip.ids == hole["thing"], np.uint8(255), np.uint8(0))
+            return masks.moved(seen, tuple(hole["offset"]), hole["grow"])
+        return masks.draw_mask(hole["shape"], hole["track"], clip.frames.shape[1:3])
+
+
+def _draw_kind(options: InpaintOptions, rng: np.random.Generator) -> Kind:
+    kinds, weights = list(options.kinds), np.array(list(options.kinds.values()), float)
+    return kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+
+
+def _draw_shape(
+    kind: Kind, high: float, wide: float, rng: np.random.Generator
+) -> tuple[dict[str, Any], tuple[float, float]]:
+    """Return a shape, and how far its centre should stay from the borders (x, y)."""
+    if kind == "blob":
+        return {"kind": kind, "outline": masks.bezier_blob(rng, high, wide)}, (wide / 2, high / 2)
+    if kind == "box":
+        return {"kind": kind, "outline": masks.box(high, wide)}, (wide / 2, high / 2)
+    if kind == "stroke":
+        thickness = max(round(rng.uniform(0.08, 0.2) * min(high, wide)), 2)
+        return {"kind": kind, "way": masks.brush_stroke(rng, high, wide), "thickness": thickness}, (wide / 2, high / 2)
+    shape: dict[str, Any] = {
+        "kind": kind,
+        "words": _WORDS[int(rng.integers(len(_WORDS)))],
+        "font": int(rng.integers(masks.fonts())),
+        "scale": 1.0,
+        "thickness": 2,
+    }
+    # letters are as wide as the hole should be, and as bold as they can be read
+    shape["scale"] = max(round(wide / masks.text_size(shape)[0], 3), _LEAST_SCALE)
+    shape["thickness"] = max(round(3 * shape["scale"]), 1)
+    width, height = masks.text_size(shape)
+    return shape, (width / 2, height / 2)
+
+
+def _seen_things(clip: Clip) -> list[int]:
+    """Return the ids of the objects of which enough is seen in every frame of the clip."""
+    if clip.ids is None:
+        return []
+    shares = np.stack([np.bincount(ids.reshape(-1), minlength=256)[1:] / ids.size for ids in clip.ids])
+    return [int(k) + 1 for k in np.flatnonzero(shares.min(0) >= _LEAST_SHARE)]
+
+
+def _draw_silhouette(things: list[int], height: int, width: int, rng: np.random.Generator) -> dict[str, Any]:
+    offset = rng.uniform(-0.25, 0.25, 2) * [width, height]
+    return {
+        "thing": things[int(rng.integers(len(things)))],
+        "offset": [round(float(step)) for step in offset],
+        "grow": max(round(0.02 * height), 1),
+    }
+
+
+def _describe(kind: Kind, colour: str, mask: masks.Mask) -> str:
+    """Name a hole: `the green scribble at the top left`; the place is that of its middle in the first frame."""
+    rows, columns = np.nonzero(mask[0])
+    if not len(rows):
+        return f"the {colour} {NOUNS[kind]}"
+    row = _ROWS[min(int(3 * rows.mean() / mask.shape[1]), 2)]
+    column = _COLUMNS[min(int(3 * columns.mean() / mask.shape[2]), 2)]
+    place = "in the middle" if (row, column) == ("middle", "centre") else f"at the {row} {column}"
+    return f"the {colour} {NOUNS[kind]} {place}"
+
+
+BUILDER = Inpaint()
