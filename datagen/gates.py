@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 
 from datagen.effects.colour import colourfulness
 from datagen.settings import GateSettings
+from shards.codecs import pooled_psnr
 from shards.sample import Video
 
 _LONG_SIDE = 64
@@ -31,6 +34,18 @@ def score(video: Video) -> dict[str, float]:
         "colourfulness": colourfulness(small),
     }
     return {name: round(float(value), 4) for name, value in values.items()}
+
+
+def pair_score(source: Video, target: Video) -> dict[str, float]:
+    """Return what the gates look at in a pair: `pair_psnr`, the PSNR in dB between its two clips, pooled."""
+    return {"pair_psnr": round(pooled_psnr(source, target), 3)}
+
+
+def judge_pair(scores: Mapping[str, float], gates: GateSettings) -> str:
+    """Return why a pair with these scores may not be used, or nothing."""
+    if scores["pair_psnr"] > gates.max_pair_psnr:
+        return f"no change: pair_psnr {scores['pair_psnr']:g}"
+    return ""
 
 
 def judge(scores: dict[str, float], gates: GateSettings, frames: int) -> tuple[bool, str]:

@@ -64,6 +64,8 @@ class GateSettings(Settings):
     """Mean absolute difference of neighbouring frames: below it the clip is a still image."""
     max_duplicates: float = Field(0.6, ge=0, le=1)
     """Share of frames that repeat the one before: above it the clip is frozen for most of its time."""
+    max_pair_psnr: float = 45.0
+    """dB between a pair's source and target: above it there is nothing to restore."""
 
 
 class LimitSettings(Settings):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from configs import VideoError
-from datagen.gates import judge, score
+from datagen.gates import judge, judge_pair, pair_score, score
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
 from datagen.settings import Recipe
@@ -88,8 +88,13 @@ def clip_samples(
         refusal = builder(task).refuse(scores, options)
         if refusal:
             rejects.append(Reject(where="task", task=task, reason=refusal, **at))
+            continue
+        sample = make_sample(clip, task, split, recipe, scores)
+        refusal = judge_pair(sample.meta.scores, recipe.gates)
+        if refusal:
+            rejects.append(Reject(where="pair", task=task, reason=refusal, **at))
         else:
-            samples.append(make_sample(clip, task, split, recipe, scores))
+            samples.append(sample)
     encoded_target: dict[int, tuple[bytes, float]] = {}
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
 
@@ -114,7 +119,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         effect=make.effect,
         effect_version=make.version,
         parameters=parameters,
-        scores=scores,
+        scores=scores | pair_score(pair.source, pair.target),
     )
     return Sample(
         key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",

@@ -9,12 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.effects.light import TO_LINEAR, to_stored
 from shards.sample import Video
-
-GAMMA = 2.2
-_BLACK = np.float32(4e-7)
-"""Linear light that is too little to see: it is written as 0."""
-_TO_LINEAR = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)
 
 
 def transmission(depth: NDArray[np.float32], beta: float) -> NDArray[np.float32]:
@@ -43,11 +39,7 @@ def haze(
 
 def _scatter(plane: NDArray[np.uint8], t: NDArray[np.float32], airlight: np.float32) -> NDArray[np.uint8]:
     """Return A + (J - A) t of uint8 [h w], back in gamma-encoded values."""
-    light = cv2.LUT(plane, _TO_LINEAR - airlight)
+    light = cv2.LUT(plane, TO_LINEAR - airlight)
     light *= t
-    # black has no logarithm, and rounding must not take it below zero
-    light += airlight + _BLACK
-    cv2.log(light, dst=light)
-    light *= 1 / GAMMA
-    cv2.exp(light, dst=light)
-    return cv2.convertScaleAbs(light, alpha=255.0)
+    light += airlight
+    return to_stored(light)

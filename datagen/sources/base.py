@@ -72,7 +72,7 @@ class Reject:
     """A video, clip or pair that did not make it into the dataset, and why."""
 
     where: str
-    """`source`, `decode`, `gate` or `task`."""
+    """`source`, `decode`, `gate`, `task` or `pair`."""
     source: str
     reason: str
     """What kind of trouble, then a colon and the details."""

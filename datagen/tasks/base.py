@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from configs import Settings
 from configs.loader import check
+from datagen.effects.depth import perspective_depth
 from datagen.sources.base import Clip
 from shards.sample import Video
 
@@ -64,3 +66,26 @@ class Builder(ABC, Generic[O]):
     @abstractmethod
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Make the pair that `parameters` describe; the same arguments give the same pixels."""
+
+
+def draw_depth(clip: Clip, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the depth prior of a clip that has no depth; return what to record: `depth` and `depth_unit`."""
+    if clip.depth is not None:
+        return {"depth": {"kind": "exact"}, "depth_unit": clip.depth_unit}
+    prior = {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
+    return {"depth": {"kind": "prior:perspective-1", **prior}, "depth_unit": "height of the camera above the ground"}
+
+
+def clip_depth(clip: Clip, recorded: Parameters) -> NDArray[np.float32]:
+    """Return float32 [t h w]: the depth that `draw_depth` recorded."""
+    prior = recorded["depth"]
+    if prior["kind"] != "exact":
+        return _prior_depth(clip, prior["horizon"], prior["far"])
+    if clip.depth is None:
+        raise ValueError(f"{clip.video.id} has no exact depth")
+    return clip.depth
+
+
+@lru_cache(maxsize=1)  # drawing the parameters needs the depth, and so does applying them a moment later
+def _prior_depth(clip: Clip, horizon: float, far: float) -> NDArray[np.float32]:
+    return perspective_depth(clip.frames, horizon=horizon, far=far)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from configs import Settings
-from datagen.effects.depth import perspective_depth
 from datagen.effects.haze import haze, transmission
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters
+from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth
 
 
 class DehazeOptions(Settings):
@@ -46,8 +44,8 @@ class Dehaze(Builder[DehazeOptions]):
     def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw depth (where the clip has none), beta and airlight; the last two per frame."""
         frames = len(clip.frames)
-        prior = None if clip.depth is not None else _draw_prior(rng)
-        depth = clip_depth(clip, **(prior or {}))
+        recorded = draw_depth(clip, rng)
+        depth = clip_depth(clip, recorded)
         middle, far = np.percentile(depth[::2, ::8, ::8], [50, 95])
         beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / far)
         brightness = rng.uniform(*options.airlight)
@@ -58,8 +56,7 @@ class Dehaze(Builder[DehazeOptions]):
         return {
             "beta": _rounded(betas, 7),
             "airlight": [_rounded(row, 5) for row in airlights],
-            "depth": {"kind": "prior:perspective-1", **prior} if prior else {"kind": "exact"},
-            "depth_unit": clip.depth_unit if prior is None else "height of the camera above the ground",
+            **recorded,
             "transmission": {
                 "min": _rounded([frame.min() for frame in t], 4),
                 "mean": _rounded([cv2.mean(frame)[0] for frame in t], 4),
@@ -70,24 +67,9 @@ class Dehaze(Builder[DehazeOptions]):
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Put the described haze in front of the clip."""
-        prior = {name: value for name, value in parameters["depth"].items() if name != "kind"}
-        depth = clip_depth(clip, **prior)
+        depth = clip_depth(clip, parameters)
         source = haze(clip.frames, depth, beta=parameters["beta"], airlight=parameters["airlight"])
         return Pair(source=source, target=clip.frames)
-
-
-@lru_cache(maxsize=1)  # drawing the parameters needs the depth, and so does applying them a moment later
-def clip_depth(clip: Clip, horizon: float | None = None, far: float | None = None) -> NDArray[np.float32]:
-    """Return float32 [t h w]: the perspective prior with the given parameters, or without any the clip's exact depth."""
-    if horizon is not None and far is not None:
-        return perspective_depth(clip.frames, horizon=horizon, far=far)
-    if clip.depth is None:
-        raise ValueError(f"{clip.video.id} has no exact depth")
-    return clip.depth
-
-
-def _draw_prior(rng: np.random.Generator) -> dict[str, float]:
-    return {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
 
 
 def _track(rng: np.random.Generator, frames: int, drift: float) -> NDArray[np.float64]:

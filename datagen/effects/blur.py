@@ -1,0 +1,175 @@
+"""Blur: what a long exposure, a shaking hand and a lens out of focus do to sharp frames. All of it in linear light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datagen.effects.light import TO_LINEAR, to_stored
+from shards.sample import Video
+
+Light = NDArray[np.float32]
+"""Linear light, float32 [h w 3] in [0, 1]."""
+Flow = NDArray[np.float32]
+"""Displacement (x, y) of every pixel in pixels, float32 [h w 2]."""
+
+
+def linear_mean(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return g((1/M) sum g^-1(S_i)) of M frames uint8 [h w 3], g(x) = x^(1/2.2).
+
+    Source: Nah et al., "Deep Multi-scale Convolutional Neural Network for Dynamic Scene Deblurring", 2017, eq. 2.
+    """
+    total: Light = cv2.LUT(frames[0], TO_LINEAR)
+    for frame in frames[1:]:
+        cv2.add(total, cv2.LUT(frame, TO_LINEAR), dst=total)
+    total *= 1 / len(frames)
+    return to_stored(total)
+
+
+class Interpolator:
+    """Gives the frames between the frames of a video, moved along its optical flow.
+
+    A frame at time n + d, |d| <= 1/2, is frame n moved by d times its flow to the neighbour on that side, so that
+    nothing is ever shown twice, as cross-fading would. Beyond the first and the last frame motion goes on as it was. The flow
+    is OpenCV's dense inverse search (Kroeger et al. 2016).
+    """
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flows: dict[tuple[int, int], Flow] = {}
+        rows, columns = np.mgrid[: video.shape[1], : video.shape[2]].astype(np.float32)
+        self._grid = np.dstack([columns, rows])
+
+    def at(self, time: float) -> NDArray[np.uint8]:
+        """Return uint8 [h w 3], the picture at `time` in frames; a whole number gives that frame itself."""
+        n = min(max(round(time), 0), len(self._video) - 1)
+        d = time - n
+        if d == 0:
+            return self._video[n]
+        moved: NDArray[np.uint8] = cv2.remap(
+            self._video[n],
+            self._grid - np.float32(abs(d)) * self._flow(n, 1 if d > 0 else -1),
+            None,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return moved
+
+    def _flow(self, n: int, side: int) -> Flow:
+        other = n + side
+        if len(self._video) == 1:
+            return np.zeros_like(self._grid)
+        if not 0 <= other < len(self._video):
+            return -self._flow(n, -side)
+        if (n, other) not in self._flows:
+            self._flows[n, other] = self._search.calc(self._gray[n], self._gray[other], None)
+        return self._flows[n, other]
+
+
+def exposure_blur(
+    video: Video, centres: Sequence[int], *, samples: Sequence[int], per_interval: int, at: Callable[[float], Video]
+) -> Video:
+    """Return what a camera would have caught that kept its shutter open around some frames: uint8 [len(centres) h w 3].
+
+    Each result is the linear mean of `samples[i]` (odd) pictures, `1 / per_interval` frames apart, around frame
+    `centres[i]` of `video`. `at` gives the picture at a time in frames.
+    """
+    blurred = np.empty((len(centres), *video.shape[1:]), np.uint8)
+    for i, (centre, count) in enumerate(zip(centres, samples, strict=True)):
+        reach = count // 2
+        blurred[i] = linear_mean([at(centre + k / per_interval) for k in range(-reach, reach + 1)])
+    return blurred
+
+
+def shake_blur(video: Video, paths: Sequence[Sequence[Sequence[float]]]) -> Video:
+    """Return uint8 [t h w 3]: every frame seen along the way that a shaking camera took during its exposure.
+
+    `paths[i]`: places (x, y) in pixels, equal times apart, that add up to about (0, 0), so that the picture stays
+    where it is. They become a kernel whose weights sum to 1 (each place spread over its four pixels).
+    """
+    blurred = np.empty_like(video)
+    for frame, path, out in zip(video, paths, blurred, strict=True):
+        light = cv2.filter2D(cv2.LUT(frame, TO_LINEAR), -1, path_kernel(path), borderType=cv2.BORDER_REFLECT)
+        out[:] = to_stored(light)
+    return blurred
+
+
+def path_kernel(path: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    """Return the kernel of a way, float32 [k k], k odd, with sum 1."""
+    places = np.asarray(path, float)
+    reach = int(np.ceil(np.abs(places).max())) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float64)
+    for x, y in places + reach:
+        column, row = int(np.floor(x)), int(np.floor(y))
+        right, below = x - column, y - row
+        square = np.outer([1 - below, below], [1 - right, right])
+        kernel[row : row + 2, column : column + 2] += square
+    # the outermost rows and columns are empty unless a place lies on the very edge
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+def tremor(
+    rng: np.random.Generator, frames: int, *, fps: float, exposure: float, amplitude: float, places: int
+) -> list[list[list[float]]]:
+    """Return for each frame the way of a shaking camera during its exposure: `places` points (x, y), in pixels.
+
+    One smooth way runs through the whole clip - in each direction three sines of 2 to 10 Hz, the tremor of a hand,
+    with a standard deviation of `amplitude` pixels - of which each frame sees `exposure` seconds; its middle is moved to (0, 0).
+    """
+    rates = rng.uniform(2, 10, (2, 3))
+    phases = rng.uniform(0, 2 * np.pi, (2, 3))
+    weights = rng.uniform(0.5, 1, (2, 3)) / rates
+    weights *= amplitude * np.sqrt(2) / np.sqrt((weights**2).sum(1, keepdims=True))
+    times = np.arange(frames)[:, None] / fps + np.linspace(-0.5, 0.5, places) * exposure
+    way = (
+        weights[:, :, None, None] * np.sin(2 * np.pi * rates[:, :, None, None] * times + phases[:, :, None, None])
+    ).sum(1)
+    way -= way.mean(-1, keepdims=True)
+    return [
+        [[round(float(x), 3), round(float(y), 3)] for x, y in zip(*frame, strict=True)]
+        for frame in way.transpose(1, 0, 2)
+    ]
+
+
+def defocus_blur(video: Video, depth: NDArray[np.float32], *, focus: Sequence[float], aperture: float) -> Video:
+    """Return uint8 [t h w 3]: the video through a lens focused at depth `focus[i]`.
+
+    The circle of confusion has the diameter `aperture |1/d - 1/focus|` in pixels (thin lens, far from its focal
+    length; `aperture` in pixels times the unit of `depth`). Each pixel is a mix of the two nearest of a few discs, so
+    that depth edges are soft; near objects do not spread over what is behind them.
+    """
+    blurred = np.empty_like(video)
+    for frame, far, f, out in zip(video, depth, focus, blurred, strict=True):
+        diameter = np.float32(aperture) * np.abs(1 / far - np.float32(1 / f))
+        light = cv2.LUT(frame, TO_LINEAR)
+        out[:] = to_stored(_mixed_discs(light, diameter))
+    return blurred
+
+
+def _mixed_discs(light: Light, diameter: NDArray[np.float32]) -> Light:
+    levels = np.arange(int(np.ceil(diameter.max())) + 1)
+    result = np.zeros_like(light)
+    for level in levels:
+        weight = np.maximum(1 - np.abs(diameter - np.float32(level)), 0)
+        if not weight.any():
+            continue
+        blurred = (
+            light if level < 1 else cv2.filter2D(light, -1, disc_kernel(float(level)), borderType=cv2.BORDER_REFLECT)
+        )
+        result += weight[..., None] * blurred
+    return result
+
+
+def disc_kernel(diameter: float) -> NDArray[np.float32]:
+    """Return a disc of this diameter in pixels with soft edges, float32 [k k], k odd, with sum 1."""
+    reach = int(np.ceil((diameter - 1) / 2)) + 1
+    fine, size = 8, 2 * reach + 1
+    places = (np.arange(size * fine) + 0.5) / fine - size / 2
+    inside = places[:, None] ** 2 + places**2 <= (diameter / 2) ** 2
+    kernel = inside.reshape(size, fine, size, fine).mean((1, 3))
+    return (kernel / kernel.sum()).astype(np.float32)

@@ -1,0 +1,110 @@
+"""Deblurring pairs: the sharp clip, and the same clip through a long exposure, a shaking hand or a lens out of focus."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from configs import Settings
+from datagen.effects.blur import Interpolator, defocus_blur, exposure_blur, shake_blur, tremor
+from datagen.sources.base import Clip
+from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth
+
+Kind = Literal["motion", "shake", "defocus"]
+_SHARES: dict[Kind, float] = {"motion": 0.6, "shake": 0.25, "defocus": 0.15}
+_EXPOSURES = {"gopro": tuple(m / 240 for m in range(7, 14, 2)), "bsd": (0.008, 0.016, 0.024)}
+"""Seconds. GoPro: 7 to 13 frames at 240 a second (Nah et al. 2017). BSD: the three long exposures of the beam-splitter
+set (Zhong et al. 2020)."""
+_LEAST_RATE = 240.0
+"""Pictures per second that an exposure is made of at least ..."""
+_LEAST_INTERPOLATION = 8
+"""... and how many times the clip's own rate."""
+_SHAKE_PLACES = 17
+
+
+class DeblurOptions(Settings):
+    """What blurs the clip, and how much."""
+
+    kinds: dict[Kind, float] = Field(default=_SHARES, min_length=1)
+    """Shares of the kinds of blur."""
+    preset: Literal["gopro", "bsd"] = "gopro"
+    """Whose exposure times to draw from."""
+    exposure: tuple[float, float] | None = None
+    """Shortest and longest exposure in seconds, in place of the preset's."""
+    shake: tuple[float, float] = (0.004, 0.012)
+    """Standard deviation of the camera's way, as a share of the picture's height."""
+    defocus: tuple[float, float] = (0.012, 0.035)
+    """Largest circle of confusion in the clip, as a share of the picture's height."""
+
+
+class Deblur(Builder[DeblurOptions]):
+    """Averages of pictures in linear light, made from the clip alone; the target is each exposure's middle frame."""
+
+    name = "deblur"
+    effect = "blur"
+    version = 1
+    Options = DeblurOptions
+
+    def draw(self, clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw the kind of blur and its parameters, per frame."""
+        kinds, weights = list(options.kinds), np.array(list(options.kinds.values()), float)
+        kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        frames, height = clip.frames.shape[:2]
+        light = {"kind": kind, "light": "linear, gamma 2.2"}
+        if kind == "defocus":
+            return {**light, **_draw_defocus(clip, rng.uniform(*options.defocus) * height, rng)}
+        exposure = _draw_exposure(options, rng)
+        if kind == "motion":
+            per_interval = max(_LEAST_INTERPOLATION, math.ceil(_LEAST_RATE / clip.fps))
+            samples = max(2 * round((exposure * clip.fps * per_interval - 1) / 2) + 1, 3)
+            share = round(samples / per_interval, 5)
+            steps = {"samples": [samples] * frames, "per_interval": per_interval}
+            return {**light, **steps, "exposure": [share] * frames, "interpolation": "flow: DIS fast"}
+        amplitude = rng.uniform(*options.shake) * height
+        paths = tremor(rng, frames, fps=clip.fps, exposure=exposure, amplitude=amplitude, places=_SHAKE_PLACES)
+        return {**light, "exposure": [round(exposure * clip.fps, 5)] * frames, "paths": paths}
+
+    def apply(self, clip: Clip, parameters: Parameters) -> Pair:
+        """Blur the clip as described."""
+        video = clip.frames
+        if parameters["kind"] == "motion":
+            samples, per_interval = parameters["samples"], parameters["per_interval"]
+            at = Interpolator(video).at
+            source = exposure_blur(video, range(len(video)), samples=samples, per_interval=per_interval, at=at)
+        elif parameters["kind"] == "shake":
+            source = shake_blur(video, parameters["paths"])
+        else:
+            depth = clip_depth(clip, parameters)
+            source = defocus_blur(video, depth, focus=parameters["focus"], aperture=parameters["aperture"])
+        return Pair(source=source, target=video)
+
+
+def _draw_exposure(options: DeblurOptions, rng: np.random.Generator) -> float:
+    if options.exposure is not None:
+        return float(rng.uniform(*options.exposure))
+    choices = _EXPOSURES[options.preset]
+    return choices[int(rng.integers(len(choices)))]
+
+
+def _draw_defocus(clip: Clip, largest: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a focus that drifts smoothly, near or far, and the aperture that gives the largest circle wanted."""
+    recorded = draw_depth(clip, rng)
+    depth = clip_depth(clip, recorded)
+    near, middle, far = np.percentile(depth[::2, ::8, ::8], [5, 50, 95])
+    start, end = (
+        rng.choice([near, middle, far], 2, replace=False) if rng.random() < 0.5 else [rng.choice([near, far])] * 2
+    )
+    # in dioptres: a focus ring that turns evenly
+    focus = 1 / np.linspace(1 / start, 1 / end, len(clip.frames))
+    spread = max(abs(1 / place - 1 / f) for place in (near, far) for f in (focus[0], focus[-1]))
+    return {
+        **recorded,
+        "focus": [round(float(f), 5) for f in focus],
+        "aperture": round(float(largest / max(spread, 1e-6)), 5),
+    }
+
+
+BUILDER = Deblur()
