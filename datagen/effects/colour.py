@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,33 @@ def lightness(video: Video) -> Video:
         plane = _TO_LIGHTNESS[luminance.astype(np.uint16)]
         cv2.merge([plane, plane, plane], gray[i])
     return gray
+
+
+def toned(video: Video, tone: Sequence[float]) -> Video:
+    """Return a monochrome print on toned paper: uint8 [t h w 3], the curve from black through `tone` to white at each
+    pixel's lightness. `tone`: RGB of the middle gray, 0 to 255; (186, 160, 125) is sepia."""
+    gray = np.arange(256) / 255
+    # a parabola through black, the tone at one half, and white; it stays in range for tones between 64 and 191
+    curve = np.stack([255 * gray + 4 * (t - 127.5) * gray * (1 - gray) for t in tone], axis=1)
+    table = np.clip(np.round(curve), 0, 255).astype(np.uint8)
+    return np.stack([cv2.LUT(frame, table.reshape(1, 256, 3)) for frame in lightness(video)])
+
+
+def faded(video: Video, *, saturation: float, black: float, warmth: float) -> Video:
+    """Return an old colour print: uint8 [t h w 3].
+
+    Colours shrink towards the pixel's lightness to `saturation` of their strength, black rises to the gray `black`
+    (0 to 255), and `warmth` (0 to 1) is taken from blue and half as much from green.
+    """
+    result = np.empty_like(video)
+    gains = np.array([1.0, 1 - warmth / 2, 1 - warmth])
+    lift = 1 - black / 255
+    gray = lightness(video)
+    for frame, plain, out in zip(video, gray, result, strict=True):
+        mixed = cv2.addWeighted(frame, saturation, plain, 1 - saturation, 0)
+        table = np.clip(np.round((black + lift * np.arange(256)[:, None]) * gains), 0, 255).astype(np.uint8)
+        cv2.LUT(mixed, table.reshape(1, 256, 3), dst=out)
+    return result
 
 
 def colourfulness(frame: NDArray[np.uint8]) -> float:

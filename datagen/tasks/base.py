@@ -36,6 +36,7 @@ class Pair:
 
 
 O = TypeVar("O", bound=Settings)  # noqa: E741
+K = TypeVar("K", bound=str)
 
 
 class Builder(ABC, Generic[O]):
@@ -66,6 +67,13 @@ class Builder(ABC, Generic[O]):
     @abstractmethod
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Make the pair that `parameters` describe; the same arguments give the same pixels."""
+
+
+def pick(shares: Mapping[K, float], rng: np.random.Generator) -> K:
+    """Draw one of the names, each as often as its share says; in whichever order a recipe lists them."""
+    names = sorted(shares)
+    weights = np.array([shares[name] for name in names], float)
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 def draw_depth(clip: Clip, rng: np.random.Generator) -> dict[str, Any]:

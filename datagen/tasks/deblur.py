@@ -11,7 +11,7 @@ from pydantic import Field
 from configs import Settings
 from datagen.effects.blur import Interpolator, defocus_blur, exposure_blur, shake_blur, tremor
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth
+from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth, pick
 
 Kind = Literal["motion", "shake", "defocus"]
 _SHARES: dict[Kind, float] = {"motion": 0.6, "shake": 0.25, "defocus": 0.15}
@@ -50,8 +50,7 @@ class Deblur(Builder[DeblurOptions]):
 
     def draw(self, clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the kind of blur and its parameters, per frame."""
-        kinds, weights = list(options.kinds), np.array(list(options.kinds.values()), float)
-        kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        kind = pick(options.kinds, rng)
         frames, height = clip.frames.shape[:2]
         light = {"kind": kind, "light": "linear, gamma 2.2"}
         if kind == "defocus":

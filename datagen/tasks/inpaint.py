@@ -11,7 +11,7 @@ from configs import Settings
 from datagen.effects import masks
 from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters
+from datagen.tasks.base import Builder, Pair, Parameters, pick
 
 Kind = Literal["blob", "stroke", "box", "silhouette", "text"]
 NOUNS = {"blob": "blot", "stroke": "scribble", "box": "box", "silhouette": "cut-out shape", "text": "lettering"}
@@ -57,7 +57,7 @@ class Inpaint(Builder[InpaintOptions]):
     def draw(self, clip: Clip, options: InpaintOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the hole's kind, shape and way, what fills it, and whether the instruction names it."""
         frames, height, width = clip.frames.shape[:3]
-        kind = _draw_kind(options, rng)
+        kind = pick(options.kinds, rng)
         things = _seen_things(clip) if kind == "silhouette" else []
         if kind == "silhouette" and not things:
             kind = "blob"
@@ -99,11 +99,6 @@ class Inpaint(Builder[InpaintOptions]):
             seen = np.where(clip.ids == hole["thing"], np.uint8(255), np.uint8(0))
             return masks.moved(seen, tuple(hole["offset"]), hole["grow"])
         return masks.draw_mask(hole["shape"], hole["track"], clip.frames.shape[1:3])
-
-
-def _draw_kind(options: InpaintOptions, rng: np.random.Generator) -> Kind:
-    kinds, weights = list(options.kinds), np.array(list(options.kinds.values()), float)
-    return kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
 
 
 def _draw_shape(

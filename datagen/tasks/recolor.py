@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from configs import Settings
-from datagen.effects.colour import lightness
+from datagen.effects.colour import faded, lightness, toned
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters
+from datagen.tasks.base import Builder, Pair, Parameters, pick
+
+Look = Literal["gray", "sepia", "tinted", "faded"]
+_SEPIA = (186.0, 160.0, 125.0)
 
 
 class RecolorOptions(Settings):
-    """What counts as colourful enough to learn colour from."""
+    """What counts as colourful enough to learn colour from, and what is left of the colour in the source."""
 
     min_colourfulness: float = 6.0
     """Hasler & Suesstrunk's measure; black-and-white film has about 0, a dull day about 10."""
+    looks: dict[Look, float] = Field(default={"gray": 1.0}, min_length=1)
+    """Shares of the looks of the source: `gray` (the benchmarks' convention), `sepia`, `tinted` (like sepia, of any tone),
+    `faded` (an old colour print)."""
 
 
 class Recolor(Builder[RecolorOptions]):
-    """The L channel of CIE Lab, three times (the TCVC convention)."""
+    """The L channel of CIE Lab, three times (the TCVC convention); on request also sepia, tinted and faded prints."""
 
     name = "recolor"
     effect = "lightness"
@@ -36,12 +43,27 @@ class Recolor(Builder[RecolorOptions]):
         )
 
     def draw(self, clip: Clip, options: RecolorOptions, rng: np.random.Generator) -> dict[str, Any]:
-        """Nothing is left to chance here."""
-        return {"space": "CIE Lab, D65", "channel": "L", "scale": "0..100 -> 0..255"}
+        """Draw the look; a clip keeps one look throughout, so that nothing flickers."""
+        look = pick(options.looks, rng)
+        space = {"look": look, "space": "CIE Lab, D65", "channel": "L", "scale": "0..100 -> 0..255"}
+        if look == "sepia":
+            return {**space, "tone": list(_SEPIA)}
+        if look == "tinted":
+            return {**space, "tone": [round(float(t), 1) for t in rng.uniform(90, 190, 3)]}
+        if look == "faded":
+            ranges = {"saturation": (0.15, 0.45), "black": (20, 60), "warmth": (0.0, 0.3)}
+            return {**space, **{name: round(float(rng.uniform(*ends)), 3) for name, ends in ranges.items()}}
+        return space
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Take the colour away."""
-        return Pair(source=lightness(clip.frames), target=clip.frames)
+        look = parameters["look"]
+        if look == "faded":
+            strength = {name: parameters[name] for name in ("saturation", "black", "warmth")}
+            return Pair(source=faded(clip.frames, **strength), target=clip.frames, family="print")
+        if look == "gray":
+            return Pair(source=lightness(clip.frames), target=clip.frames)
+        return Pair(source=toned(clip.frames, parameters["tone"]), target=clip.frames, family="print")
 
 
 BUILDER = Recolor()

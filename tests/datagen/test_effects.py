@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from datagen.effects.colour import colourfulness, lightness
+from datagen.effects.colour import colourfulness, faded, lightness, toned
 from datagen.effects.depth import perspective_depth
 from datagen.effects.haze import haze, transmission
 from tests.conftest import moving_clip
@@ -97,3 +97,29 @@ def test_the_depth_prior_stays_between_near_and_far():
     assert depth.dtype == np.float32
     assert depth.min() >= 1
     assert depth.max() <= 6
+
+
+def test_a_toned_print_runs_from_black_through_the_tone_to_white():
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, None, :, None], 3, axis=3)
+    tone = (186, 160, 125)
+    light = lightness(ramp)[0, 0, :, 0]
+    paper = toned(ramp, tone)[0, 0]
+    assert paper[light == 0].max() == 0
+    assert paper[light == 255].min() == 255
+    middle = paper[np.abs(light.astype(int) - 127).argmin()]
+    assert np.abs(middle - np.array(tone)).max() <= 1
+    assert (np.diff(paper.astype(int), axis=0) >= 0).all()
+
+
+def test_a_neutral_tone_is_the_lightness_itself():
+    video = moving_clip(4)
+    assert np.abs(toned(video, (127.5, 127.5, 127.5)).astype(int) - lightness(video)).max() == 0
+
+
+def test_a_fresh_print_is_not_faded_and_a_faded_one_has_less_colour_and_no_black():
+    video = moving_clip(4)
+    assert np.array_equal(faded(video, saturation=1.0, black=0, warmth=0.0), video)
+    old = faded(video, saturation=0.3, black=40, warmth=0.0)
+    assert old.min() >= 40
+    assert colourfulness(old) == pytest.approx(0.3 * (1 - 40 / 255) * colourfulness(video), rel=0.05)
+    assert faded(video, saturation=0.3, black=0, warmth=0.2)[..., 2].mean() < 0.85 * old[..., 2].mean()

@@ -54,6 +54,13 @@ def test_every_kind_is_drawn_and_a_hole_without_object_masks_is_never_a_silhouet
         assert {parameters["kind"] for parameters, _ in pairs(5, kinds={kind: 1})} == {kind}
 
 
+def test_the_order_in_which_a_recipe_lists_kinds_does_not_matter():
+    one = [parameters for parameters, _ in pairs(10, kinds={"box": 1, "blob": 3})]
+    other = [parameters for parameters, _ in pairs(10, kinds={"blob": 3, "box": 1})]
+    assert one == other
+    assert {parameters["kind"] for parameters in one} == {"blob", "box"}
+
+
 def test_a_hole_keeps_its_shape_and_moves_by_no_more_than_the_recipe_says():
     moving = 0
     for parameters, _ in pairs(40, speed=0.03):
