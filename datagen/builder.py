@@ -15,9 +15,10 @@ from configs import SourceError
 from datagen.ledger import Ledger, check_foreign, load_examined, locked, save_examined
 from datagen.plan import SPLITS, Plan, make_plan
 from datagen.settings import Recipe
-from datagen.sources import find_source
+from datagen.sources import KINDS_WITH_MASKS, find_source
 from datagen.sources.base import Examined, Reject, SourceVideo
 from datagen.synthesize import UnitResult
+from datagen.tasks import builder
 from datagen.workers import run_here, run_on_ray
 from shards import Manifest, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST
@@ -68,6 +69,7 @@ def build(
     check_foreign(out)
     examined = load_examined(out)
     plan = make_plan(_examine(sources, licence, recipe, progress, examined, out), recipe)
+    _check_tasks(recipe, plan)
     with locked(out):
         ledger = Ledger(out, recipe, plan, version("vidiff"))
         ledger.claim(overwrite=overwrite)
@@ -88,6 +90,17 @@ def build(
             results[result.unit] = result
             progress.unit_done(result)
         return _publish(out, recipe, plan, [results[unit.name] for unit in plan.units])
+
+
+def _check_tasks(recipe: Recipe, plan: Plan) -> None:
+    if any(video.kind in KINDS_WITH_MASKS for video in plan.videos):
+        return
+    for task in sorted(recipe.tasks):
+        if builder(task).needs_masks:
+            raise SourceError(
+                f"task {task!r} needs object masks, and none of the sources has any; "
+                "take --from scenes, or leave the task out (--all leaves out what the sources cannot give)"
+            )
 
 
 def _examine(

@@ -114,7 +114,7 @@ def replay(
         typer.Option("--from", help="Where the source videos lie now, if they were moved.", show_default=False),
     ] = None,
 ) -> None:
-    """Make one sample again, from its source video and from its target, and compare."""
+    """Make one sample again, from its source video and from its clean side, and compare."""
     from datagen import commands
 
     commands.replay_sample(folder, key, source or [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,4 +28,8 @@ def choose_instruction(
 ) -> str:
     """Pick a template that `split` may use and fill in the attributes."""
     templates = task.templates(split, family)
-    return templates[int(rng.integers(len(templates)))].format(**attributes)
+    text = templates[int(rng.integers(len(templates)))]
+    for name, value in attributes.items():
+        article = "an" if value[:1] in "aeio" else "a"
+        text = re.sub(rf"\ba \{{{name}\}}", f"{article} {{{name}}}", text)
+    return text.format(**attributes)

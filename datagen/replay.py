@@ -21,8 +21,8 @@ from shards import Dataset, Sample, encode_sample
 from shards.codecs import pooled_psnr
 
 TOLERANCE_DB = 1.0
-"""How far below the codec's own ceiling the source made from the stored (compressed) target may lie: the effect's own
-rounding, and that it was applied to a target which the codec had touched."""
+"""How far below the codec's own ceiling the side made from the stored (compressed) other side may lie: the effect's own
+rounding, and that it was applied to a clip which the codec had touched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Replay:
     """Whether every member made from the source video has the stored bytes."""
     differing: tuple[str, ...]
     psnr: float
-    """dB between the stored source and the stored parameters applied to the stored target."""
+    """dB between the side that the effect made, as stored, and the stored parameters applied to the other side."""
     ceiling: float
     """dB that the codec's two losses (of source and target) leave for that comparison."""
 
@@ -46,11 +46,11 @@ class Replay:
         """Say both results in one line."""
         whole = "same bytes" if self.identical else f"other bytes in {', '.join(self.differing)}"
         again = f"{self.psnr:.1f} dB (codec ceiling {self.ceiling:.1f} dB)"
-        return f"from its source video: {whole}; from its target and parameters: {again}"
+        return f"from its source video: {whole}; from its clean side and parameters: {again}"
 
 
 def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
-    """Make sample `key` again from its source video, and its source clip again from its target.
+    """Make sample `key` again from its source video, and the side its effect made again from the other side.
 
     `sources`: where to look for the video by content, if it is not where it was when the dataset was built.
 
@@ -71,15 +71,16 @@ def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
     return Replay(
         identical=not differing,
         differing=differing,
-        psnr=_from_target(clip, stored),
+        psnr=_from_other_side(clip, stored),
         ceiling=_ceiling(dataset.row(key)),
     )
 
 
-def _from_target(clip: Clip, stored: Sample) -> float:
+def _from_other_side(clip: Clip, stored: Sample) -> float:
     task = builder(stored.meta.task)
-    source = task.apply(replace(clip, frames=stored.target), stored.meta.parameters).source
-    return pooled_psnr(source, stored.source)
+    clean = stored.target if task.made == "source" else stored.source
+    pair = task.apply(replace(clip, frames=clean), stored.meta.parameters)
+    return pooled_psnr(getattr(pair, task.made), getattr(stored, task.made))
 
 
 def _ceiling(row: dict[str, float]) -> float:

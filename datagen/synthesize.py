@@ -85,12 +85,15 @@ def clip_samples(
     samples, rejects = [], []
     for task in sorted(recipe.tasks):
         options = builder(task).options(recipe.tasks[task])
-        refusal = builder(task).refuse(scores, options)
+        if builder(task).needs_masks and clip.ids is None:
+            refusal: str | None = "no object masks"
+        else:
+            refusal = builder(task).refuse(clip, scores, options)
         if refusal:
             rejects.append(Reject(where="task", task=task, reason=refusal, **at))
             continue
         sample = make_sample(clip, task, split, recipe, scores)
-        refusal = judge_pair(sample.meta.scores, recipe.gates)
+        refusal = judge_pair(sample.meta.scores, recipe.gates) if builder(task).changes else ""
         if refusal:
             rejects.append(Reject(where="pair", task=task, reason=refusal, **at))
         else:

@@ -2,6 +2,7 @@
 
 from datagen.scenes.describe import Appearance, describe
 from datagen.scenes.description import Scene, Thing, Track, draw_scene
+from datagen.scenes.expressions import absent, expressions
 from datagen.scenes.render import Rendered, changed, optical_flow, render, without
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "Scene",
     "Thing",
     "Track",
+    "absent",
     "changed",
     "describe",
     "draw_scene",
+    "expressions",
     "optical_flow",
     "render",
     "without",

@@ -20,7 +20,8 @@ class Appearance:
     `number`: its id in `Rendered.ids`. `name`: what one would call it. `words`: its shape, colour, material and size
     by these names. `centre`: float32 [t 2], (column, row) of its centre in pixels, which may lie outside the picture.
     `box`: int32 [t 4], (left, top, right, bottom) around what is seen of it, right and bottom exclusive, zeros where
-    nothing is. `visible`: float32 [t] in [0, 1], the share of its outline that is neither hidden nor outside.
+    nothing is. `pixels`: int64 [t], how many pixels show it. `visible`: float32 [t] in [0, 1], the share of its outline
+    that is neither hidden nor outside.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Appearance:
     words: dict[str, str]
     centre: NDArray[np.float32]
     box: NDArray[np.int32]
+    pixels: NDArray[np.int64]
     visible: NDArray[np.float32]
 
 
@@ -48,6 +50,7 @@ def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> 
         words={"shape": thing.shape, "colour": thing.colour, "material": thing.material, "size": thing.size},
         centre=placed[:, :2].astype(np.float32),
         box=np.array([_box(shown) for shown in seen], np.int32),
+        pixels=pixels.astype(np.int64),
         # pixels are whole and outlines are not: a small thing may count a little more than its area
         visible=np.minimum(pixels / whole, 1).astype(np.float32),
     )

@@ -15,6 +15,10 @@ SOURCES = {
 }
 
 
+KINDS_WITH_MASKS = frozenset(["scenes"])
+"""Kinds of source videos whose clips have object masks."""
+
+
 def find_source(spec: str, licence: str) -> Source:
     """Return the source that `--from SPEC` names: `scenes`, or else a path."""
     if spec == "scenes":

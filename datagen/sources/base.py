@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -51,7 +51,8 @@ class Clip:
     """A clean clip and what its source knows about it.
 
     `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None. `ids`: uint8 [t h w], the number of
-    the object each pixel belongs to (0: none), or None.
+    the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
+    number in `ids`; `absent`: phrases that fit none.
     """
 
     video: SourceVideo
@@ -60,6 +61,8 @@ class Clip:
     depth: NDArray[np.float32] | None = None
     depth_unit: str = ""
     ids: NDArray[np.uint8] | None = None
+    names: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    absent: Sequence[str] = ()
 
     @property
     def fps(self) -> float:

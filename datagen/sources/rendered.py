@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from datagen.instructions import generator
-from datagen.scenes import draw_scene, render
+from datagen.scenes import absent, describe, draw_scene, expressions, render
 from datagen.settings import Recipe
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 
@@ -51,6 +51,7 @@ class SceneReader:
         """Draw the scene from its sha256 and render the window."""
         scene = draw_scene(generator(video.sha256[:32]), frames=video.frames, size=(self.size, self.size))
         rendered = render(scene)
+        things = describe(scene, rendered)
         wanted = slice(window.start, window.indices[-1] + 1, window.step)
         return Clip(
             video=video,
@@ -59,4 +60,6 @@ class SceneReader:
             depth=rendered.depth[wanted],
             depth_unit="metre",
             ids=rendered.ids[wanted],
+            names=expressions(things, (self.size, self.size)),
+            absent=absent(things),
         )

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +51,18 @@ class Builder(ABC, Generic[O]):
     version: ClassVar[int]
     """Raised whenever the same parameters give other pixels."""
     Options: type[O]
+    made: ClassVar[Literal["source", "target"]] = "source"
+    """Which side of the pair the effect makes; the other is the clean clip."""
+    needs_masks: ClassVar[bool] = False
+    """Whether it takes a clip with object masks (`Clip.ids`)."""
+    changes: ClassVar[bool] = True
+    """Whether a pair whose clips hardly differ is of no use."""
 
     def options(self, values: Mapping[str, Any]) -> O:
         """Check the task's options; `ConfigError` names a wrong one."""
         return check(self.Options, values, where=f"tasks.{self.name}")
 
-    def refuse(self, scores: Mapping[str, float], options: O) -> str | None:
+    def refuse(self, clip: Clip, scores: Mapping[str, float], options: O) -> str | None:
         """Say why a clip that passed the gates is of no use for this task, or None."""
         return None
 
