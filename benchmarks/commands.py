@@ -16,15 +16,16 @@ from benchmarks.methods import METHODS
 from benchmarks.methods.model import loaded
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards, to_csv, to_markdown, to_terminal, write_page
-from benchmarks.runner import Job, Progress, Row, run
+from benchmarks.report.tables import CONVENTIONS
+from benchmarks.runner import Job, Progress, Row, read_rows, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import build_scenes, make_suite
 from configs import DatasetError, load
 from shards import Dataset
 from shards.storage import publish
 
-out_console = Console(highlight=False, soft_wrap=True)
-err_console = Console(stderr=True, highlight=False)
+out_console = Console(highlight=False, soft_wrap=True, markup=False)
+err_console = Console(stderr=True, highlight=False, markup=False)
 
 
 def settings(recipe: str, overrides: list[str], given: dict[str, Any]) -> BenchSettings:
@@ -47,9 +48,17 @@ def run_bench(settings: BenchSettings, data: Path | None, tasks: list[str], mode
     if bar.reused:
         out_console.print(f"{bar.reused} of {len(rows)} rows were there already and served again")
     publish_report(out, rows, settings, suite.dataset)
+    out_console.print(CONVENTIONS[-1])
+    scored = {row["method"] for row in rows}
+    left_out = sorted({row["method"] for row in read_rows(out)} - scored)
+    if left_out:
+        names = ", ".join(left_out)
+        err_console.print(
+            f"not in these tables: {names}, scored here earlier; run with the same --model or --methods to see it"
+        )
     failed = [row for row in rows if row["status"] != "ok"]
     for row in failed[:10]:
-        err_console.print(f"failed: {row['task']} {row['method']} {row['key']}: {row['error']}", markup=False)
+        err_console.print(f"failed: {row['task']} {row['method']} {row['key']}: {row['error']}")
     return 1 if failed else 0
 
 
@@ -100,8 +109,8 @@ def publish_report(out: Path, rows: list[Row], settings: BenchSettings, dataset:
     for board in boards:
         out_console.print(to_terminal(board))
     for metric in {metric.name: metric for board in boards for metric in board.metrics}.values():
-        out_console.print(f"{metric.name.upper()}: {metric.convention}", markup=False)
-    out_console.print(f"rows, tables and page: {out}   open {page} in a browser", markup=False)
+        out_console.print(f"{metric.name.upper()}: {metric.convention}")
+    out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
 
 
 class BenchBar(Progress):

@@ -6,6 +6,7 @@ from configs.errors import (
     ConfigError,
     DatasetError,
     DecodeLimitError,
+    DecoderLostError,
     MissingExtraError,
     ModelError,
     OutputError,
@@ -16,16 +17,21 @@ from configs.errors import (
 )
 
 if TYPE_CHECKING:
-    from configs.loader import Settings, check, load, names
+    from configs.loader import Interval, PositiveInterval, Settings, Share, ShareInterval, check, load, names
 
 __all__ = [
     "ConfigError",
     "DatasetError",
     "DecodeLimitError",
+    "DecoderLostError",
+    "Interval",
     "MissingExtraError",
     "ModelError",
     "OutputError",
+    "PositiveInterval",
     "Settings",
+    "Share",
+    "ShareInterval",
     "SourceError",
     "VIDiffError",
     "VideoError",
@@ -36,9 +42,12 @@ __all__ = [
 ]
 
 
+_OF_THE_LOADER = {"Interval", "PositiveInterval", "Settings", "Share", "ShareInterval", "check", "load", "names"}
+
+
 def __getattr__(name: str) -> Any:
     # pydantic and yaml load on first use: the command lines import this package and must answer --help at once
-    if name in {"Settings", "check", "load", "names"}:
+    if name in _OF_THE_LOADER:
         from configs import loader
 
         return getattr(loader, name)

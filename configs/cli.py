@@ -13,7 +13,8 @@ import typer
 from configs.errors import VIDiffError
 
 INTERRUPTED = 130
-_STOPPED = "stopped; what was finished is kept"
+_LONGEST_NAME = 200
+_STOPPED = "stopped"
 
 
 def run(app: typer.Typer) -> NoReturn:
@@ -28,13 +29,20 @@ def run(app: typer.Typer) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        name = str(error.filename or "")
+        name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+        _fail(f"{name}: {error.strerror}" if name else error.strerror, 2)
     except Exception as error:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.exit(2)
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+            print(context.get_help(), file=sys.stderr)
+            sys.exit(2)
         hint = f" (see '{context.command_path} --help')" if context else ""
         _fail(f"{message().rstrip('.')}{hint}", 2)
     if code == INTERRUPTED:  # typer turns the interrupt into a return value
@@ -59,4 +67,9 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     print("error: " + " ".join(message.split()), file=sys.stderr)
+    if code == INTERRUPTED:
+        # everything is cleared up by now; the threads of an interrupted Ray crash while Python takes itself apart
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)

@@ -18,7 +18,8 @@ class VIDiffError(Exception):
         ├── ConfigError       a recipe, an option or a name that is not known
         ├── SourceError       nothing usable to build from
         ├── VideoError        one video file that is not what it claims to be
-        │   └── DecodeLimitError   ... or is larger or slower than the limits allow
+        │   ├── DecodeLimitError   ... or is larger or slower than the limits allow
+        │   └── DecoderLostError   ... or perhaps is: whoever looked at it died or fell silent
         ├── DatasetError      a folder that is no dataset, or one that was changed
         ├── OutputError       a place that cannot be written, or holds something else
         ├── ModelError        a folder that is no model, or weights that do not fit
@@ -42,6 +43,10 @@ class VideoError(VIDiffError):
 
 class DecodeLimitError(VideoError):
     """A video is larger or slower to decode than the limits allow."""
+
+
+class DecoderLostError(VideoError):
+    """The process that decoded a video died or fell silent; the video may or may not be the reason."""
 
 
 class DatasetError(VIDiffError):

@@ -6,20 +6,33 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from configs.errors import ConfigError, unknown_name
 
 HERE = Path(__file__).parent
 
 
-class Settings(BaseModel):
-    """Base of every settings class: frozen, and an unknown key is an error."""
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError("the first number must not exceed the second")
+    return ends
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[tuple[float, float], AfterValidator(_ascending)]
+"""Lowest and highest of something that is drawn in between."""
+ShareInterval = Annotated[tuple[Share, Share], AfterValidator(_ascending)]
+PositiveInterval = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
+
+
+class Settings(BaseModel):
+    """Base of every settings class: frozen; an unknown key is an error, and so is a number that is infinite or none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     kind: ClassVar[str] = ""
     """Folder under `configs/` that holds this class's named recipes."""
@@ -82,9 +95,9 @@ def _find(schema: type[Settings], recipe: str | Path) -> Path:
 
 def _read(schema: type[Settings], path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+        values = _parse(path.read_text(encoding="utf-8")) or {}
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} is no recipe: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}; a recipe is a mapping of keys to values")
     parent = values.pop("extends", None)
@@ -117,9 +130,39 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
     if not equals or not key.strip():
         raise ConfigError(f"--set {text!r} is not of the form key=value, as in --set clip.size=128")
     try:
-        return key.strip().split("."), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {text!r}: {value!r} is not a YAML value") from None
+        return key.strip().split("."), _parse(value)
+    except ValueError:
+        raise ConfigError(f"--set {_short(text)}: {_short(value)} is not a YAML value") from None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without what a recipe has no use for: aliases, which can blow a small file up, and keys given twice."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key {twice!r} is given twice")
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str) -> Any:
+    """Return what YAML text says; whatever is wrong with it is a `ValueError`."""
+    try:
+        # the loader is a SafeLoader: it makes plain values only
+        return yaml.load(text, Loader=_PlainLoader)
+    except (yaml.YAMLError, RecursionError, TypeError, UnicodeError) as error:
+        raise ValueError(f"not YAML, {error}") from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _explain(schema: type[Settings], error: ValidationError) -> str:
@@ -131,7 +174,7 @@ def _explain_one(schema: type[Settings], item: dict[str, Any]) -> str:
     location = [str(part) for part in item["loc"]]
     if item["type"] != "extra_forbidden":
         message = str(item["msg"]).removeprefix("Value error, ")
-        came = "" if item["type"] == "missing" else f" (came: {item['input']!r})"
+        came = "" if item["type"] == "missing" else f" (came: {_short(item['input'])})"
         return f"{'.'.join(location) or 'recipe'}: {message}{came}"
     owner = _model_at(schema, location[:-1])
     allowed = owner.model_fields if owner else ()

@@ -22,7 +22,7 @@ from datagen.tasks import builder
 from datagen.workers import run_here, run_on_ray
 from shards import Manifest, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST
-from shards.storage import publish
+from shards.storage import publish, remove_temporaries
 
 _SAVE_SECONDS = 60.0
 
@@ -77,7 +77,7 @@ def build(
         results = {unit.name: result for unit in plan.units if (result := ledger.finished(unit))}
         missing = [unit for unit in plan.units if unit.name not in results]
         progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing))
-        if not missing and (out / MANIFEST).is_file():
+        if not missing and _is_published(out, plan, list(results.values())):
             return load_manifest(out)
         (out / MANIFEST).unlink(missing_ok=True)
         run = (
@@ -117,12 +117,29 @@ def _examine(
                 saved = time.monotonic()
 
 
+def _is_published(out: Path, plan: Plan, results: list[UnitResult]) -> bool:
+    """Whether all that lies beside the shards is there; a video that was added since and is of no use changes the rejects."""
+    if not all((out / name).is_file() for name in (MANIFEST, "README.md", "rejects.jsonl")):
+        return False
+    return (out / "rejects.jsonl").read_text(encoding="utf-8") == _lines(_rejects(plan, results))
+
+
+def _rejects(plan: Plan, results: list[UnitResult]) -> list[Reject]:
+    order = {unit.name: number for number, unit in enumerate(plan.units)}
+    ordered = sorted(results, key=lambda result: order[result.unit])
+    return [*plan.rejects, *(reject for result in ordered for reject in result.rejects)]
+
+
+def _lines(rejects: list[Reject]) -> str:
+    return "".join(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
+
+
 def _publish(out: Path, recipe: Recipe, plan: Plan, results: list[UnitResult]) -> Manifest:
-    rejects = [*plan.rejects, *(reject for result in results for reject in result.rejects)]
+    rejects = _rejects(plan, results)
     shards = sorted(
         (shard for result in results for shard in result.shards), key=lambda s: (s.task, SPLITS.index(s.split), s.path)
     )
-    publish(out / "rejects.jsonl", "".join(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects))
+    publish(out / "rejects.jsonl", _lines(rejects))
     if not shards:
         reasons = ", ".join(
             f"{kind} {count}" for kind, count in Counter(reject.kind for reject in rejects).most_common()
@@ -145,6 +162,8 @@ def _publish(out: Path, recipe: Recipe, plan: Plan, results: list[UnitResult]) -
         rejects=dict(sorted(Counter(reject.kind for reject in rejects).items())),
         sources=len(sources),
     )
+    # what a worker left that was killed and replaced
+    remove_temporaries(out)
     write_card(out, manifest, licences)
     manifest.save(out)
     return manifest

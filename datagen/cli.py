@@ -38,6 +38,9 @@ def build(
             "--task", "-t", help="Task to build; may be repeated. [default: all of the recipe]", show_default=False
         ),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Build every task that the sources can give, each with its defaults.")
+    ] = False,
     recipe: Annotated[
         str, typer.Option("--recipe", "-r", help="Name of a recipe, or path of a .yaml file.")
     ] = "default",
@@ -60,7 +63,10 @@ def build(
     """Build a dataset, or finish one that was interrupted."""
     from datagen import commands
 
-    settings = commands.recipe(recipe, task or [], override or [])
+    if every and task:
+        raise typer.BadParameter("give --all or --task, not both")
+    wanted = commands.possible_tasks(source or ["scenes"]) if every else task or []
+    settings = commands.recipe(recipe, wanted, override or [])
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)
         return

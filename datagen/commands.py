@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -14,16 +16,16 @@ from rich.table import Table
 
 from configs import DatasetError, load
 from datagen.builder import Progress, build
-from datagen.plan import Plan
+from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
-from datagen.sources import SOURCES
+from datagen.sources import KINDS_WITH_MASKS, SOURCES, find_source
 from datagen.sources.base import Reject, SourceVideo
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder, builder_names
 from shards import Dataset, get_task, load_manifest, verify
 
-out_console = Console(highlight=False, soft_wrap=True)
-err_console = Console(stderr=True, highlight=False)
+out_console = Console(highlight=False, soft_wrap=True, markup=False)
+err_console = Console(stderr=True, highlight=False, markup=False)
 
 
 def recipe(name: str, tasks: list[str], overrides: list[str]) -> Recipe:
@@ -33,7 +35,16 @@ def recipe(name: str, tasks: list[str], overrides: list[str]) -> Recipe:
     settings = load(Recipe, name, overrides)
     if not tasks:
         return settings
-    return settings.model_copy(update={"tasks": {task: settings.tasks.get(task, {}) for task in tasks}})
+    return settings.model_copy(update={"tasks": {task: settings.tasks.get(task, {}) for task in sorted(tasks)}})
+
+
+def possible_tasks(sources: list[str]) -> list[str]:
+    """Return every task that the sources can give, and say which they cannot."""
+    masks = any(find_source(spec, "").kind in KINDS_WITH_MASKS for spec in sources)
+    left_out = [name for name in builder_names() if builder(name).needs_masks and not masks]
+    if left_out:
+        err_console.print(f"leaving out {', '.join(left_out)}: no source has object masks (--from scenes does)")
+    return [name for name in builder_names() if name not in left_out]
 
 
 def build_dataset(
@@ -59,13 +70,39 @@ def build_dataset(
             overwrite=overwrite,
             progress=bar,
         )
-    rejected = ", ".join(f"{reason} {number}" for reason, number in manifest.rejects.items())
     made = "nothing to do, " if bar.clips == 0 else ""
-    out_console.print(
-        f"{made}{manifest.samples} samples of {manifest.sources} sources in {len(manifest.shards)} shards"
-        f"{f'; rejected: {rejected}' if rejected else ''} ({time.monotonic() - started:.1f} s)"
+    counts = (
+        _count(manifest.samples, "sample"),
+        _count(manifest.sources, "source"),
+        _count(len(manifest.shards), "shard"),
     )
+    out_console.print(f"{made}{counts[0]} of {counts[1]} in {counts[2]} ({time.monotonic() - started:.1f} s)")
+    for line in _told_rejects(out / "rejects.jsonl"):
+        out_console.print(line)
+    lacking = [name for name in SPLITS if not any(shard.split == name for shard in manifest.shards)]
+    if lacking:
+        out_console.print(f"no {' and no '.join(lacking)} split: there are too few source videos for one")
     out_console.print(f"dataset: {out}   look at it: datagen view {out}")
+
+
+_GROUPS = {"source": "files left out", "decode": "clips left out", "gate": "clips left out"}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")
+
+
+def _told_rejects(path: Path) -> Iterator[str]:
+    """Say how many files, clips and pairs were turned away, and why; they are different things to count."""
+    counts: dict[str, Counter[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        reject = Reject(**json.loads(line))
+        group = _GROUPS.get(reject.where, f"left out of {reject.task} alone")
+        counts.setdefault(group, Counter())[reject.kind] += 1
+    for group, kinds in counts.items():
+        yield f"  {group}: {', '.join(f'{kind} {number}' for kind, number in sorted(kinds.items()))}"
+    if counts:
+        yield f"  each with its reason: {path}"
 
 
 class BuildBar(Progress):
@@ -85,22 +122,25 @@ class BuildBar(Progress):
         self.building: TaskID | None = None
         self.clips = self.before = 0
         self.started = time.monotonic()
-        self.rejects: Counter[str] = Counter()
+        self.rejects = 0
 
     def __enter__(self) -> BuildBar:
-        self.bars.start()
         return self
 
     def __exit__(self, *trouble: object) -> None:
-        self.bars.stop()
+        if self.bars.live.is_started:
+            self.bars.stop()
 
     def examined(self, item: SourceVideo | Reject) -> None:
         """Count one source video."""
+        # not before: an error about a wrong path is one line
+        self._show()
         self._reject([item] if isinstance(item, Reject) else [])
         self.bars.advance(self.looking)
 
     def planned(self, plan: Plan, done: int) -> None:
         """Start the bar of the clips."""
+        self._show()
         self.before, self.started = done, time.monotonic()
         self.bars.remove_task(self.looking)
         self.building = self.bars.add_task(
@@ -124,12 +164,15 @@ class BuildBar(Progress):
         """Count a unit's rejects."""
         self._reject(result.rejects)
 
+    def _show(self) -> None:
+        if not self.bars.live.is_started:
+            self.bars.start()
+
     def _reject(self, rejects: list[Reject] | tuple[Reject, ...]) -> None:
-        self.rejects.update(reject.kind for reject in rejects)
+        self.rejects += len(rejects)
 
     def _note(self, kept: int) -> str:
-        rejected = ", ".join(f"{reason} {number}" for reason, number in sorted(self.rejects.items()))
-        return f"kept {kept}" + (f"; rejected: {rejected}" if rejected else "")
+        return f"kept {kept}" + (f", rejected {self.rejects}" if self.rejects else "")
 
 
 def verify_dataset(folder: Path, decode: bool) -> None:
@@ -139,10 +182,11 @@ def verify_dataset(folder: Path, decode: bool) -> None:
         bar = bars.add_task("verifying shards", total=len(manifest.shards))
         problems = verify(folder, decode=decode, on_shard=lambda shard: bars.advance(bar))
     for problem in problems:
-        out_console.print(problem, markup=False)
+        out_console.print(problem)
     if problems:
         raise DatasetError(
-            f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; 'datagen build' with --overwrite makes it anew"
+            f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; delete the files that are named and run the same "
+            "'datagen build' again: it makes them anew"
         )
     out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
 
@@ -161,17 +205,17 @@ def show_info(folder: Path) -> None:
     out_console.print(table)
     manifest = dataset.manifest
     rejects = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items()) or "none"
-    out_console.print(f"content {manifest.sha256}   datagen {manifest.code_version}   rejects: {rejects}", markup=False)
-    out_console.print(f"first key: {dataset.keys()[0]}", markup=False)
+    out_console.print(f"content {manifest.sha256}   datagen {manifest.code_version}")
+    out_console.print(f"rejects: {rejects}; each with its reason: {folder / 'rejects.jsonl'}")
+    out_console.print("PSNR: what the codec left of the clips, in dB against what was encoded (RGB, pooled)")
+    out_console.print(f"first key: {dataset.keys()[0]}")
 
 
 def view_dataset(folder: Path, out: Path | None, task: str | None, split: str | None, limit: int) -> None:
     """Write the contact sheet and say where it is."""
     from datagen.view import write_contact_sheet
 
-    out_console.print(
-        f"open {write_contact_sheet(folder, out, task=task, split=split, limit=limit)} in a browser", markup=False
-    )
+    out_console.print(f"open {write_contact_sheet(folder, out, task=task, split=split, limit=limit)} in a browser")
 
 
 def replay_sample(folder: Path, key: str, sources: list[str]) -> None:
@@ -179,7 +223,7 @@ def replay_sample(folder: Path, key: str, sources: list[str]) -> None:
     from datagen.replay import replay
 
     result = replay(folder, key, sources)
-    out_console.print(f"{key}: {result.summary()}", markup=False)
+    out_console.print(f"{key}: {result.summary()}")
     if not result.faithful:
         raise DatasetError(f"{key} could not be made again as it is stored")
 
@@ -196,4 +240,4 @@ def list_tasks() -> None:
 def list_sources() -> None:
     """Print what `--from` can name."""
     for name, text in SOURCES.items():
-        out_console.print(f"{name:8} {text}", markup=False)
+        out_console.print(f"{name:8} {text}")

@@ -6,20 +6,23 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from configs import OutputError
-from datagen.plan import Plan, Unit
+from datagen.plan import SPLITS, Plan, Unit
 from datagen.settings import Recipe
 from datagen.sources.base import Examined
 from datagen.synthesize import UnitResult
+from shards import task_names
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
 
 FOLDER = ".build"
+_SHARD = re.compile(rf"({'|'.join(SPLITS)})-\d{{6,}}\.(tar|parquet)")
 _OURS = (FOLDER, MANIFEST, "README.md", "rejects.jsonl")
 
 
@@ -111,10 +114,9 @@ class Ledger:
 
     def _from_manifest(self) -> dict[str, Any] | None:
         """Return the identity of a dataset that came here without its notes (downloaded, say)."""
-        path = self.out / MANIFEST
-        if not path.is_file():
+        values = _read_manifest(self.out)
+        if values is None:
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
         return {"recipe": values.get("recipe"), "inputs": values.get("inputs"), "code": values.get("code_version")}
 
 
@@ -133,11 +135,21 @@ def save_examined(out: Path, examined: Examined) -> None:
         publish_json(out / FOLDER / "examined.json", examined)
 
 
+def _read_manifest(out: Path) -> dict[str, Any] | None:
+    """Return the manifest of a dataset of ours, or None: other programs call files by that name, too."""
+    try:
+        values = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(values, dict) and {"recipe", "recipe_digest", "shards"} <= values.keys()
+    return values if ours else None
+
+
 def check_foreign(out: Path) -> None:
     """Raise `OutputError` where `out` is a file, or a folder of other things than a dataset."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out must name a folder")
-    known = (out / MANIFEST).is_file() or (out / FOLDER / "identity.json").is_file()
+    known = _read_manifest(out) is not None or (out / FOLDER / "identity.json").is_file()
     strangers = [path.name for path in sorted(out.iterdir()) if path.name != FOLDER] if out.is_dir() else []
     if strangers and not known:
         raise OutputError(f"{out} is not empty and not a dataset (it has {strangers[0]!r}); choose another --out")
@@ -145,7 +157,7 @@ def check_foreign(out: Path) -> None:
 
 def clear(out: Path) -> None:
     """Remove a dataset and its notes; nothing else that lies in the folder, and not the lock."""
-    for path in (*out.glob("*/*.tar"), *out.glob("*/*.parquet")):
+    for path in _our_shards(out):
         path.unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
@@ -156,6 +168,13 @@ def clear(out: Path) -> None:
             shutil.rmtree(path)
         elif path.name != "lock":
             path.unlink()
+
+
+def _our_shards(out: Path) -> Iterator[Path]:
+    """Yield the shards that builds wrote; a file of somebody's own, or one behind a link, is not among them."""
+    for folder in sorted(out.iterdir()) if out.is_dir() else []:
+        if folder.name in task_names() and folder.is_dir() and not folder.is_symlink():
+            yield from (path for path in sorted(folder.iterdir()) if _SHARD.fullmatch(path.name) and path.is_file())
 
 
 def difference(old: Any, new: Any, where: str = "") -> list[str]:

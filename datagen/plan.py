@@ -68,7 +68,7 @@ def make_plan(found: Iterable[SourceVideo | Reject], recipe: Recipe) -> Plan:
     units = [
         unit for split in SPLITS for unit in _units(split, [v for v in videos if splits[v.sha256] == split], recipe)
     ]
-    ordered = sorted(rejects, key=lambda reject: (reject.source, reject.reason))
+    ordered = sorted(rejects, key=lambda reject: (reject.source, reject.reason, reject.sha256))
     return Plan(units=tuple(units), rejects=tuple(ordered), videos=tuple(videos))
 
 
@@ -105,10 +105,13 @@ def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reje
     kept: dict[str, SourceVideo] = {}
     rejects = []
     # by name within equal content, so that the one which is kept does not depend on the order of listing
-    for video in sorted(videos, key=lambda video: (video.sha256, video.id, video.locator)):
+    for video in sorted(videos, key=lambda video: (video.sha256, len(video.name), video.name, video.locator)):
+        if video.sha256 in kept and kept[video.sha256].locator == video.locator:
+            # named twice, as by a folder and a pattern that overlap
+            continue
         if video.sha256 in kept:
-            reason = f"duplicate: the same content as {kept[video.sha256].id}"
-            rejects.append(Reject(where="source", source=video.id, sha256=video.sha256, reason=reason))
+            reason = f"duplicate: the same content as {kept[video.sha256].name}"
+            rejects.append(Reject(where="source", source=video.name, sha256=video.sha256, reason=reason))
         else:
             kept[video.sha256] = video
     return list(kept.values()), rejects

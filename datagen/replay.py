@@ -45,7 +45,8 @@ class Replay:
     def summary(self) -> str:
         """Say both results in one line."""
         whole = "same bytes" if self.identical else f"other bytes in {', '.join(self.differing)}"
-        again = f"{self.psnr:.1f} dB (codec ceiling {self.ceiling:.1f} dB)"
+        least = self.ceiling - TOLERANCE_DB
+        again = f"{self.psnr:.1f} dB ({'at least' if self.psnr >= least else 'BELOW the'} {least:.1f} dB that the codec leaves)"
         return f"from its source video: {whole}; from its clean side and parameters: {again}"
 
 

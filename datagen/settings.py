@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from configs import Settings
 
@@ -48,7 +48,7 @@ class SceneSettings(Settings):
 
     count: int = Field(24, ge=1)
     """How many scenes; each gives one clip."""
-    fps: float = Field(25.0, gt=0)
+    fps: float = Field(25.0, ge=1, le=1000)
 
 
 class GateSettings(Settings):
@@ -98,6 +98,12 @@ class Recipe(Settings):
     scenes: SceneSettings = SceneSettings()
     gates: GateSettings = GateSettings()
     limits: LimitSettings = LimitSettings()
+
+    @field_validator("tasks")
+    @classmethod
+    def _sorted(cls, tasks: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        # the order in which they were asked for must not show in the dataset's card
+        return dict(sorted(tasks.items()))
 
     @model_validator(mode="after")
     def _known(self) -> Recipe:

@@ -12,18 +12,21 @@ from typing import Any
 import cv2
 import numpy as np
 
-from configs import VideoError
+from configs import DecoderLostError, VideoError
 from datagen.gates import judge, judge_pair, pair_score, score
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
 from datagen.settings import Recipe
 from datagen.sources import open_reader
 from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
+from datagen.sources.videos import DECODE_TRIES
 from datagen.tasks import builder
 from datagen.tasks.base import Pair
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
+_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, cv2.error)
+"""What an effect may raise on one odd clip: that pair is lost, and listed, but not the build."""
 Read = Callable[[SourceVideo, Window], Clip]
 """Decodes one clip."""
 Tick = Callable[[int, list[Reject]], None]
@@ -72,12 +75,13 @@ def clip_samples(
     video: SourceVideo, window: Window, split: str, recipe: Recipe, read: Read
 ) -> tuple[list[EncodedSample], list[Reject]]:
     """Decode one clip once and make a sample of it for every task."""
-    at: dict[str, Any] = {"source": video.id, "sha256": video.sha256, "start": window.start}
+    at: dict[str, Any] = {"source": video.name, "sha256": video.sha256, "start": window.start}
     try:
         clip = read(video, window)
     except VideoError as error:
-        reason = f"undecodable: {str(error).replace(video.locator, video.id)}"
-        return [], [Reject(where="decode", reason=reason, tries=2, **at)]
+        reason = f"undecodable: {str(error).replace(video.locator, video.name)}"
+        tries = DECODE_TRIES if isinstance(error, DecoderLostError) else 1
+        return [], [Reject(where="decode", reason=reason, tries=tries, **at)]
     scores = score(clip.frames)
     usable, reason = judge(scores, recipe.gates, len(clip.frames))
     if not usable:
@@ -92,7 +96,12 @@ def clip_samples(
         if refusal:
             rejects.append(Reject(where="task", task=task, reason=refusal, **at))
             continue
-        sample = make_sample(clip, task, split, recipe, scores)
+        try:
+            sample = make_sample(clip, task, split, recipe, scores)
+        except _FAULTS as error:
+            reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            rejects.append(Reject(where="task", task=task, reason=reason, **at))
+            continue
         refusal = judge_pair(sample.meta.scores, recipe.gates) if builder(task).changes else ""
         if refusal:
             rejects.append(Reject(where="pair", task=task, reason=refusal, **at))

@@ -80,7 +80,7 @@ def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
         **{name: row[name] for name in ("key", "task", "split", "instruction", "source_id", "start")},
         "end": row["start"] + (row["frames"] - 1) * row["step"],
         "words": f"{row['instruction']} {row['source_id']} {row['key']}".lower(),
-        "psnr": f"{row['psnr_source']:.1f} / {row['psnr_target']:.1f} dB",
+        "psnr": f"codec loss: {row['psnr_source']:.1f} / {row['psnr_target']:.1f} dB",
         "aspect": f"{width} / {height}",
         "source": _preview(sample.source, row["fps"]),
         "target": _preview(sample.target, row["fps"]),

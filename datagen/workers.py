@@ -138,7 +138,12 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
         options: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
         environment = {"env_vars": _WORKER_ENV}
         terminate = signal.getsignal(signal.SIGTERM)
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment, **options)
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment, **options)
+        except SystemExit:
+            # that handler again, while Ray was starting
+            ray.shutdown()
+            raise KeyboardInterrupt from None
         # Ray puts a handler of its own in the place of ours, which ends the process with exit code 15
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminate)

@@ -130,8 +130,11 @@ def _lossless(video: Video, fps: float) -> bytes:
 
 
 def _compact(video: Video, fps: float) -> bytes:
-    frames = (av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv444p") for image in video)
-    options = {"preset": "medium", "crf": "12", "x264-params": "threads=1"}
+    frames = (
+        av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv444p", threads=1) for image in video
+    )
+    # mbtree reads what nobody wrote where a row is no multiple of four blocks: its bytes differ from run to run
+    options = {"preset": "medium", "crf": "12", "x264-params": "threads=1:mbtree=0"}
     return _encode(frames, video.shape[1:3], fps, "libx264", "yuv444p", options)
 
 
@@ -192,4 +195,7 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
 
 
 def _rate(fps: float) -> Fraction:
+    if fps < 1:
+        # a frame every so many seconds
+        return 1 / Fraction(1 / fps).limit_denominator(1001)
     return Fraction(fps).limit_denominator(1001)

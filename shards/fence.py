@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 import configs
-from configs import DecodeLimitError, VideoError
+from configs import DecoderLostError
 from shards.containers import Limits
 from shards.probing import VideoInfo
 from shards.sample import Video
@@ -62,8 +62,9 @@ class FencedReader:
         """Answer as `shards.probe` does.
 
         Raises:
-            VideoError: as `shards.probe`, or the decoder crashed.
-            DecodeLimitError: as `shards.probe`, or it took too long or too much memory.
+            VideoError: as `shards.probe`.
+            DecodeLimitError: as `shards.probe`, or it took too much memory.
+            DecoderLostError: the decoder crashed, or took too long.
         """
         return VideoInfo(**self._ask(path, "probe")[0])
 
@@ -101,10 +102,10 @@ class FencedReader:
             answer, clip = child.receive(time.monotonic() + self._seconds)
         except TimeoutError:
             self.close()
-            raise DecodeLimitError(f"{path}: the decoder gave no answer within {self._seconds:g} s") from None
+            raise DecoderLostError(f"{path}: the decoder gave no answer within {self._seconds:g} s") from None
         except (EOFError, BrokenPipeError):
             self._child = None
-            raise VideoError(f"{path}: the decoder crashed ({child.how_it_ended()})") from None
+            raise DecoderLostError(f"{path}: the decoder crashed ({child.how_it_ended()})") from None
         except BaseException:
             # half an answer may be left in the pipe
             self.close()
@@ -123,7 +124,7 @@ class FencedReader:
                 child.send(self._settings | {"frames": child.frames})
                 child.receive(time.monotonic() + _START_SECONDS)
             except (EOFError, BrokenPipeError, TimeoutError):
-                raise VideoError(f"the decoding process does not start ({child.how_it_ended()})") from None
+                raise DecoderLostError(f"the decoding process does not start ({child.how_it_ended()})") from None
             self._child = child
         return self._child
 

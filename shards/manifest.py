@@ -71,7 +71,13 @@ class Manifest:
 
     def save(self, root: Path) -> None:
         """Write `root/manifest.json`; do this after everything else."""
-        publish_json(root / NAME, asdict(self) | {"dataset_sha256": self.sha256})
+        values = asdict(self) | {"dataset_sha256": self.sha256}
+        publish_json(root / NAME, values | {"manifest_sha256": _digest(values)})
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """Hash everything a manifest says, whatever its layout."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def load_manifest(root: Path) -> Manifest:
@@ -94,13 +100,14 @@ def load_manifest(root: Path) -> Manifest:
             raise DatasetError(
                 f"{root}: manifest format {values['format']} is unknown here; this version reads {FORMAT}"
             )
+        if values.pop("manifest_sha256") != _digest(values):
+            raise DatasetError(
+                f"{root / NAME} was changed by hand: what it says does not match its own manifest_sha256"
+            )
+        del values["dataset_sha256"]
         values["shards"] = tuple(Shard(**shard) for shard in values["shards"])
-        told = values.pop("dataset_sha256")
-        manifest = Manifest(**values)
-    except (ValueError, KeyError, TypeError) as error:
+        return Manifest(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{root / NAME} is damaged ({error!r}); run 'datagen build' again with --overwrite"
         ) from None
-    if manifest.sha256 != told:
-        raise DatasetError(f"{root / NAME} was changed: its shard list does not match its own dataset_sha256")
-    return manifest

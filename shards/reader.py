@@ -16,6 +16,7 @@ from configs import DatasetError, unknown_name
 from shards.codecs import decode_image, decode_mask, decode_video
 from shards.manifest import load_manifest
 from shards.sample import Meta, Sample
+from shards.writer import INDEX
 
 
 class Dataset:
@@ -103,7 +104,12 @@ class Dataset:
 
     def _read_index(self, name: str, task: str) -> pa.Table:
         try:
-            return pq.read_table(self.root / name)
+            table = pq.read_table(self.root / name)
+            if not table.schema.equals(INDEX) or table["key"].null_count:
+                raise pa.ArrowInvalid(
+                    f"it has other columns than an index; 'datagen verify {self.root}' lists the damage"
+                )
+            return table
         except (OSError, pa.ArrowInvalid) as error:
             reason = str(error).splitlines()[0]
             raise DatasetError(f"the index {self.root / name} of task {task} cannot be read: {reason}") from None

@@ -28,7 +28,8 @@ def verify(root: Path, *, decode: bool = False, on_shard: Step | None = None) ->
         DatasetError: `root` is no finished dataset at all.
     """
     manifest = load_manifest(root)
-    problems = list(_strangers(root, manifest))
+    problems = [f"{name}: missing" for name in ("README.md", "rejects.jsonl") if not (root / name).is_file()]
+    problems += _strangers(root, manifest)
     seen: dict[str, str] = {}
     for shard in manifest.shards:
         problems += _check_shard(root, shard, seen, decode)

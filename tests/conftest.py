@@ -78,5 +78,6 @@ def toy_dataset(tmp_path_factory) -> Path:
             shards.append(write_shard(root / task / f"{name}.tar", encoded))
     manifest = Manifest(recipe={"seed": 0}, recipe_digest="0", code_version="0", shards=tuple(shards), sources=9)
     write_card(root, manifest, {"CC0-1.0": manifest.samples})
+    (root / "rejects.jsonl").write_text("")
     manifest.save(root)
     return root

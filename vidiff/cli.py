@@ -43,8 +43,12 @@ def train_command(
         list[str] | None,
         typer.Option("--set", help="Change one setting, as in optimizer.lr=5e-4; may be repeated.", show_default=False),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Train for so many steps.", show_default=False)] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train for so many minutes.", show_default=False)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop when the run has taken so many steps in all.", show_default=False)
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop when the run has taken so many minutes in all.", show_default=False)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in the folder.")] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
@@ -94,6 +98,12 @@ def translate_command(
     """Translate a video with a trained VIDiff model, as an instruction says."""
     if not instruction.strip():
         raise typer.BadParameter("the instruction is empty; say what to do, as in 'Remove the haze.'")
+    if out.suffix.lower() != ".mp4":
+        raise typer.BadParameter(f"{out}: the result is an .mp4 file; name it so")
+    if task != "default":
+        from shards import get_task
+
+        get_task(task)
     from vidiff.translate import translate_file
 
     options: dict[str, Any] = {
@@ -106,18 +116,20 @@ def translate_command(
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True)) as bar:
-        shown = bar.add_task("translating", total=None)
-        translate_file(
-            model,
-            source,
-            out,
-            instruction,
-            size=size,
-            seed=seed,
-            on_frame=lambda done, total: bar.update(shown, completed=done, total=total),
-            **options,
-        )
+    bar = Progress(console=Console(stderr=True))
+    shown = bar.add_task("translating", total=None)
+
+    def on_frame(done: int, total: int) -> None:
+        # not before: an error about a wrong path is one line
+        if not bar.live.is_started:
+            bar.start()
+        bar.update(shown, completed=done, total=total)
+
+    try:
+        translate_file(model, source, out, instruction, size=size, seed=seed, on_frame=on_frame, **options)
+    finally:
+        if bar.live.is_started:
+            bar.stop()
     typer.echo(f"wrote {out}")
 
 

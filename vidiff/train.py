@@ -111,7 +111,7 @@ class Trainer:
             scores = validate(self.pipe, self._samples, self.run.validation, step)
         self.run.log({"step": step, "split": self._split, "psnr": scores})
         told = ", ".join(f"{task} {psnr['source']:.2f} -> {psnr['output']:.2f} dB" for task, psnr in scores.items())
-        self._say(f"step {step}, one {self._split} clip per task: {told}")
+        self._say(f"step {step}, one {self._split} clip per task, PSNR of source -> output: {told}")
 
     def _places(self, started: float) -> Iterator[tuple[int, int]]:
         """Yield (step, crop side in pixels) without end."""

@@ -35,7 +35,10 @@ class Board:
     def size(self) -> str:
         """How much it rests on."""
         samples, videos = (max(getattr(entry, name) for entry in self.entries) for name in ("samples", "videos"))
-        return f"{samples} clip{'s' * (samples != 1)} of {videos} video{'s' * (videos != 1)}"
+        told = f"{samples} clip{'s' * (samples != 1)} of {videos} video{'s' * (videos != 1)}"
+        return f"{told}, ranked by {self.metrics[0].name.upper()}" + (
+            "; one video allows no interval" if videos == 1 else ""
+        )
 
 
 def make_boards(rows: list[Row], settings: BenchSettings) -> list[Board]:

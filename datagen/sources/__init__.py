@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from configs import SourceError
+
 if TYPE_CHECKING:
     from datagen.settings import Recipe
     from datagen.sources.base import Reader, Source
@@ -21,6 +23,8 @@ KINDS_WITH_MASKS = frozenset(["scenes"])
 
 def find_source(spec: str, licence: str) -> Source:
     """Return the source that `--from SPEC` names: `scenes`, or else a path."""
+    if not spec.strip():
+        raise SourceError("--from is empty; give 'scenes', or a video file, a folder or a glob pattern")
     if spec == "scenes":
         from datagen.sources.rendered import Scenes
 

@@ -30,6 +30,8 @@ class SourceVideo:
     frames: int
     fps: float
     locator: str
+    name: str
+    """What rejects call it: the path of its file below the folder that was named; for a scene its id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,9 @@ class Reader(Protocol):
 
 class Source(Protocol):
     """One thing that `--from` can name."""
+
+    kind: str
+    """That of its videos, a key of `datagen.sources.READERS`."""
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Yield every video, in any order; unusable ones as rejects. May look up and note files in `examined`."""

@@ -32,6 +32,7 @@ class Scenes:
                 frames=recipe.clip.span,
                 fps=recipe.scenes.fps,
                 locator=str(number),
+                name=f"scene-{number:06d}",
             )
 
     @staticmethod

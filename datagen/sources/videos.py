@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
-from glob import glob
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
-from configs import SourceError, VideoError
+from configs import DecoderLostError, SourceError, VideoError
 from datagen.settings import Recipe
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 from shards.fence import FencedReader
 from shards.storage import sha256_of
-from shards.video import Limits
+from shards.video import Limits, VideoInfo
 
+A = TypeVar("A")
 EXTENSIONS = frozenset(
     [
         ".mp4",
@@ -41,7 +41,7 @@ EXTENSIONS = frozenset(
 )
 MAX_UPSCALE = 1.34
 """A target must be sharp: a video is enlarged by no more than this."""
-_DECODE_TRIES = 2
+DECODE_TRIES = 3
 _MOST_AT_ONCE = 8
 
 
@@ -68,11 +68,17 @@ class Videos:
             return found
         if root.exists():
             return [root]
-        # Path.glob cannot take an absolute pattern
-        found = [Path(name) for name in sorted(glob(self.where, recursive=True)) if Path(name).is_file()]  # noqa: PTH207
+        # unlike the glob module, Path.glob does not run in circles through links that lead upwards
+        start = Path(root.anchor)
+        found = [path for path in sorted(start.glob(str(root.relative_to(start)))) if path.is_file()]
         if not found:
             raise SourceError(f"no such file, folder or pattern: {self.where!r} (or 'scenes' for procedural video)")
         return found
+
+    def _name(self, path: Path) -> str:
+        root = Path(self.where)
+        shown = path.relative_to(root) if root.is_dir() else Path(path.name)
+        return shown.as_posix().encode("utf-8", "backslashreplace").decode()
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject."""
@@ -92,29 +98,42 @@ class Videos:
                 if mark not in examined
             }
             for path, mark in marks.items():
-                if path in found:
-                    examined[mark] = asdict(found[path].result())
-                yield _from_plain(examined[mark])
+                if path not in found:
+                    yield _from_plain(examined[mark])
+                    continue
+                item, lasting = found[path].result()
+                if lasting:
+                    examined[mark] = asdict(item)
+                yield item
 
-    def _examine(self, path: Path, recipe: Recipe, fences: SimpleQueue[FencedReader]) -> SourceVideo | Reject:
-        size, span = recipe.clip.size, recipe.clip.span
-        fence = fences.get()
+    def _examine(
+        self, path: Path, recipe: Recipe, fences: SimpleQueue[FencedReader]
+    ) -> tuple[SourceVideo | Reject, bool]:
+        """Return what a file is, and whether that is a property of the file: a decoder that died may have other reasons."""
+        name, fence = self._name(path), fences.get()
         try:
-            info = fence.probe(path)
-            digest = sha256_of(path)
+            if not _is_text(path):
+                raise VideoError("its path is not UTF-8; rename it")
+            return self._judge(path, name, with_new_decoders(lambda: fence.probe(path)), recipe), True
+        except DecoderLostError as error:
+            reason, lasting = f"unreadable: {_without_path(error, path)}", False
         except VideoError as error:
-            return Reject(where="source", source=path.name, reason=f"unreadable: {_without_path(error, path)}")
+            reason, lasting = f"unreadable: {_without_path(error, path)}", True
         except OSError as error:
-            return Reject(where="source", source=path.name, reason=f"unreadable: {error.strerror}")
+            reason, lasting = f"unreadable: {error.strerror}", False
         finally:
             fences.put(fence)
+        return Reject(where="source", source=name, reason=reason), lasting
+
+    def _judge(self, path: Path, name: str, info: VideoInfo, recipe: Recipe) -> SourceVideo | Reject:
+        size, span, digest = recipe.clip.size, recipe.clip.span, sha256_of(path)
         reason = ""
         if info.frames < span:
-            reason = f"too short: {info.frames} frames, a clip reaches over {span}"
+            reason = f"too short: {info.frames} frames, a clip reaches over {span} (clip.frames, clip.step)"
         elif min(info.width, info.height) * MAX_UPSCALE < size:
-            reason = f"too small: {info.width}x{info.height}, a clip is {size}x{size}"
+            reason = f"too small: {info.width}x{info.height}, a clip is {size}x{size} (clip.size)"
         if reason:
-            return Reject(where="source", source=path.name, sha256=digest, reason=reason)
+            return Reject(where="source", source=name, sha256=digest, reason=reason)
         return SourceVideo(
             kind=self.kind,
             id=path.stem,
@@ -123,6 +142,7 @@ class Videos:
             frames=info.frames,
             fps=info.fps,
             locator=str(path.resolve()),
+            name=name,
         )
 
     @staticmethod
@@ -141,16 +161,18 @@ class VideoReader:
         self.size = size
 
     def read(self, video: SourceVideo, window: Window) -> Clip:
-        """Return the clip; a decoder that crashed or hung gets a second try."""
-        for attempt in range(1, _DECODE_TRIES + 1):
-            try:
-                size = (self.size, self.size)
-                frames = self.fence.read(video.locator, window.indices, size=size, crop=True)
-                return Clip(video=video, window=window, frames=frames)
-            except VideoError:
-                if attempt == _DECODE_TRIES:
-                    raise
-        raise AssertionError("unreachable")
+        """Return the clip."""
+        size = (self.size, self.size)
+        frames = with_new_decoders(lambda: self.fence.read(video.locator, window.indices, size=size, crop=True))
+        return Clip(video=video, window=window, frames=frames)
+
+
+def with_new_decoders(ask: Callable[[], A]) -> A:
+    """Return what `ask()` does; a decoder that is lost over it is replaced, up to `DECODE_TRIES` in all."""
+    for _ in range(1, DECODE_TRIES):
+        with suppress(DecoderLostError):
+            return ask()
+    return ask()
 
 
 def _limits(recipe: Recipe) -> Limits:
@@ -165,7 +187,8 @@ def _limits(recipe: Recipe) -> Limits:
 
 def _mark(path: Path, licence: str, recipe: Recipe) -> str:
     status = path.stat()
-    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {licence} {recipe.clip.digest()} {recipe.limits.digest()}"
+    where = str(path.resolve()).encode("utf-8", "backslashreplace").decode()
+    return f"{where} {status.st_size} {status.st_mtime_ns} {licence} {recipe.clip.digest()} {recipe.limits.digest()}"
 
 
 def _from_plain(values: dict[str, Any]) -> SourceVideo | Reject:
@@ -173,4 +196,14 @@ def _from_plain(values: dict[str, Any]) -> SourceVideo | Reject:
 
 
 def _without_path(error: VideoError, path: Path) -> str:
-    return str(error).replace(str(path), path.name)
+    # messages are one line, whatever the path is
+    message = str(error).replace(f"{path}: ", "").replace(str(path), path.name)
+    return message.replace(f"{path}: ".replace("\n", " "), "").replace(str(path).replace("\n", " "), "it")
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

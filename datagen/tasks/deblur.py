@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field, PositiveFloat
 
-from configs import Settings
+from configs import Interval, PositiveInterval, Settings
 from datagen.effects.blur import Interpolator, defocus_blur, exposure_blur, shake_blur, tremor
 from datagen.sources.base import Clip
 from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth, pick
@@ -25,18 +25,24 @@ _LEAST_INTERPOLATION = 8
 _SHAKE_PLACES = 17
 
 
+def _a_second_at_most(ends: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= ends[0] <= ends[1] <= 1:
+        raise ValueError("must lie between 0 and 1 second")
+    return ends
+
+
 class DeblurOptions(Settings):
     """What blurs the clip, and how much."""
 
-    kinds: dict[Kind, float] = Field(default=_SHARES, min_length=1)
+    kinds: dict[Kind, PositiveFloat] = Field(default=_SHARES, min_length=1)
     """Shares of the kinds of blur."""
     preset: Literal["gopro", "bsd"] = "gopro"
     """Whose exposure times to draw from."""
-    exposure: tuple[float, float] | None = None
+    exposure: Annotated[Interval, AfterValidator(_a_second_at_most)] | None = None
     """Shortest and longest exposure in seconds, in place of the preset's."""
-    shake: tuple[float, float] = (0.004, 0.012)
+    shake: PositiveInterval = (0.004, 0.012)
     """Standard deviation of the camera's way, as a share of the picture's height."""
-    defocus: tuple[float, float] = (0.012, 0.035)
+    defocus: PositiveInterval = (0.012, 0.035)
     """Largest circle of confusion in the clip, as a share of the picture's height."""
 
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from configs import Settings
+from configs import Settings, ShareInterval
 from datagen.effects.haze import haze, transmission
 from datagen.sources.base import Clip
 from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth
 
 
+def _seen_through(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] == 0:
+        raise ValueError("must be greater than 0: through no transmission nothing is seen")
+    return ends
+
+
 class DehazeOptions(Settings):
     """Ranges that a clip's haze is drawn from."""
 
-    transmission: tuple[float, float] = (0.25, 0.75)
+    transmission: Annotated[ShareInterval, AfterValidator(_seen_through)] = (0.25, 0.75)
     """Of the clip's median pixel. The scattering coefficient beta follows from it and the clip's depth, whose unit
     differs from source to source, so that the same range means the same amount of haze everywhere."""
     faintest: float = Field(0.06, gt=0, lt=1)
     """Least transmission of the clip's far end (its 95th percentile of depth): beyond it nothing is left to restore, so
     beta is lowered to keep it."""
-    airlight: tuple[float, float] = (0.7, 1.0)
+    airlight: ShareInterval = (0.7, 1.0)
     """Brightness of the airlight in linear light (RESIDE's range)."""
     cast: float = Field(0.04, ge=0, le=0.3)
     """Largest deviation of one colour channel of the airlight from its brightness."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field, PositiveFloat
 
-from configs import Settings
+from configs import PositiveInterval, Settings, Share
 from datagen.effects import masks
 from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip
@@ -27,21 +27,27 @@ _LEAST_SHARE = 0.01
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 
+def _at_most_all(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[1] > 1:
+        raise ValueError("must be at most 1, the whole picture")
+    return ends
+
+
 class InpaintOptions(Settings):
     """What holes look like."""
 
-    kinds: dict[Kind, float] = Field(default=_SHARES, min_length=1)
+    kinds: dict[Kind, PositiveFloat] = Field(default=_SHARES, min_length=1)
     """Shares of the kinds of hole. `silhouette` is an object's outline put elsewhere; a clip without object masks gets
     a blob instead."""
-    extent: tuple[float, float] = (0.2, 0.6)
+    extent: Annotated[PositiveInterval, AfterValidator(_at_most_all)] = (0.2, 0.6)
     """Height and width of the hole, as shares of the picture's (ProPainter's masks: 0.33 to 1)."""
-    stationary: float = Field(0.5, ge=0, le=1)
+    stationary: Share = 0.5
     """Share of the holes that do not move (ProPainter: half of them)."""
     speed: float = Field(0.02, ge=0, le=0.2)
     """Longest step of a moving hole from frame to frame, as a share of the picture's height."""
-    noise: float = Field(0.25, ge=0, le=1)
+    noise: Share = 0.25
     """Share of the holes that are filled with noise instead of one colour."""
-    described: float = Field(0.3, ge=0, le=1)
+    described: Share = 0.3
     """Share of the instructions that name the hole ("the green scribble at the top left") instead of relying on the
     mask; the mask is stored all the same. Only holes of one colour can be named."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from configs import Settings
 from datagen.effects.colour import faded, lightness, toned
@@ -22,7 +22,7 @@ class RecolorOptions(Settings):
 
     min_colourfulness: float = 6.0
     """Hasler & Suesstrunk's measure; black-and-white film has about 0, a dull day about 10."""
-    looks: dict[Look, float] = Field(default={"gray": 1.0}, min_length=1)
+    looks: dict[Look, PositiveFloat] = Field(default={"gray": 1.0}, min_length=1)
     """Shares of the looks of the source: `gray` (the benchmarks' convention), `sepia`, `tinted` (like sepia, of any tone),
     `faded` (an old colour print)."""
 

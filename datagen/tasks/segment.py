@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from configs import Settings
+from configs import Settings, Share
 from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip
 from datagen.tasks.base import Builder, Pair, Parameters
@@ -24,7 +24,7 @@ class SegmentOptions(Settings):
 
     blend: float = Field(0.5, gt=0, le=1)
     """Share of the paint in the painted pixels."""
-    empty: float = Field(0.1, ge=0, le=1)
+    empty: Share = 0.1
     """Share of the expressions that fit nothing in the clip: its mask is empty and nothing is painted."""
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from configs import OutputError, SourceError, load
+from configs import DecoderLostError, OutputError, SourceError, load
 from datagen import Recipe, build
 from datagen.builder import Progress
 from datagen.ledger import load_examined
 from datagen.plan import make_plan, windows
 from datagen.sources.videos import Videos
 from datagen.synthesize import build_unit, open_readers
-from shards import Dataset, verify
+from datagen.tasks.recolor import Recolor
+from shards import Dataset, verify, write_video
+from shards.fence import FencedReader
+from tests.conftest import moving_clip
 from tests.datagen.conftest import SMALL
 
 
@@ -40,11 +44,11 @@ def command(*arguments: object, **options) -> subprocess.CompletedProcess:
 
 def test_every_good_video_is_in_and_every_bad_one_is_listed_with_its_reason(built):
     dataset = Dataset(built)
-    assert set(dataset.index()["source_id"].to_pylist()) == {f"video {n}" for n in (0, 1, 2, 4)} | {"copy of 3"}
+    assert set(dataset.index()["source_id"].to_pylist()) == {f"video {n}" for n in range(5)}
     rejects = [json.loads(line) for line in (built / "rejects.jsonl").read_text().splitlines()]
     reasons = {reject["source"]: reject["reason"] for reject in rejects}
-    assert reasons["video 3"].startswith("duplicate: the same content as copy of 3")
-    for name, reason in {"short.mp4": "too short", "tiny.mp4": "too small", "black": "black"}.items():
+    assert reasons["copy of 3.mp4"] == "duplicate: the same content as video 3.mp4"
+    for name, reason in {"short.mp4": "too short", "tiny.mp4": "too small", "black.mp4": "black"}.items():
         assert reasons[name].startswith(reason)
     for name in ("cut.mp4", "empty.mp4", "text.mp4"):
         assert reasons[name].startswith("unreadable")
@@ -136,6 +140,16 @@ def test_what_was_found_out_about_files_survives_a_stop_while_planning(
     assert contents(tmp_path / "x") == contents(built)
 
 
+@pytest.mark.parametrize("name", ["README.md", "rejects.jsonl"])
+def test_what_lies_beside_the_shards_comes_back_when_it_is_lost(name, built, video_folder, small_recipe, tmp_path):
+    out = tmp_path / "x"
+    shutil.copytree(built, out)
+    (out / name).unlink()
+    assert verify(out) == [f"{name}: missing"]
+    build(small_recipe, out, sources=[str(video_folder)])
+    assert contents(out) == contents(built)
+
+
 def test_only_plans_and_results_would_cross_the_object_store(video_folder, small_recipe, tmp_path):
     plan = make_plan(Videos(str(video_folder)).videos(small_recipe, {}), small_recipe)
     unit = max(plan.units, key=lambda unit: len(unit.clips))
@@ -189,7 +203,7 @@ def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
     ("arguments", "words"),
     [
         (["--task", "dehase"], "did you mean 'dehaze'"),
-        (["--task", "deblur"], "is declared but has no builder yet"),
+        (["--task", "edit"], "is declared but has no builder yet"),
         (["--set", "clip.sise=3"], "did you mean 'size'"),
         (["--set", "tasks.dehaze.airlihgt=[0,1]"], "did you mean 'airlight'"),
         (["--set", "clip.size=big"], "clip.size"),
@@ -255,3 +269,217 @@ def test_windows_lie_end_to_end_unless_a_hop_is_given(frames, step, hop, starts)
     found = list(windows(frames, clip))
     assert [window.start for window in found] == starts
     assert all(window.indices[-1] < frames and len(window.indices) == 16 for window in found)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("tasks={dehaze: {transmission: [0.9, 0.1]}}", "must not exceed"),
+        ("tasks={dehaze: {transmission: [0, 0]}}", "greater than 0"),
+        ("tasks={dehaze: {airlight: [-5, 9]}}", "airlight"),
+        ("tasks={inpaint: {kinds: {}}}", "kinds"),
+        ("tasks={inpaint: {extent: [0.5, 2]}}", "at most 1"),
+        ("tasks={deblur: {exposure: [0, 5]}}", "between 0 and 1 second"),
+        ("tasks={recolor: {looks: {gray: -1}}}", "looks"),
+        ("scenes.fps=.inf", "fps"),
+        ("scenes.fps=0.0004", "fps"),
+        ("gates.min_motion=.nan", "min_motion"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(setting, words, tmp_path):
+    done = command("build", "--from", "scenes", "--out", tmp_path / "x", "--set", setting)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["[1]", "not json", '{"name": "an extension"}'])
+def test_a_folder_with_somebody_else_s_manifest_is_left_alone(text, video_folder, small_recipe, tmp_path):
+    (tmp_path / "manifest.json").write_text(text)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="not empty and not a dataset"):
+            build(small_recipe, tmp_path, sources=[str(video_folder)], overwrite=overwrite)
+    assert (tmp_path / "manifest.json").read_text() == text
+
+
+def test_odd_names_of_files_and_folders(video_folder, small_recipe, tmp_path):
+    good = (video_folder / "video 0.mp4").read_bytes()
+    folder = tmp_path / "bad [x] 'quote\n\u00fc"
+    folder.mkdir()
+    for name in ("-rf.mp4", "a\nb.mp4", "[red]c[bold].mp4", "\u96ea " + "x" * 200 + ".MP4"):
+        (folder / name).write_bytes(good + name.encode())
+    (folder / "cut\nshort.mp4").write_bytes(good[: len(good) // 2])
+    with open(os.fsencode(folder) + b"/latin-\xff.mp4", "wb") as file:  # noqa: PTH123
+        file.write(good)
+    out = tmp_path / "[/out]"
+    line = [
+        "build",
+        "--workers",
+        "0",
+        "--from",
+        folder,
+        "--out",
+        out,
+        "--set",
+        "clip.size=48",
+        "--set",
+        "clip.frames=4",
+    ]
+    done = command(*line)
+    assert done.returncode == 0, done.stderr
+    assert f"dataset: {out}" in done.stdout
+    rejects = (out / "rejects.jsonl").read_text()
+    assert str(tmp_path) not in rejects
+    assert "its path is not UTF-8" in rejects
+    assert len(rejects.splitlines()) == 2
+    assert len(set(Dataset(out).index()["source_id"].to_pylist())) == 4
+    for name in ("verify", "info", "view"):
+        done = command(name, out)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_pattern_does_not_run_in_circles_through_links(video_folder, tmp_path):
+    (tmp_path / "video.mp4").write_bytes((video_folder / "video 0.mp4").read_bytes())
+    for name in ("one", "two"):
+        (tmp_path / name).symlink_to(tmp_path)
+    started = time.monotonic()
+    assert Videos(f"{tmp_path}/**/*.mp4").paths() == [tmp_path / "video.mp4"]
+    assert Videos(str(tmp_path)).paths() == [tmp_path / "video.mp4"]
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("option", ["--out", "--from", "--recipe"])
+def test_names_that_are_too_long_or_empty_are_one_line(option, video_folder, tmp_path):
+    values = {"--out": tmp_path / "x", "--from": video_folder, "--recipe": "default"}
+    for value in ("y" * 5000 + (".yaml" if option == "--recipe" else ""), *([] if option == "--out" else [""])):
+        line = [part for name, given in (values | {option: value}).items() for part in (name, given)]
+        done = command("build", *line, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_overwriting_takes_nothing_that_is_not_the_dataset_s_own(video_folder, small_recipe, tmp_path):
+    out, precious = tmp_path / "x", tmp_path / "precious"
+    build(small_recipe, out, sources=[str(video_folder)])
+    precious.mkdir()
+    mine = [
+        precious / "train-000000.tar",
+        precious / "table.parquet",
+        out / "mine" / "backup.tar",
+        out / "dehaze" / "a.parquet",
+    ]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (out / "edit").symlink_to(precious)
+    build(load(Recipe, "default", [*SMALL, "seed=5"]), out, sources=[str(video_folder)], overwrite=True)
+    assert [path.read_text() for path in mine] == ["mine"] * 4
+
+
+def test_files_of_no_use_that_came_later_are_listed_and_nothing_is_built_again(video_folder, small_recipe, tmp_path):
+    folder = tmp_path / "videos"
+    shutil.copytree(video_folder, folder)
+    build(small_recipe, tmp_path / "x", sources=[str(folder)])
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "x").glob("*/*.tar")}
+    (folder / "late").mkdir()
+    (folder / "late" / "broken.mp4").write_text("no video")
+    build(small_recipe, tmp_path / "x", sources=[str(folder)])
+    assert "late/broken.mp4" in (tmp_path / "x" / "rejects.jsonl").read_text()
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "x").glob("*/*.tar")} == shards
+    build(small_recipe, tmp_path / "y", sources=[str(folder)])
+    assert contents(tmp_path / "x") == contents(tmp_path / "y")
+
+
+def test_what_does_not_matter_does_not_show(built, video_folder, small_recipe, tmp_path):
+    # a source that is named twice, and tasks in another order
+    recipe = load(Recipe, "default", [*SMALL, "tasks={recolor: {}, dehaze: {}}"])
+    build(recipe, tmp_path / "x", sources=[str(video_folder), str(video_folder / "video 1.mp4")])
+    ours, theirs = contents(tmp_path / "x"), contents(built)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == ["rejects.jsonl"] or ours == theirs
+
+
+def test_an_effect_that_fails_on_one_clip_loses_that_pair_and_says_so(
+    video_folder, small_recipe, tmp_path, monkeypatch
+):
+    make = Recolor.apply
+
+    def apply(self, clip, parameters):
+        if clip.video.id == "video 1":
+            raise ZeroDivisionError("of this clip")
+        return make(self, clip, parameters)
+
+    monkeypatch.setattr(Recolor, "apply", apply)
+    build(small_recipe, tmp_path, sources=[str(video_folder)])
+    rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    failed = [reject for reject in rejects if reject["reason"] == "failed: ZeroDivisionError: of this clip"]
+    assert {(reject["source"], reject["task"]) for reject in failed} == {("video 1.mp4", "recolor")}
+    assert "video 1" in Dataset(tmp_path).index("dehaze")["source_id"].to_pylist()
+    assert "video 1" not in Dataset(tmp_path).index("recolor")["source_id"].to_pylist()
+
+
+def test_a_frame_every_few_minutes_is_a_video_too(tmp_path):
+    write_video(tmp_path / "slow.mp4", moving_clip(1, frames=14, height=54, width=72), fps=0.004)
+    build(load(Recipe, "default", [*SMALL, "clip.step=3"]), tmp_path / "x", sources=[str(tmp_path / "slow.mp4")])
+    assert Dataset(tmp_path / "x").index()["fps"].to_pylist()[0] < 0.01
+
+
+def test_without_arguments_the_help_is_shown():
+    done = command()
+    assert done.returncode == 2
+    assert "build" in done.stderr
+    assert "verify" in done.stderr
+
+
+def test_a_decoder_lost_while_probing_is_replaced_and_never_held_against_the_file(
+    built, video_folder, small_recipe, tmp_path, monkeypatch
+):
+    probe, lost = FencedReader.probe, []
+
+    def dies(times: int):
+        def instead(self, path):
+            if path.name == "video 1.mp4" and len(lost) < times:
+                lost.append(path)
+                raise DecoderLostError(f"{path}: the decoder crashed (signal 9)")
+            return probe(self, path)
+
+        monkeypatch.setattr(FencedReader, "probe", instead)
+
+    dies(2)
+    build(small_recipe, tmp_path / "x", sources=[str(video_folder)])
+    assert len(lost) == 2
+    assert contents(tmp_path / "x") == contents(built)
+    lost.clear()
+    dies(99)
+    build(small_recipe, tmp_path / "y", sources=[str(video_folder)])
+    assert "unreadable: the decoder crashed (signal 9)" in (tmp_path / "y" / "rejects.jsonl").read_text()
+    assert not any("crashed" in json.dumps(entry) for entry in load_examined(tmp_path / "y").values())
+    assert len(lost) == 3
+
+
+def test_a_leftover_of_a_killed_worker_is_gone_when_the_dataset_is_done(video_folder, small_recipe, tmp_path):
+    (tmp_path / ".build").mkdir()
+    folder = tmp_path / "dehaze"
+
+    class Leaves(Progress):
+        def unit_done(self, result) -> None:
+            (folder / ".train-000000.tar.12345.tmp").write_text("half")
+
+    build(small_recipe, tmp_path, sources=[str(video_folder)], progress=Leaves())
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_all_means_every_task_that_the_sources_can_give(video_folder, tmp_path):
+    line = ["--all", "--workers", "0", *(part for setting in SMALL for part in ("--set", setting))]
+    done = command("build", "--from", video_folder, "--out", tmp_path / "video", *line)
+    assert done.returncode == 0, done.stderr
+    assert "leaving out segment" in done.stderr
+    # no blur shows on clips as smooth as these
+    assert Dataset(tmp_path / "video").tasks == ["dehaze", "inpaint", "recolor"]
+    assert "no change" in (tmp_path / "video" / "rejects.jsonl").read_text()
+    done = command("build", "--from", "scenes", "--out", tmp_path / "scenes", "--set", "scenes.count=8", *line)
+    assert done.returncode == 0, done.stderr
+    assert Dataset(tmp_path / "scenes").tasks == ["deblur", "dehaze", "inpaint", "recolor", "segment"]
+    assert verify(tmp_path / "scenes", decode=True) == []

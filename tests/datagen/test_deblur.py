@@ -35,7 +35,14 @@ def to_stored(light):
 def make_clip(*, fps: float = 25.0, frames=None, depth=None) -> Clip:
     frames = moving_clip(5, frames=FRAMES, height=64, width=80) if frames is None else frames
     video = SourceVideo(
-        kind="videos", id="v", sha256="00" * 32, licence="CC0-1.0", frames=len(frames), fps=fps, locator=""
+        kind="videos",
+        id="v",
+        sha256="00" * 32,
+        licence="CC0-1.0",
+        frames=len(frames),
+        fps=fps,
+        locator="",
+        name="v",
     )
     window = Window(start=0, step=1, frames=len(frames))
     return Clip(video=video, window=window, frames=frames, depth=depth, depth_unit="metre")

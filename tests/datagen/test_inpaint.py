@@ -16,7 +16,9 @@ FRAMES, HEIGHT, WIDTH = 12, 72, 96
 
 
 def make_clip(ids=None) -> Clip:
-    video = SourceVideo(kind="videos", id="v", sha256="00" * 32, licence="CC0-1.0", frames=FRAMES, fps=25.0, locator="")
+    video = SourceVideo(
+        kind="videos", id="v", sha256="00" * 32, licence="CC0-1.0", frames=FRAMES, fps=25.0, locator="", name="v"
+    )
     frames = moving_clip(3, frames=FRAMES, height=HEIGHT, width=WIDTH)
     return Clip(video=video, window=Window(start=0, step=1, frames=FRAMES), frames=frames, ids=ids)
 

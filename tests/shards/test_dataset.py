@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -162,6 +163,14 @@ def test_each_kind_of_damage_is_named(toy_dataset, tmp_path, kind, word):
     assert "dehaze/train-00000" in problems[0]
 
 
+def test_an_index_with_other_columns_is_one_line(toy_dataset, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(toy_dataset, copy)
+    pq.write_table(pa.table({"key": [None, 1]}), copy / "dehaze" / "train-000000.parquet")
+    with pytest.raises(DatasetError, match="other columns than an index"):
+        Dataset(copy)
+
+
 def test_a_cut_shard_is_not_read_silently(toy_dataset, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(toy_dataset, copy)
@@ -171,14 +180,25 @@ def test_a_cut_shard_is_not_read_silently(toy_dataset, tmp_path):
         dataset[dataset.keys("dehaze", "train")[5]]
 
 
-def test_an_edited_manifest_is_noticed(toy_dataset, tmp_path):
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda values: values["shards"][0].update(sha256="0" * 64),
+        lambda values: values["recipe"].update(seed=99),
+        lambda values: values.update(rejects=[]),
+        lambda values: values.update(sources=None),
+        lambda values: values.update(shards=3),
+        lambda values: values.pop("recipe"),
+    ],
+)
+def test_an_edited_manifest_is_noticed(toy_dataset, tmp_path, edit):
     copy = tmp_path / "copy"
     shutil.copytree(toy_dataset, copy)
     path = copy / "manifest.json"
     values = json.loads(path.read_text())
-    values["shards"][0]["sha256"] = "0" * 64
+    edit(values)
     path.write_text(json.dumps(values))
-    with pytest.raises(DatasetError, match="was changed"):
+    with pytest.raises(DatasetError, match="was changed by hand"):
         Dataset(copy)
 
 
@@ -189,6 +209,8 @@ def test_an_edited_manifest_is_noticed(toy_dataset, tmp_path):
         lambda p: p.write_text("x"),
         lambda p: p.mkdir(),
         lambda p: (p.mkdir(), (p / "manifest.json").write_text("{")),
+        lambda p: (p.mkdir(), (p / "manifest.json").write_text("[1]")),
+        lambda p: (p.mkdir(), (p / "manifest.json").write_text('{"format": 1}')),
     ],
 )
 def test_a_folder_that_is_no_dataset_is_one_line(tmp_path, make):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from configs import ConfigError, DecodeLimitError, VideoError
+from configs import ConfigError, DecodeLimitError, DecoderLostError, VideoError
 from shards.fence import FencedReader
 from shards.video import Limits, probe, read_video
 from tests.shards.hard_files import BAD, CLOSED, HARD, number_in, write
@@ -113,7 +113,7 @@ def test_a_decoder_that_hangs_is_given_up_in_time(toy, tmp_path):
     assert toy.read(tmp_path / "good.mp4").shape[0] == 48
     hung = toy._child._process
     start = time.monotonic()
-    with pytest.raises(DecodeLimitError, match=r"hang\.mp4: the decoder gave no answer within 2 s"):
+    with pytest.raises(DecoderLostError, match=r"hang\.mp4: the decoder gave no answer within 2 s"):
         toy.read(tmp_path / "hang.mp4")
     assert 1.9 < time.monotonic() - start < 4
     assert hung.returncode == -signal.SIGKILL
