@@ -17,10 +17,12 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 import configs
 from configs import DecoderLostError
 from shards.containers import Limits
+from shards.pictures import Place
 from shards.probing import VideoInfo
 from shards.sample import Video
 
@@ -31,7 +33,7 @@ _START_SECONDS = 60.0
 
 
 class FencedReader:
-    """`probe` and `read_video` in a child process, with a time limit for each request.
+    """`probe`, `read_video` and `read_labels` in a child process, with a time limit for each request.
 
     The child starts with the first request, and again after it was lost; it dies with its parent. It keeps the last
     file open, so that windows read one after another never decode a frame twice. A context manager, for one thread;
@@ -74,11 +76,26 @@ class FencedReader:
         indices: Sequence[int] | None = None,
         *,
         size: tuple[int, int] | None = None,
-        crop: bool = False,
+        crop: Place | None = None,
     ) -> Video:
-        """Return frames as `shards.read_video` does, uint8 [t h w 3]; raises as `probe`."""
+        """Return frames as `shards.read_video` does, uint8 [t h w 3]; raises as `probe`.
+
+        `path` may also be a picture, or a folder whose pictures are the frames.
+        """
         numbers = None if indices is None else [int(index) for index in indices]
         return self._ask(path, "read", indices=numbers, size=size, crop=crop)[1]
+
+    def read_labels(
+        self,
+        path: Path | str,
+        indices: Sequence[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        crop: Place | None = None,
+    ) -> NDArray[np.uint8]:
+        """Return the object numbers in an annotation's frames, uint8 [t h w]; raises as `probe`."""
+        numbers = None if indices is None else [int(index) for index in indices]
+        return self._ask(path, "read_labels", indices=numbers, size=size, crop=crop)[1]
 
     def close(self) -> None:
         """End the child; a later request would start another."""
@@ -172,7 +189,7 @@ class _Child:
         body = bytearray(int.from_bytes(length, "big"))
         self._fill(memoryview(body), deadline)
         answer: dict[str, Any] = json.loads(body)
-        return answer, self._take(answer.get("shape", (0, 1, 1, 3)))
+        return answer, self._take(answer.get("shape", (0,)))
 
     def _take(self, shape: Sequence[int]) -> Video:
         """Return the frames that the child left in the shared file."""

@@ -18,6 +18,7 @@ from configs import DecodeLimitError, VideoError, VIDiffError
 from shards.containers import Limits
 from shards.fence import encode_message
 from shards.memory import keep_freed_buffers
+from shards.picture_folder import PictureReader, is_pictures
 from shards.sample import Video
 from shards.video import VideoReader, probe
 
@@ -30,35 +31,51 @@ class Calls:
 
     def __init__(self, limits: Limits, backend: str) -> None:
         self._limits, self._backend = limits, backend
-        self._reader: VideoReader | None = None
+        self._reader: VideoReader | PictureReader | None = None
         self._opened: tuple[str, int, int] | None = None
 
     def probe(self, request: Mapping[str, Any]) -> Answer:
         """Answer with the fields of `VideoInfo`."""
-        return asdict(probe(request["path"], self._limits)), None
+        path = request["path"]
+        if is_pictures(Path(path)):
+            return asdict(PictureReader(path, limits=self._limits).info), None
+        return asdict(probe(path, self._limits)), None
 
     def read(self, request: Mapping[str, Any]) -> Answer:
         """Answer with frames."""
-        size = request["size"] and tuple(request["size"])
-        clip = self._open(request["path"]).read(request["indices"], size=size, crop=request["crop"])
+        clip = self._open(request["path"]).read(request["indices"], **_size_and_crop(request))
         return {"shape": clip.shape}, clip
 
-    def _open(self, path: str) -> VideoReader:
+    def read_labels(self, request: Mapping[str, Any]) -> Answer:
+        """Answer with object numbers."""
+        labels = self._open(request["path"]).read_labels(request["indices"], **_size_and_crop(request))
+        return {"shape": labels.shape}, labels
+
+    def _open(self, path: str) -> VideoReader | PictureReader:
         with contextlib.suppress(OSError):
             status = Path(path).stat()
             version = (str(Path(path).absolute()), status.st_size, status.st_mtime_ns)
             if self._reader is not None and self._opened == version:
                 return self._reader
             self._close()
-            self._reader, self._opened = VideoReader(path, backend=self._backend, limits=self._limits), version
+            self._reader, self._opened = self._new(path), version
             return self._reader
         # a file that is not there has an error of its own
+        return self._new(path)
+
+    def _new(self, path: str) -> VideoReader | PictureReader:
+        if is_pictures(Path(path)):
+            return PictureReader(path, limits=self._limits)
         return VideoReader(path, backend=self._backend, limits=self._limits)
 
     def _close(self) -> None:
         if self._reader is not None:
             self._reader.close()
         self._reader = self._opened = None
+
+
+def _size_and_crop(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: request[name] and tuple(request[name]) for name in ("size", "crop")}
 
 
 def serve(make_calls: Callable[[Limits, str], Any] = Calls) -> None:

@@ -11,12 +11,16 @@ from typing import cast
 
 import av
 import av.filter
+import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData, Type
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 """uint8 [h w 3], RGB."""
+Place = tuple[float, float]
+"""Where a crop is taken: (x, y), each from 0 (left, top) to 1 (right, bottom)."""
+MIDDLE: Place = (0.5, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,34 @@ class Orientation:
         if self.transposed:
             picture = picture.transpose(1, 0, 2)
         return picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+    def stored(self, place: Place) -> Place:
+        """Return where `place` of the upright picture is in the stored one."""
+        x, y = 1 - place[0] if self.mirror_x else place[0], 1 - place[1] if self.mirror_y else place[1]
+        return (y, x) if self.transposed else (x, y)
+
+
+def crop_box(width: int, height: int, to_width: int, to_height: int, place: Place) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of the largest part of a picture with the proportions of `to_*`, at `place`."""
+    wide, high = min(width, round(height * to_width / to_height)), min(height, round(width * to_height / to_width))
+    # even offsets: colour samples of 4:2:0 stay where they are
+    left, top = (
+        int((whole - part) * p) // 2 * 2 for whole, part, p in zip((width, height), (wide, high), place, strict=True)
+    )
+    return left, top, wide, high
+
+
+def cut(picture: NDArray[np.uint8], size: tuple[int, int], crop: Place | None) -> NDArray[np.uint8]:
+    """Return the part of [h w ...] with the proportions of `size` (width, height) at `crop`; without `crop` all of it."""
+    if crop is None:
+        return picture
+    left, top, wide, high = crop_box(picture.shape[1], picture.shape[0], *size, crop)
+    return np.ascontiguousarray(picture[top : top + high, left : left + wide])
+
+
+def resized_labels(labels: NDArray[np.uint8], size: tuple[int, int], crop: Place | None) -> NDArray[np.uint8]:
+    """Return uint8 [h w] of `size` (width, height): the nearest labels, for a mean of two object numbers is a third."""
+    return cast("NDArray[np.uint8]", cv2.resize(cut(labels, size, crop), size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
@@ -82,22 +114,21 @@ class Scaler:
         self._made_for: tuple[object, ...] = ()
 
     def to_rgb(
-        self, frame: av.VideoFrame, orientation: Orientation, size: tuple[int, int], *, crop: bool = False
+        self, frame: av.VideoFrame, orientation: Orientation, size: tuple[int, int], *, crop: Place | None = None
     ) -> Picture:
-        """Return the frame as upright RGB of `size` (width, height); with `crop` only its middle of those proportions."""
+        """Return the frame as upright RGB of `size` (width, height); with `crop` only the part of those proportions there."""
         wanted = size[::-1] if orientation.transposed else size
         kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         if self._graph is None or self._made_for != (*kind, wanted, crop):
-            self._graph, self._made_for = self._build(frame, *wanted, crop=crop), (*kind, wanted, crop)
+            place = crop and orientation.stored(crop)
+            self._graph, self._made_for = self._build(frame, *wanted, crop=place), (*kind, wanted, crop)
         self._graph.push(frame)
         return orientation.apply(cast(Picture, cast(av.VideoFrame, self._graph.pull()).to_ndarray()))
 
-    def _build(self, frame: av.VideoFrame, width: int, height: int, *, crop: bool) -> av.filter.Graph:
+    def _build(self, frame: av.VideoFrame, width: int, height: int, *, crop: Place | None) -> av.filter.Graph:
         graph = av.filter.Graph()
-        crop_width = min(frame.width, round(frame.height * width / height)) if crop else frame.width
-        crop_height = min(frame.height, round(frame.width * height / width)) if crop else frame.height
-        # even offsets: colour samples of 4:2:0 stay where they are
-        left, top = ((frame.width - crop_width) // 4 * 2, (frame.height - crop_height) // 4 * 2)
+        whole = (0, 0, frame.width, frame.height)
+        left, top, wide, high = crop_box(frame.width, frame.height, width, height, crop) if crop else whole
         steps = [
             graph.add_buffer(
                 width=frame.width,
@@ -105,7 +136,7 @@ class Scaler:
                 format=frame.format,
                 time_base=frame.time_base or Fraction(1, 1000),
             ),
-            graph.add("crop", f"{crop_width}:{crop_height}:{left}:{top}:exact=1"),
+            graph.add("crop", f"{wide}:{high}:{left}:{top}:exact=1"),
             # the flags that PyAV's own conversion uses; without them colours come out about one level darker
             graph.add("scale", f"{width}:{height}:flags=area+accurate_rnd+full_chroma_int:threads=1"),
             graph.add("format", "rgb24"),

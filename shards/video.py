@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from configs import ConfigError, DecodeLimitError, VideoError, unknown_name
 from shards.containers import Limits
 from shards.cursor import Cursor
 from shards.mp4 import encode_preview, write_video
-from shards.pictures import Picture, Scaler, to_rgb
+from shards.pictures import Picture, Place, Scaler, resized_labels, to_rgb
 from shards.probing import VideoInfo, probe, scan
 from shards.sample import Video
 
@@ -40,15 +41,15 @@ def read_video(
     indices: Sequence[int] | None = None,
     *,
     size: tuple[int, int] | None = None,
-    crop: bool = False,
+    crop: Place | None = None,
     backend: str = "auto",
     limits: Limits | None = None,
 ) -> Video:
     """Return frames of a video file as uint8 [t h w 3], RGB, upright.
 
     `indices`: which frames, in any order, repeats allowed; None for all. Frame i is the i-th frame that a decode from
-    the start gives. `size`: (width, height) to scale to inside the decoder, with AREA; `crop` first keeps only the middle that
-    has its proportions. `backend`: `pyav`, `decord`, or
+    the start gives. `size`: (width, height) to scale to inside the decoder, with AREA; `crop` first keeps only the part that
+    has its proportions, at that place: (0.5, 0.5) is the middle. `backend`: `pyav`, `decord`, or
     `auto`, which takes decord where `why_not_decord` finds nothing against it. On whole files the two give the same
     bits; damage inside a file is an error with `pyav` wherever the decoder notices, while decord makes something up.
 
@@ -116,13 +117,20 @@ class VideoReader:
         self._decord: Any = None
 
     def read(
-        self, indices: Sequence[int] | None = None, *, size: tuple[int, int] | None = None, crop: bool = False
+        self, indices: Sequence[int] | None = None, *, size: tuple[int, int] | None = None, crop: Place | None = None
     ) -> Video:
         """Return frames as `read_video` does."""
         wanted = range(self.info.frames) if indices is None else [int(index) for index in indices]
         self._check(wanted, size)
         clip = self._read_decord(wanted) if self._takes_decord(size) else None
         return self._read_pyav(wanted, size, crop) if clip is None else clip
+
+    def read_labels(
+        self, indices: Sequence[int] | None = None, *, size: tuple[int, int] | None = None, crop: Place | None = None
+    ) -> NDArray[np.uint8]:
+        """Return uint8 [t h w], 1 where a black-and-white mask video is white: a codec blurs finer numbers."""
+        masks = (self.read(indices)[..., 1] > 127).astype(np.uint8)
+        return np.stack([resized_labels(mask, size or mask.shape[1::-1], crop) for mask in masks])
 
     def frame(self, number: int, *, size: tuple[int, int] | None = None) -> Picture:
         """Return one frame as uint8 [h w 3], decoded by PyAV."""
@@ -156,7 +164,7 @@ class VideoReader:
                 f"the limit is {self.limits.clip_bytes}; read fewer at a time, or smaller"
             )
 
-    def _read_pyav(self, wanted: Sequence[int], size: tuple[int, int] | None, crop: bool) -> Video:
+    def _read_pyav(self, wanted: Sequence[int], size: tuple[int, int] | None, crop: Place | None) -> Video:
         width, height = size or (self.info.width, self.info.height)
         clip = np.empty((len(wanted), height, width, 3), np.uint8)
         previous = -1
@@ -166,7 +174,7 @@ class VideoReader:
             previous = place
         return clip
 
-    def _frame(self, number: int, size: tuple[int, int] | None, crop: bool = False) -> Picture:
+    def _frame(self, number: int, size: tuple[int, int] | None, crop: Place | None = None) -> Picture:
         decoded = self._cursor.frame(number)
         whole = (self.info.width, self.info.height)
         stored = whole[::-1] if self._orientation.transposed else whole

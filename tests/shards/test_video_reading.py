@@ -258,7 +258,7 @@ def test_cropping_keeps_the_middle_with_the_proportions_of_the_size(tmp_path, si
     frame = np.stack([columns * 255 // width, rows * 255 // height, np.full_like(rows, 90)], axis=-1).astype(np.uint8)
     write_video(tmp_path / "v.mp4", [frame] * 3, fps=25, crf=4)
     whole = read_video(tmp_path / "v.mp4", [1])[0]
-    cropped = read_video(tmp_path / "v.mp4", [1], size=size, crop=True)[0]
+    cropped = read_video(tmp_path / "v.mp4", [1], size=size, crop=(0.5, 0.5))[0]
     wide, high = min(width, round(height * size[0] / size[1])), min(height, round(width * size[1] / size[0]))
     left, top = (width - wide) // 4 * 2, (height - high) // 4 * 2
     expected = cv2.resize(whole[top : top + high, left : left + wide], size, interpolation=cv2.INTER_AREA)
@@ -270,7 +270,7 @@ def test_cropped_frames_have_the_colours_that_were_written(tmp_path):
     rng = np.random.default_rng(0)
     frame = cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (128, 96), interpolation=cv2.INTER_CUBIC)
     write_video(tmp_path / "v.mp4", [frame] * 3, fps=25)
-    cropped = read_video(tmp_path / "v.mp4", size=(64, 48), crop=True)[1].astype(int)
+    cropped = read_video(tmp_path / "v.mp4", size=(64, 48), crop=(0.5, 0.5))[1].astype(int)
     expected = cv2.resize(frame, (64, 48), interpolation=cv2.INTER_AREA)
     assert np.abs((cropped - expected).mean((0, 1))).max() < 0.5
     assert np.abs(cropped - expected).mean() < 4

@@ -1,0 +1,209 @@
+"""Folders of numbered pictures, and single pictures, read as if they were video files."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from configs import DecodeLimitError, VideoError
+from shards.containers import Limits
+from shards.pictures import Picture, Place, cut, resized_labels
+from shards.probing import VideoInfo
+from shards.sample import Video
+
+EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"])
+_DIGITS = re.compile(r"(\d+)")
+
+
+def is_pictures(path: Path) -> bool:
+    """Whether `path` is a folder, or a file with a picture's extension."""
+    return path.suffix.lower() in EXTENSIONS or path.is_dir()
+
+
+def pictures_in(path: Path) -> list[Path]:
+    """Return the picture `path`, or the pictures directly in the folder `path` in the order of their numbers."""
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")]
+    return sorted(found, key=lambda file: in_order(file.name))
+
+
+def in_order(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Return a key that sorts `frame_2` before `frame_10`."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in _DIGITS.split(name) if part)
+
+
+class PictureReader:
+    """The pictures of one folder as frames; what `VideoReader` is to a video file.
+
+    `info` says what the first picture is like; its `fps` is 0, for a folder does not tell. All frames come out as large
+    as the first.
+
+    Raises:
+        VideoError: no pictures, or the first is none.
+        DecodeLimitError: larger than `limits` by its headers.
+    """
+
+    def __init__(self, path: Path | str, *, limits: Limits | None = None) -> None:
+        self.path, self.limits = Path(path), limits or Limits()
+        self.files = _listed(self.path)
+        if len(self.files) > self.limits.frames:
+            raise DecodeLimitError(f"{path}: {len(self.files)} pictures, the limit is {self.limits.frames}")
+        width, height = self._size_of(self.files[0])
+        self.info = VideoInfo(
+            frames=len(self.files),
+            fps=0.0,
+            width=width,
+            height=height,
+            rotation=0,
+            mirrored=False,
+            codec=self.files[0].suffix.lower().lstrip("."),
+            container="pictures",
+            pixel_format="",
+            has_audio=False,
+            constant_rate=True,
+            open_gop=False,
+            header_frames=len(self.files),
+            index="packets",
+        )
+
+    def read(
+        self,
+        indices: Sequence[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        crop: Place | None = None,
+    ) -> Video:
+        """Return frames as `read_video` does."""
+        width, height = size or (self.info.width, self.info.height)
+        wanted = self._check(indices, width, height)
+        clip = np.empty((len(wanted), height, width, 3), np.uint8)
+        for place, number in enumerate(wanted):
+            picture = cut(self._decode(self.files[number]), (width, height), crop)
+            shrinks = picture.shape[0] >= height and picture.shape[1] >= width
+            cv2.resize(
+                picture,
+                (width, height),
+                dst=clip[place],
+                interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+            )
+        return clip
+
+    def read_labels(
+        self,
+        indices: Sequence[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        crop: Place | None = None,
+    ) -> NDArray[np.uint8]:
+        """Return uint8 [t h w], the number of the object that each pixel of an annotation belongs to.
+
+        Of a picture with a palette, or with the palette's colours, that is the place in the palette (DAVIS,
+        YouTube-VOS). Of one that is black and white it is 1 where it is white.
+        """
+        width, height = size or (self.info.width, self.info.height)
+        wanted = self._check(indices, width, height)
+        clip = np.empty((len(wanted), height, width), np.uint8)
+        for place, number in enumerate(wanted):
+            clip[place] = resized_labels(self._labels(self.files[number]), (width, height), crop)
+        return clip
+
+    def close(self) -> None:
+        """Nothing stays open; here for the sake of `VideoReader`'s users."""
+
+    def _check(self, indices: Sequence[int] | None, width: int, height: int) -> Sequence[int]:
+        wanted = range(len(self.files)) if indices is None else indices
+        outside = next((index for index in wanted if not 0 <= index < len(self.files)), None)
+        if outside is not None:
+            raise VideoError(f"{self.path}: frame {outside} was asked for; it has frames 0 to {len(self.files) - 1}")
+        needed = len(wanted) * width * height * 3
+        if needed > self.limits.clip_bytes:
+            raise DecodeLimitError(
+                f"{self.path}: {len(wanted)} frames of {width}x{height} are {needed} bytes, "
+                f"the limit is {self.limits.clip_bytes}; read fewer at a time, or smaller"
+            )
+        return wanted
+
+    def _size_of(self, file: Path) -> tuple[int, int]:
+        """Return width and height as shown, from the header alone."""
+        with warnings.catch_warnings():
+            # our own limit stands in for Pillow's
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                with Image.open(file) as image:
+                    width, height = image.size
+                    turned = image.getexif().get(0x0112, 1) >= 5
+            except Image.DecompressionBombError:
+                raise DecodeLimitError(f"{file}: too many pixels, the limit is {self.limits.pixels}") from None
+            except (OSError, ValueError, SyntaxError):
+                raise VideoError(f"{file}: not a picture, or damaged") from None
+        if width * height > self.limits.pixels:
+            raise DecodeLimitError(f"{file}: {width}x{height} pixels, the limit is {self.limits.pixels} in all")
+        return (height, width) if turned else (width, height)
+
+    def _decode(self, file: Path) -> Picture:
+        self._size_of(file)
+        # turned upright by its EXIF orientation, 16 bits reduced to 8, transparency dropped
+        picture = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if picture is None:
+            raise VideoError(f"{file}: not a picture, or damaged")
+        return cast("Picture", picture)
+
+    def _labels(self, file: Path) -> NDArray[np.uint8]:
+        self._size_of(file)
+        try:
+            with Image.open(file) as image:
+                if image.mode == "P":
+                    return np.array(image)
+                values = np.array(image.convert("RGB" if len(image.getbands()) >= 3 else "L"))
+        except OSError:
+            raise VideoError(f"{file}: not a picture, or damaged") from None
+        if values.ndim == 3:
+            return _from_palette(values, file)
+        # a mask is black and white, but for what a lossy codec left at its edges; few small numbers are object numbers
+        return values if values.max() < 64 else (values > 127).astype(np.uint8)
+
+
+def palette() -> NDArray[np.uint8]:
+    """Return uint8 [256 3]: the colours by which Pascal VOC, DAVIS and YouTube-VOS show object numbers."""
+    numbers = np.arange(256)
+    colours = np.zeros((256, 3), int)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= ((numbers >> (3 * bit + channel)) & 1) << (7 - bit)
+    return colours.astype(np.uint8)
+
+
+def _from_palette(colours: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
+    codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    if set(np.unique(codes)) <= {0, 0xFFFFFF}:
+        return (codes > 0).astype(np.uint8)
+    known = palette().astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    number = {int(code): place for place, code in reversed(list(enumerate(known)))}
+    found, places = np.unique(codes, return_inverse=True)
+    strange = next((code for code in found if int(code) not in number), None)
+    if strange is not None:
+        raise VideoError(
+            f"{file}: colour #{strange:06x} is none of the palette that marks objects; store object numbers"
+        )
+    return np.array([number[int(code)] for code in found], np.uint8)[places.reshape(codes.shape)]
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        files = pictures_in(path)
+        if path.is_dir() and not files:
+            raise VideoError(f"{path}: no pictures in it")
+        if not path.exists():
+            raise VideoError(f"{path}: no such file")
+    except OSError as error:
+        raise VideoError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    return files
