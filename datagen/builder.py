@@ -15,7 +15,7 @@ from configs import SourceError
 from datagen.ledger import Ledger, check_foreign, load_examined, locked, save_examined
 from datagen.plan import SPLITS, Plan, make_plan
 from datagen.settings import Recipe
-from datagen.sources import KINDS_WITH_MASKS, find_source
+from datagen.sources import find_source
 from datagen.sources.base import Examined, Reject, SourceVideo
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder
@@ -93,13 +93,13 @@ def build(
 
 
 def _check_tasks(recipe: Recipe, plan: Plan) -> None:
-    if any(video.kind in KINDS_WITH_MASKS for video in plan.videos):
+    if any(video.has_masks for video in plan.videos):
         return
     for task in sorted(recipe.tasks):
         if builder(task).needs_masks:
             raise SourceError(
-                f"task {task!r} needs object masks, and none of the sources has any; "
-                "take --from scenes, or leave the task out (--all leaves out what the sources cannot give)"
+                f"task {task!r} needs object masks, and none of the sources has any; take --from scenes or a data set "
+                "with masks (davis:PATH), or leave the task out (--all leaves out what the sources cannot give)"
             )
 
 

@@ -18,7 +18,7 @@ from configs import DatasetError, load
 from datagen.builder import Progress, build
 from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
-from datagen.sources import KINDS_WITH_MASKS, SOURCES, find_source
+from datagen.sources import find_source, source_summaries
 from datagen.sources.base import Reject, SourceVideo
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder, builder_names
@@ -40,7 +40,7 @@ def recipe(name: str, tasks: list[str], overrides: list[str]) -> Recipe:
 
 def possible_tasks(sources: list[str]) -> list[str]:
     """Return every task that the sources can give, and say which they cannot."""
-    masks = any(find_source(spec, "").kind in KINDS_WITH_MASKS for spec in sources)
+    masks = any(find_source(spec, "").masks for spec in sources)
     left_out = [name for name in builder_names() if builder(name).needs_masks and not masks]
     if left_out:
         err_console.print(f"leaving out {', '.join(left_out)}: no source has object masks (--from scenes does)")
@@ -239,5 +239,5 @@ def list_tasks() -> None:
 
 def list_sources() -> None:
     """Print what `--from` can name."""
-    for name, text in SOURCES.items():
-        out_console.print(f"{name:8} {text}")
+    for name, text in source_summaries().items():
+        out_console.print(f"{name:18} {text}")

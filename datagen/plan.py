@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from configs import SourceError
 from datagen.settings import ClipSettings, Recipe, SplitSettings
@@ -48,7 +49,7 @@ class Plan:
     @property
     def inputs(self) -> str:
         """Digest of the sources: equal for equal content, wherever it lies and in whatever order it was listed."""
-        lines = [f"{video.kind} {video.id} {video.sha256} {video.licence}" for video in self.videos]
+        lines = [f"{video.kind} {video.id} {video.sha256} {video.licence} {video.split}" for video in self.videos]
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
@@ -76,29 +77,45 @@ def assign_splits(videos: list[SourceVideo], shares: SplitSettings, seed: int) -
     """Return a split for the sha256 of every video.
 
     A video's place depends on its own content, so adding videos moves no other one between train and test. Only
-    where a wanted split would stay empty the nearest video is taken over, as long as train keeps one.
+    where a wanted split would stay empty the nearest video is taken over, as long as train keeps one. A video whose
+    data set says where it belongs stays there.
     """
-    places = {video.sha256: _place(video.sha256, seed) for video in videos}
+    given = {video.sha256: video.split for video in videos if video.split}
+    places = {video.sha256: _place(video.sha256, seed) for video in videos if not video.split}
     bounds = {"test": (0.0, shares.test), "val": (shares.test, shares.test + shares.val)}
     splits = {}
     for sha256, place in places.items():
         inside = [name for name, (low, high) in bounds.items() if low <= place < high]
         splits[sha256] = inside[0] if inside else "train"
     if shares.train == 0:
-        return splits
+        return {**splits, **given}
     for name, (low, high) in bounds.items():
         spare = [sha256 for sha256, split in splits.items() if split == "train"]
-        if high > low and name not in splits.values() and len(spare) > 1:
+        taken = name in splits.values() or name in given.values()
+        if high > low and not taken and len(spare) > 1:
             splits[min(spare, key=lambda sha256: abs(places[sha256] - low))] = name
-    return splits
+    return {**splits, **given}
 
 
-def windows(frames: int, clip: ClipSettings) -> Iterator[Window]:
-    """Yield the windows of a video of `frames` frames, at most `clip.per_video`, evenly spread."""
-    starts = range(0, frames - clip.span + 1, clip.hop or clip.frames * clip.step)
+def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequence[int] = ()) -> Iterator[Window]:
+    """Yield the windows of a video of `frames` frames, at most `clip.per_video`, evenly spread.
+
+    `cuts`: the first frames of new shots; no window reaches over one.
+    """
+    step, span = clip.step_at(fps), clip.span_at(fps)
+    starts = [
+        start
+        for first, end in pairwise((0, *cuts, frames))
+        for start in range(first, end - span + 1, clip.hop or clip.frames * step)
+    ]
     count = min(len(starts), clip.per_video)
     for i in range(count):
-        yield Window(start=starts[i * len(starts) // count], step=clip.step, frames=clip.frames)
+        yield Window(start=starts[i * len(starts) // count], step=step, frames=clip.frames)
+
+
+def video_windows(video: SourceVideo, clip: ClipSettings) -> Iterator[Window]:
+    """Yield the windows of a source video."""
+    return windows(video.frames, clip, fps=video.fps, cuts=video.facts.get("cuts", ()))
 
 
 def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reject]]:
@@ -118,7 +135,7 @@ def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reje
 
 
 def _units(split: str, videos: list[SourceVideo], recipe: Recipe) -> Iterator[Unit]:
-    clips = [(video, window) for video in videos for window in windows(video.frames, recipe.clip)]
+    clips = [(video, window) for video in videos for window in video_windows(video, recipe.clip)]
     size = _clips_per_unit(len(clips), recipe)
     for number, start in enumerate(range(0, len(clips), size)):
         yield Unit(split=split, number=number, clips=tuple(clips[start : start + size]))
@@ -127,7 +144,7 @@ def _units(split: str, videos: list[SourceVideo], recipe: Recipe) -> Iterator[Un
 def _clips_per_unit(clips: int, recipe: Recipe) -> int:
     """Return how many clips a shard gets: a matter of sizes and counts, never of the number of workers."""
     bits_per_pixel = {"jpeg": 2.5, "lossless": 12.0, "compact": 0.7}[recipe.codec]
-    pair = 2 * recipe.clip.frames * recipe.clip.size**2 * bits_per_pixel / 8
+    pair = 2 * recipe.clip.frames * recipe.clip.width * recipe.clip.height * bits_per_pixel / 8
     by_size = max(int(recipe.shard_megabytes * 2**20 / pair), 1)
     for_parallelism = max(math.ceil(clips / _UNITS_PER_SPLIT), _UNIT_CLIPS)
     return min(by_size, for_parallelism)

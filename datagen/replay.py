@@ -17,8 +17,10 @@ from datagen.sources import find_source
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.synthesize import make_sample, open_readers
 from datagen.tasks import builder
+from datagen.tasks.base import NATIVE
 from shards import Dataset, Sample, encode_sample
 from shards.codecs import pooled_psnr
+from shards.members import member_at
 
 TOLERANCE_DB = 1.0
 """How far below the codec's own ceiling the side made from the stored (compressed) other side may lie: the effect's own
@@ -33,7 +35,8 @@ class Replay:
     """Whether every member made from the source video has the stored bytes."""
     differing: tuple[str, ...]
     psnr: float
-    """dB between the side that the effect made, as stored, and the stored parameters applied to the other side."""
+    """dB between the side that the effect made, as stored, and the stored parameters applied to the other side; infinite
+    where the pair was taken as it is, without an effect."""
     ceiling: float
     """dB that the codec's two losses (of source and target) leave for that comparison."""
 
@@ -45,6 +48,8 @@ class Replay:
     def summary(self) -> str:
         """Say both results in one line."""
         whole = "same bytes" if self.identical else f"other bytes in {', '.join(self.differing)}"
+        if math.isinf(self.psnr):
+            return f"from its source: {whole}; the pair was taken as it is, no effect made either side"
         least = self.ceiling - TOLERANCE_DB
         again = f"{self.psnr:.1f} dB ({'at least' if self.psnr >= least else 'BELOW the'} {least:.1f} dB that the codec leaves)"
         return f"from its source video: {whole}; from its clean side and parameters: {again}"
@@ -77,7 +82,14 @@ def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
     )
 
 
+def _is_there(locator: str) -> bool:
+    member = member_at(locator)
+    return (member.tar if member else Path(locator)).exists()
+
+
 def _from_other_side(clip: Clip, stored: Sample) -> float:
+    if stored.meta.effect == NATIVE:
+        return math.inf
     task = builder(stored.meta.task)
     clean = stored.target if task.made == "source" else stored.source
     pair = task.apply(replace(clip, frames=clean), stored.meta.parameters)
@@ -103,6 +115,7 @@ def _locate(folder: Path, stored: Sample, recipe: Recipe, sources: Sequence[str]
             f"the source of {stored.key} ({stored.meta.source_id}) is not known here; give --from PATH where it lies"
         )
     video = SourceVideo(**known[wanted])
-    if video.kind == "videos" and not Path(video.locator).is_file():
-        raise SourceError(f"{video.locator}, the source of {stored.key}, is gone; give --from PATH where it lies now")
+    gone = [where for where in (video.locator, *video.tracks.values()) if not _is_there(where)]
+    if video.kind != "scenes" and gone:
+        raise SourceError(f"{gone[0]}, the source of {stored.key}, is gone; give --from PATH where it lies now")
     return video

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from configs import Settings
+
+
+def _size(value: int | str) -> int | str:
+    if isinstance(value, str) and not re.fullmatch(r"\d{2,4}x\d{2,4}", value):
+        raise ValueError("must be a number of pixels, or WIDTHxHEIGHT as in 432x240")
+    sides = [value] if isinstance(value, int) else [int(side) for side in value.split("x")]
+    if not all(16 <= side <= 4096 for side in sides):
+        raise ValueError("sides must be 16 to 4096 pixels")
+    return value
 
 
 class ClipSettings(Settings):
@@ -16,17 +26,49 @@ class ClipSettings(Settings):
     """Frames per clip."""
     step: int = Field(1, ge=1, le=64)
     """Distance between two frames of a clip, in source frames."""
-    size: int = Field(256, ge=16, le=4096)
-    """Height and width of a clip in pixels: the shorter side is scaled to it, the middle is kept."""
+    fps: float | None = Field(None, gt=0, le=1000)
+    """Frames per second that clips should have, in place of `step`: each video's step is the whole number that comes
+    nearest."""
+    folder_fps: float = Field(25.0, gt=0, le=1000)
+    """Frames per second of a folder of frames whose layout does not say."""
+    size: Annotated[int | str, AfterValidator(_size)] = 256
+    """Of a clip in pixels: the side of a square, or `WIDTHxHEIGHT`. The picture is scaled to cover it, and cropped."""
+    crop: Literal["middle", "random"] = "middle"
+    """Which part of the picture is kept where its proportions are others; one place for all frames of a clip."""
     hop: int | None = Field(None, ge=1)
     """Distance between the starts of two clips of one video, in source frames; by default clips lie end to end."""
     per_video: int = Field(64, ge=1)
     """At most so many clips of one video, spread evenly over it."""
 
+    @model_validator(mode="after")
+    def _one_rate(self) -> ClipSettings:
+        if self.fps is not None and self.step != 1:
+            raise ValueError(f"give fps or step, not both (fps {self.fps:g}, step {self.step})")
+        return self
+
     @property
-    def span(self) -> int:
-        """How many source frames one clip reaches over."""
-        return (self.frames - 1) * self.step + 1
+    def width(self) -> int:
+        """Pixels."""
+        return self._sides()[0]
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self._sides()[1]
+
+    def step_at(self, fps: float) -> int:
+        """Return the distance between two frames of a clip in a video of `fps` frames per second."""
+        return self.step if self.fps is None else max(round(fps / self.fps), 1)
+
+    def span_at(self, fps: float) -> int:
+        """Return how many frames of such a video one clip reaches over."""
+        return (self.frames - 1) * self.step_at(fps) + 1
+
+    def _sides(self) -> tuple[int, int]:
+        if isinstance(self.size, int):
+            return self.size, self.size
+        width, height = map(int, self.size.split("x"))
+        return width, height
 
 
 class SplitSettings(Settings):

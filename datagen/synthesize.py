@@ -19,9 +19,9 @@ from datagen.plan import Unit
 from datagen.settings import Recipe
 from datagen.sources import open_reader
 from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
-from datagen.sources.videos import DECODE_TRIES
+from datagen.sources.library import DECODE_TRIES
 from datagen.tasks import builder
-from datagen.tasks.base import Pair
+from datagen.tasks.base import NATIVE
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
@@ -88,11 +88,7 @@ def clip_samples(
         return [], [Reject(where="gate", reason=reason, **at)]
     samples, rejects = [], []
     for task in sorted(recipe.tasks):
-        options = builder(task).options(recipe.tasks[task])
-        if builder(task).needs_masks and clip.ids is None:
-            refusal: str | None = "no object masks"
-        else:
-            refusal = builder(task).refuse(clip, scores, options)
+        refusal = _refusal(clip, task, recipe, scores)
         if refusal:
             rejects.append(Reject(where="task", task=task, reason=refusal, **at))
             continue
@@ -111,13 +107,33 @@ def clip_samples(
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
 
 
-def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, float]) -> Sample:
-    """Draw the parameters of one pair, apply them, and put the sample together."""
+def _refusal(clip: Clip, task: str, recipe: Recipe, scores: dict[str, float]) -> str | None:
+    """Return why a task has no use for a clip, or None."""
     make = builder(task)
-    seed = seed_of(recipe.seed, task, clip.video, clip.window, make.effect)
+    if is_native(clip, task):
+        return None
+    if make.needs_masks and clip.ids is None:
+        return "no object masks"
+    return make.refuse(clip, scores, make.options(recipe.tasks[task]))
+
+
+def is_native(clip: Clip, task: str) -> bool:
+    """Whether the task's pair exists already and needs no effect."""
+    return clip.native is not None and clip.native.task == task
+
+
+def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, float]) -> Sample:
+    """Draw the parameters of one pair, apply them, and put the sample together; or take the pair that exists."""
+    make = builder(task)
+    effect, effect_version = (NATIVE, 1) if is_native(clip, task) else (make.effect, make.version)
+    seed = seed_of(recipe.seed, task, clip.video, clip.window, effect)
     rng = generator(seed)
-    parameters = make.draw(clip, make.options(recipe.tasks[task]), rng)
-    pair: Pair = make.apply(clip, parameters)
+    if is_native(clip, task):
+        parameters, pair = {}, make.take(clip)
+    else:
+        parameters = make.draw(clip, make.options(recipe.tasks[task]), rng)
+        pair = make.apply(clip, parameters)
+    instruction = pair.instruction or choose_instruction(get_task(task), split, pair.attributes, rng, pair.family)
     meta = Meta(
         task=task,
         split=split,
@@ -128,8 +144,8 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         step=clip.window.step,
         fps=float(clip.fps),
         seed=seed,
-        effect=make.effect,
-        effect_version=make.version,
+        effect=effect,
+        effect_version=effect_version,
         parameters=parameters,
         scores=scores | pair_score(pair.source, pair.target),
     )
@@ -137,7 +153,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",
         source=pair.source,
         target=pair.target,
-        instruction=choose_instruction(get_task(task), split, pair.attributes, rng, pair.family),
+        instruction=instruction,
         meta=meta,
         mask=pair.mask,
         reference=pair.reference,

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 
 from configs import DecodeLimitError, VideoError
+from shards.members import member_at
 
 # libav reports what it conceals straight to stderr; here a broken file is one exception with one line
 av.logging.set_libav_level(av.logging.FATAL)
@@ -54,10 +55,12 @@ def open_container(path: Path, limits: Limits, *, strict: bool = True) -> av.con
     """
     _check_file(path, limits)
     options = {"max_pixels": str(limits.pixels)}
-    rules = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    member = member_at(path)
+    # the prefix keeps a colon in a name from being read as a protocol
+    url, protocols = (member.url, "subfile,file") if member else (f"file:{path.absolute()}", "file")
+    rules = {"format_whitelist": FORMATS, "protocol_whitelist": protocols}
     try:
-        # the prefix keeps a colon in a name from being read as a protocol
-        container = av.open(f"file:{path.absolute()}", "r", options=options, container_options=rules)
+        container = av.open(url, "r", options=options, container_options=rules)
     except (av.FFmpegError, ValueError, UnicodeError) as error:
         raise VideoError(f"{path}: {_why_not_opened(path, error)}") from None
     try:
@@ -82,6 +85,10 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
 
 
 def _check_file(path: Path, limits: Limits) -> None:
+    member = member_at(path)
+    if member is not None:
+        _check_size(path, member.size, limits)
+        path = member.tar
     try:
         if path.is_dir():
             raise VideoError(f"{path}: is a folder, not a video file")
@@ -92,6 +99,11 @@ def _check_file(path: Path, limits: Limits) -> None:
         size = path.stat().st_size
     except OSError as error:
         raise VideoError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    if member is None:
+        _check_size(path, size, limits)
+
+
+def _check_size(path: Path, size: int, limits: Limits) -> None:
     if size == 0:
         raise VideoError(f"{path}: the file is empty")
     if size > limits.file_bytes:
@@ -113,6 +125,8 @@ def _check_header(path: Path, container: av.container.InputContainer, limits: Li
 def _why_not_opened(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "it may not be read (permission denied)"
-    with path.open("rb") as file:
+    member = member_at(path)
+    with (member.tar if member else path).open("rb") as file:
+        file.seek(member.offset if member else 0)
         is_mov = file.read(12)[4:8] == b"ftyp"
     return "cut off: it starts as mp4/mov but has no index (moov)" if is_mov else "not a video file, or damaged"

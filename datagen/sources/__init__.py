@@ -1,37 +1,64 @@
-"""Where clean clips come from."""
+"""Where clean clips, and pairs that exist already, come from."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs import SourceError
+from configs import SourceError, unknown_name
 
 if TYPE_CHECKING:
     from datagen.settings import Recipe
     from datagen.sources.base import Reader, Source
 
-SOURCES = {
-    "scenes": "procedural 2.5D scenes with exact depth, masks and flow; no files needed",
-    "PATH": "a video file, a folder of them, or a glob pattern",
-}
 
+def source_summaries() -> dict[str, str]:
+    """Return what `--from` can name, with one line each."""
+    from datagen.sources.layouts import layout, layout_names
 
-KINDS_WITH_MASKS = frozenset(["scenes"])
-"""Kinds of source videos whose clips have object masks."""
+    listed = {
+        "scenes": "procedural 2.5D scenes with exact depth, masks and flow; no files needed",
+        "PATH": "a video file, a folder of videos or of folders of frames, a glob pattern, a table (.csv, .parquet), a .tar",
+    }
+    return listed | {f"{name}:PATH": layout(name).summary for name in layout_names()}
 
 
 def find_source(spec: str, licence: str) -> Source:
-    """Return the source that `--from SPEC` names: `scenes`, or else a path."""
+    """Return the source that `--from SPEC` names: `scenes`, `NAME:PATH` for a layout, or else a path.
+
+    `licence` counts where the data set itself does not say.
+
+    Raises:
+        SourceError: no such path or layout.
+    """
+    from datagen.sources.layouts import layout, layout_names
+    from datagen.sources.library import Library
+
     if not spec.strip():
         raise SourceError("--from is empty; give 'scenes', or a video file, a folder or a glob pattern")
     if spec == "scenes":
         from datagen.sources.rendered import Scenes
 
         return Scenes()
-    from datagen.sources.videos import Videos
+    name, colon, path = spec.partition(":")
+    if not colon or Path(spec).exists() or "/" in name:
+        name, path = layout_for(spec), spec
+    elif name not in layout_names():
+        raise SourceError(f"{unknown_name('layout', name, layout_names())}; a path with a colon is written ./{spec}")
+    elif not Path(path).exists():
+        raise SourceError(f"no such file or folder: {path!r} (in --from {spec})")
+    chosen = layout(name)
+    if licence == "unknown" and chosen.licence:
+        licence = chosen.licence
+    return Library(partial(chosen.entries, Path(path)), licence, masks=chosen.masks)
 
-    return Videos(spec, licence)
+
+def layout_for(path: str) -> str:
+    """Return the name of the layout that a path is read by when none is named."""
+    endings = {".csv": "table", ".parquet": "table", ".tar": "tars"}
+    return endings.get(Path(path).suffix.lower(), "videos")
 
 
 def open_reader(kind: str, recipe: Recipe) -> AbstractContextManager[Reader]:
@@ -40,6 +67,6 @@ def open_reader(kind: str, recipe: Recipe) -> AbstractContextManager[Reader]:
         from datagen.sources.rendered import Scenes
 
         return Scenes.reader(recipe)
-    from datagen.sources.videos import Videos
+    from datagen.sources.library import Library
 
-    return Videos.reader(recipe)
+    return Library.reader(recipe)

@@ -32,6 +32,17 @@ class SourceVideo:
     locator: str
     name: str
     """What rejects call it: the path of its file below the folder that was named; for a scene its id."""
+    split: str = ""
+    """`train`, `val` or `test` where its data set says which; else its sha256 decides."""
+    tracks: Mapping[str, str] = field(default_factory=dict)
+    """Where on this machine `masks` and `pair` are."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What its data set says of it; see `datagen.sources.library.Entry.facts`. Part of what is hashed."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether its clips come with object masks."""
+        return self.kind == "scenes" or "masks" in self.tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +60,24 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Native:
+    """The other side of a pair that somebody else made: taken as it is, for its task.
+
+    `other`: uint8 [t h w 3]. `instruction`: in the data set's own words, or nothing.
+    """
+
+    task: str
+    other: Video
+    instruction: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """A clean clip and what its source knows about it.
 
     `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
-    number in `ids`; `absent`: phrases that fit none.
+    number in `ids`; `absent`: phrases that fit none. `native`: the other side of a pair that exists already.
     """
 
     video: SourceVideo
@@ -65,6 +88,7 @@ class Clip:
     ids: NDArray[np.uint8] | None = None
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     absent: Sequence[str] = ()
+    native: Native | None = None
 
     @property
     def fps(self) -> float:
@@ -110,6 +134,9 @@ class Source(Protocol):
 
     kind: str
     """That of its videos, a key of `datagen.sources.READERS`."""
+
+    masks: bool
+    """Whether its videos come with object masks."""
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Yield every video, in any order; unusable ones as rejects. May look up and note files in `examined`."""

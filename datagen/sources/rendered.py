@@ -19,17 +19,20 @@ class Scenes:
     """As many scenes as the recipe says, numbered."""
 
     kind = "scenes"
+    masks = True
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Yield the scenes; nothing is rendered yet."""
+        span = recipe.clip.span_at(recipe.scenes.fps)
         for number in range(recipe.scenes.count):
-            description = f"scene {VERSION} {recipe.seed} {number} {recipe.clip.span} {recipe.clip.size}"
+            size = (recipe.clip.height, recipe.clip.width)
+            description = f"scene {VERSION} {recipe.seed} {number} {span} {size}"
             yield SourceVideo(
                 kind=self.kind,
                 id=f"scene-{number:06d}",
                 sha256=hashlib.sha256(description.encode()).hexdigest(),
                 licence="CC0-1.0",
-                frames=recipe.clip.span,
+                frames=span,
                 fps=recipe.scenes.fps,
                 locator=str(number),
                 name=f"scene-{number:06d}",
@@ -39,18 +42,18 @@ class Scenes:
     @contextmanager
     def reader(recipe: Recipe) -> Iterator[SceneReader]:
         """Open a renderer."""
-        yield SceneReader(recipe.clip.size)
+        yield SceneReader((recipe.clip.height, recipe.clip.width))
 
 
 class SceneReader:
     """Renders scenes on demand."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
 
     def read(self, video: SourceVideo, window: Window) -> Clip:
         """Draw the scene from its sha256 and render the window."""
-        scene = draw_scene(generator(video.sha256[:32]), frames=video.frames, size=(self.size, self.size))
+        scene = draw_scene(generator(video.sha256[:32]), frames=video.frames, size=self.size)
         rendered = render(scene)
         things = describe(scene, rendered)
         wanted = slice(window.start, window.indices[-1] + 1, window.step)
@@ -61,6 +64,6 @@ class SceneReader:
             depth=rendered.depth[wanted],
             depth_unit="metre",
             ids=rendered.ids[wanted],
-            names=expressions(things, (self.size, self.size)),
+            names=expressions(things, self.size),
             absent=absent(things),
         )

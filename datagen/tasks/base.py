@@ -15,6 +15,7 @@ from configs import Settings
 from configs.loader import check
 from datagen.effects.depth import perspective_depth
 from datagen.sources.base import Clip
+from shards import get_task
 from shards.sample import Video
 
 Parameters = Mapping[str, Any]
@@ -31,10 +32,14 @@ class Pair:
     reference: NDArray[np.uint8] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     """What the instruction template leaves open."""
+    instruction: str = ""
+    """In its own words; else one is made from a template."""
     family: str = ""
     """Which of the task's families of templates the instruction is taken from; by default its own."""
 
 
+NATIVE = "native"
+"""Name of the effect where a pair was taken as it is."""
 O = TypeVar("O", bound=Settings)  # noqa: E741
 K = TypeVar("K", bound=str)
 
@@ -65,6 +70,17 @@ class Builder(ABC, Generic[O]):
     def refuse(self, clip: Clip, scores: Mapping[str, float], options: O) -> str | None:
         """Say why a clip that passed the gates is of no use for this task, or None."""
         return None
+
+    def take(self, clip: Clip) -> Pair:
+        """Return the pair that the clip's data set has for this task."""
+        if clip.native is None:
+            raise ValueError(f"{clip.video.id} has no pair of its own")
+        sides = (clip.frames, clip.native.other)
+        source, target = sides if self.made == "target" else sides[::-1]
+        mask = None
+        if clip.ids is not None and "mask" in get_task(self.name).members:
+            mask = np.where(clip.ids > 0, np.uint8(255), np.uint8(0))
+        return Pair(source=source, target=target, mask=mask, instruction=clip.native.instruction)
 
     @abstractmethod
     def draw(self, clip: Clip, options: O, rng: np.random.Generator) -> dict[str, Any]:

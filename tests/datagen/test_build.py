@@ -15,7 +15,9 @@ from datagen import Recipe, build
 from datagen.builder import Progress
 from datagen.ledger import load_examined
 from datagen.plan import make_plan, windows
-from datagen.sources.videos import Videos
+from datagen.sources import find_source
+from datagen.sources.layouts.videos import video_files
+from datagen.sources.library import Library
 from datagen.synthesize import build_unit, open_readers
 from datagen.tasks.recolor import Recolor
 from shards import Dataset, verify, write_video
@@ -131,9 +133,9 @@ def test_what_was_found_out_about_files_survives_a_stop_while_planning(
         build(small_recipe, tmp_path / "x", sources=[str(video_folder)], progress=Stops())
     known = load_examined(tmp_path / "x")
     looked_at = []
-    examine = Videos._examine
+    examine = Library._examine
     monkeypatch.setattr(
-        Videos, "_examine", lambda self, path, *rest: looked_at.append(path) or examine(self, path, *rest)
+        Library, "_examine", lambda self, entry, *rest: looked_at.append(entry.name) or examine(self, entry, *rest)
     )
     build(small_recipe, tmp_path / "x", sources=[str(video_folder)])
     assert len(looked_at) == 12 - len(known) < 10
@@ -151,7 +153,7 @@ def test_what_lies_beside_the_shards_comes_back_when_it_is_lost(name, built, vid
 
 
 def test_only_plans_and_results_would_cross_the_object_store(video_folder, small_recipe, tmp_path):
-    plan = make_plan(Videos(str(video_folder)).videos(small_recipe, {}), small_recipe)
+    plan = make_plan(find_source(str(video_folder), "unknown").videos(small_recipe, {}), small_recipe)
     unit = max(plan.units, key=lambda unit: len(unit.clips))
     with open_readers(small_recipe) as read:
         result = build_unit(unit, small_recipe, tmp_path, read)
@@ -344,8 +346,8 @@ def test_a_pattern_does_not_run_in_circles_through_links(video_folder, tmp_path)
     for name in ("one", "two"):
         (tmp_path / name).symlink_to(tmp_path)
     started = time.monotonic()
-    assert Videos(f"{tmp_path}/**/*.mp4").paths() == [tmp_path / "video.mp4"]
-    assert Videos(str(tmp_path)).paths() == [tmp_path / "video.mp4"]
+    assert video_files(Path(f"{tmp_path}/**/*.mp4")) == [tmp_path / "video.mp4"]
+    assert video_files(Path(str(tmp_path))) == [tmp_path / "video.mp4"]
     assert time.monotonic() - started < 5
 
 
@@ -440,7 +442,7 @@ def test_a_decoder_lost_while_probing_is_replaced_and_never_held_against_the_fil
 
     def dies(times: int):
         def instead(self, path):
-            if path.name == "video 1.mp4" and len(lost) < times:
+            if Path(path).name == "video 1.mp4" and len(lost) < times:
                 lost.append(path)
                 raise DecoderLostError(f"{path}: the decoder crashed (signal 9)")
             return probe(self, path)

@@ -1,0 +1,68 @@
+"""Video files: one, a folder of them, or a glob pattern; else the folders of frames below a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs import SourceError
+from datagen.sources.layouts import Layout, frames, layout, layout_names
+from datagen.sources.library import Entry
+from shards.picture_folder import is_pictures
+
+EXTENSIONS = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .ogv .wmv .flv .gif .3gp".split()  # noqa: SIM905
+)
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield the videos; a file named on its own is taken whatever it is called."""
+    found = video_files(path)
+    if not found:
+        # never returns nothing
+        yield from _frames(path)
+    for file in found:
+        if file.is_dir() or (file == path and is_pictures(file)):
+            yield from frames.entries(file)
+        else:
+            yield Entry(id=file.stem, name=shown(file, path), main=str(file.resolve()))
+
+
+def video_files(path: Path) -> list[Path]:
+    """List the files with a video's extension below a folder, the file itself, or what a glob pattern matches.
+
+    Raises:
+        SourceError: there is nothing of that name.
+    """
+    if path.is_dir():
+        return [file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS and file.is_file()]
+    if path.exists():
+        return [path]
+    # unlike the glob module, Path.glob does not run in circles through links that lead upwards
+    start = Path(path.anchor)
+    found = [file for file in sorted(start.glob(str(path.relative_to(start)))) if file.is_file() or file.is_dir()]
+    files = [file for file in found if file.is_file()]
+    if not found:
+        raise SourceError(f"no such file, folder or pattern: {str(path)!r} (or 'scenes' for procedural video)")
+    return files or found
+
+
+def shown(file: Path, root: Path) -> str:
+    """Return the path of a file below `root`, as text whatever its bytes are."""
+    below = file.relative_to(root) if root.is_dir() and file != root else Path(file.name)
+    return below.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _frames(path: Path) -> Iterator[Entry]:
+    likely = [name for name in layout_names() if layout(name).marker and any(path.glob(layout(name).marker))]
+    if likely:
+        raise SourceError(f"{path} looks like the layout {likely[0]!r}; say --from {likely[0]}:{path}")
+    try:
+        yield from frames.entries(path)
+    except SourceError:
+        raise SourceError(
+            f"no video files in {path}, and no folders of frames; looked for {' '.join(sorted(EXTENSIONS))}"
+        ) from None
+
+
+LAYOUT = Layout(summary="video files below a folder (what a PATH alone means)", entries=entries)
