@@ -104,6 +104,13 @@ class Scene:
     light: float
     """Brightness of the whole scene, 1 as the textures are."""
     things: tuple[Thing, ...]
+    hidden: tuple[int, ...] = ()
+    """Numbers (from 1) of things that are taken out; those that stay keep their numbers."""
+
+    @property
+    def shown(self) -> list[tuple[int, Thing]]:
+        """The things that are there, each with its number."""
+        return [(k, thing) for k, thing in enumerate(self.things, start=1) if k not in self.hidden]
 
     def to_json(self) -> str:
         """Return the description as JSON text."""
@@ -116,6 +123,7 @@ class Scene:
         values = _tracks(values)
         values["ground_colour"] = tuple(values["ground_colour"])
         values["things"] = tuple(Thing(**_tracks(thing)) for thing in values["things"])
+        values["hidden"] = tuple(values["hidden"])
         return cls(**values)
 
 

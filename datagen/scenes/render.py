@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,7 +72,7 @@ def render(scene: Scene) -> Rendered:
     """Render all frames; the same scene gives the same bytes."""
     ground = _ground_mips(scene)
     backdrop = backdrop_picture(scene.backdrop, scene.backdrop_seed)
-    pictures = [thing_picture(thing) for thing in scene.things]
+    pictures = {k: thing_picture(thing) for k, thing in scene.shown}
     shape = (scene.frames, scene.height, scene.width)
     out = Rendered(
         frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
@@ -81,11 +82,12 @@ def render(scene: Scene) -> Rendered:
         depth = view.ground_depth()
         out.depth[i] = depth[:, None]
         canvas = _background(view, depth, ground, backdrop)
-        order = sorted(range(len(scene.things)), key=lambda k: -scene.things[k].z.at(view.s))
-        for k in order:
-            _cast_shadow(canvas, view, scene.things[k])
-        for k in order:
-            _paint(canvas, out.depth[i], out.ids[i], view, scene.things[k], pictures[k], k + 1)
+        # the farthest first
+        order = sorted(scene.shown, key=lambda item: -item[1].z.at(view.s))
+        for _, thing in order:
+            _cast_shadow(canvas, view, thing)
+        for k, thing in order:
+            _paint(canvas, out.depth[i], out.ids[i], view, thing, pictures[k], k)
         out.frames[i] = np.clip(canvas * np.float32(scene.light), 0, 255)
     return out
 
@@ -93,17 +95,17 @@ def render(scene: Scene) -> Rendered:
 def without(scene: Scene, k: int) -> Scene:
     """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow.
 
-    The things after it move up by one, and so do their ids.
+    The others keep their numbers.
     """
     _check_number(scene, k)
-    return replace(scene, things=scene.things[: k - 1] + scene.things[k:])
+    return replace(scene, hidden=tuple(sorted({*scene.hidden, k})))
 
 
-def changed(scene: Scene, k: int, **attributes: str) -> Scene:
-    """Return the scene with attributes (`colour`, `shape`, `material`, `size`) of its k-th thing (from 1) changed."""
+def changed(scene: Scene, k: int, **attributes: Any) -> Scene:
+    """Return the scene with attributes of its k-th thing (from 1) changed: `colour`, `shape`, `material`, `size`, tracks."""
     _check_number(scene, k)
     things = list(scene.things)
-    things[k - 1] = replace(things[k - 1], **attributes)  # type: ignore[arg-type]
+    things[k - 1] = replace(things[k - 1], **attributes)
     return replace(scene, things=tuple(things))
 
 
@@ -127,7 +129,7 @@ def optical_flow(scene: Scene, rendered: Rendered) -> NDArray[np.float32]:
         scale = ratio * scene.focal / rendered.depth[i]
         flow[i, ..., 0] = scene.width / 2 + world_x * scale - u
         flow[i, ..., 1] = then.row_of_horizon - world_y * scale - v
-        for k, thing in enumerate(scene.things, start=1):
+        for k, thing in scene.shown:
             shown = rendered.ids[i] == k
             step = _pose(then, thing) @ np.linalg.inv(_pose(now, thing))
             points = np.stack([u[shown], v[shown], np.ones(shown.sum(), np.float32)])

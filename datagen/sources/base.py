@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shards.sample import Video
 
 if TYPE_CHECKING:
+    from datagen.scenes import Scene
     from datagen.settings import Recipe
 
 
@@ -78,6 +79,7 @@ class Clip:
     `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
     number in `ids`; `absent`: phrases that fit none. `native`: the other side of a pair that exists already.
+    `scene`: the description that `frames` were rendered from.
     """
 
     video: SourceVideo
@@ -89,6 +91,7 @@ class Clip:
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     absent: Sequence[str] = ()
     native: Native | None = None
+    scene: Scene | None = None
 
     @property
     def fps(self) -> float:

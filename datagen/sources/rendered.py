@@ -66,4 +66,5 @@ class SceneReader:
             ids=rendered.ids[wanted],
             names=expressions(things, self.size),
             absent=absent(things),
+            scene=scene,
         )

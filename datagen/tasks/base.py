@@ -78,8 +78,10 @@ class Builder(ABC, Generic[O]):
         sides = (clip.frames, clip.native.other)
         source, target = sides if self.made == "target" else sides[::-1]
         mask = None
-        if clip.ids is not None and "mask" in get_task(self.name).members:
-            mask = np.where(clip.ids > 0, np.uint8(255), np.uint8(0))
+        if "mask" in get_task(self.name).members:
+            # every sample of a task has the same members; where nobody says what may differ, all may
+            shown = np.ones(clip.frames.shape[:3], bool) if clip.ids is None else clip.ids > 0
+            mask = np.where(shown, np.uint8(255), np.uint8(0))
         return Pair(source=source, target=target, mask=mask, instruction=clip.native.instruction)
 
     @abstractmethod

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from configs import DecoderLostError, OutputError, SourceError, load
+import shards.tasks
+from configs import ConfigError, DecoderLostError, OutputError, SourceError, load
 from datagen import Recipe, build
 from datagen.builder import Progress
 from datagen.ledger import load_examined
@@ -19,8 +20,9 @@ from datagen.sources import find_source
 from datagen.sources.layouts.videos import video_files
 from datagen.sources.library import Library
 from datagen.synthesize import build_unit, open_readers
+from datagen.tasks import builder
 from datagen.tasks.recolor import Recolor
-from shards import Dataset, verify, write_video
+from shards import Dataset, get_task, verify, write_video
 from shards.fence import FencedReader
 from tests.conftest import moving_clip
 from tests.datagen.conftest import SMALL
@@ -205,7 +207,6 @@ def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
     ("arguments", "words"),
     [
         (["--task", "dehase"], "did you mean 'dehaze'"),
-        (["--task", "edit"], "is declared but has no builder yet"),
         (["--set", "clip.sise=3"], "did you mean 'size'"),
         (["--set", "tasks.dehaze.airlihgt=[0,1]"], "did you mean 'airlight'"),
         (["--set", "clip.size=big"], "clip.size"),
@@ -473,6 +474,12 @@ def test_a_leftover_of_a_killed_worker_is_gone_when_the_dataset_is_done(video_fo
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_a_task_that_is_declared_but_cannot_be_built_says_so(monkeypatch):
+    monkeypatch.setitem(shards.tasks._REGISTERED, "derain", get_task("dehaze"))
+    with pytest.raises(ConfigError, match=r"'derain' is declared but has no builder yet; can be built: deblur, dehaze"):
+        builder("derain")
+
+
 def test_all_means_every_task_that_the_sources_can_give(video_folder, tmp_path):
     line = ["--all", "--workers", "0", *(part for setting in SMALL for part in ("--set", setting))]
     done = command("build", "--from", video_folder, "--out", tmp_path / "video", *line)
@@ -483,5 +490,5 @@ def test_all_means_every_task_that_the_sources_can_give(video_folder, tmp_path):
     assert "no change" in (tmp_path / "video" / "rejects.jsonl").read_text()
     done = command("build", "--from", "scenes", "--out", tmp_path / "scenes", "--set", "scenes.count=8", *line)
     assert done.returncode == 0, done.stderr
-    assert Dataset(tmp_path / "scenes").tasks == ["deblur", "dehaze", "inpaint", "recolor", "segment"]
+    assert Dataset(tmp_path / "scenes").tasks == ["deblur", "dehaze", "edit", "inpaint", "recolor", "segment"]
     assert verify(tmp_path / "scenes", decode=True) == []

@@ -8,7 +8,7 @@ from shards import Task, get_task, register_task, task_names
 
 SIX = ["deblur", "dehaze", "edit", "inpaint", "recolor", "segment"]
 ATTRIBUTES = {"edit": {"edit"}, "segment": {"object", "color"}}
-MEMBERS = {"inpaint": ("mask",), "segment": ("mask",)}
+MEMBERS = {"edit": ("mask",), "inpaint": ("mask",), "segment": ("mask",)}
 
 
 def every_template(task: Task) -> tuple[str, ...]:

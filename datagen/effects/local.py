@@ -1,0 +1,136 @@
+"""Edits of a part of a real video that object masks mark: another colour, another background, or gone."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.sample import Video
+
+Mask = NDArray[np.uint8]
+"""uint8 [t h w], 255 inside."""
+_FEATHER = 0.006
+"""Of the picture's height: over so many pixels an edit fades in, inside the mask."""
+_STILL = 4.0
+"""Grey levels: with a camera that stands still the background of two frames differs by less, noise included."""
+_MOVED = 0.05
+"""Share of the background that may differ by more all the same: leaves, reflections."""
+_SHADOW = 0.02
+"""Of the picture's height: so far around an object its outline is taken for part of it when it is removed."""
+
+
+def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
+    """Return the video with the hue and chroma of `colour` (RGB) inside the mask; its light and shade stay.
+
+    In CIE Lab a and b become those of `colour`, weaker in the shade as on a real surface, and L is moved by three tenths
+    of the way to its own, for there is no dark yellow. Pixels outside the mask keep their bits; inside, the edit fades in over a few pixels.
+    """
+    wanted = cv2.cvtColor(np.array([[colour]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0, 0]
+    means = [float(cv2.mean(_lab(frame), hole)[0]) for frame, hole in zip(video, mask, strict=True) if hole.any()]
+    # one shift for the whole clip, so that nothing flickers
+    shift = 0.3 * (float(wanted[0]) - float(np.mean(means))) if means else 0.0
+    result = video.copy()
+    for frame, hole, out in zip(video, mask, result, strict=True):
+        if not hole.any():
+            continue
+        lab = _lab(frame)
+        share = feathered(hole)[..., None]
+        light = lab[..., :1] + shift
+        painted = np.concatenate([light, wanted[1:] * np.clip(light / wanted[0], 0.25, 1.15)], axis=2)
+        rgb = cv2.cvtColor((lab + (painted - lab) * share).astype(np.float32), cv2.COLOR_Lab2RGB)
+        cv2.copyTo(np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8), hole, out)
+    return result
+
+
+def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> Video:
+    """Return the objects inside the mask before `backdrop`, uint8 [h' w' 3], which moves as the old background does.
+
+    The pixels of the mask keep their bits. `backdrop` should be a tenth larger than the frames or more: it follows the
+    camera as far as it reaches.
+    """
+    height, width = video.shape[1:3]
+    way = background_way(video, mask)
+    room = np.array([backdrop.shape[1] - width, backdrop.shape[0] - height], float)
+    # the whole way must fit into the backdrop; a longer one is followed at a smaller scale
+    spans = way.max(0) - way.min(0)
+    scale = float(min(1.0, *(room[axis] / spans[axis] for axis in (0, 1) if spans[axis] > room[axis] > 0), 1.0))
+    corner = room / 2 - scale * (way - (way.max(0) + way.min(0)) / 2)
+    result = np.empty_like(video)
+    for i, (frame, hole) in enumerate(zip(video, mask, strict=True)):
+        x, y = np.clip(corner[i], 0, room)
+        shown = cv2.getRectSubPix(backdrop, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2))
+        # the objects' borders are mixed with their old surroundings: the new ones fade in outside the mask
+        share = cv2.GaussianBlur(hole, (0, 0), max(_FEATHER * height / 2, 0.5)).astype(np.float32)[..., None] / 255
+        mixed = shown + (frame.astype(np.float32) - shown) * share
+        result[i] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        cv2.copyTo(frame, hole, result[i])
+    return result
+
+
+def background_way(video: Video, mask: Mask) -> NDArray[np.float64]:
+    """Return float [t 2]: how far the background has moved since the first frame, (x, y) in pixels, smoothed."""
+    small = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    steps = [np.zeros(2)]
+    for i in range(len(video) - 1):
+        motion = flow.calc(small[i], small[i + 1], None)
+        behind = mask[i] == 0
+        steps.append(np.median(motion[behind], axis=0) if behind.any() else np.zeros(2))
+    way = np.cumsum(steps, axis=0)
+    return cv2.blur(way, (1, 3), borderType=cv2.BORDER_REFLECT) if len(way) > 2 else way
+
+
+def clean_plate(video: Video, mask: Mask) -> NDArray[np.uint8] | None:
+    """Return uint8 [h w 3], what is behind the objects, or None where this clip does not show all of it.
+
+    The camera must stand still, and every pixel must be free of objects (and of their near surroundings, where their
+    shadows fall) in some frame; the plate is the median over these frames.
+    """
+    holes = widened(mask)
+    free = holes == 0
+    if not free.any(0).all() or not stands_still(video, holes):
+        return None
+    values = np.where(free[..., None], video.astype(np.float32), np.nan)
+    return (np.nanmedian(values, axis=0) + 0.5).astype(np.uint8)
+
+
+def widened(mask: Mask) -> Mask:
+    """Return the mask with a margin around it."""
+    side = 2 * max(round(_SHADOW * mask.shape[1]), 1) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.stack([cv2.dilate(hole, kernel) for hole in mask])
+
+
+def stands_still(video: Video, holes: Mask) -> bool:
+    """Whether the background outside the holes stays where it is."""
+    first, last = video[0].astype(np.int16), video[-1].astype(np.int16)
+    free = (holes[0] == 0) & (holes[-1] == 0)
+    if not free.any():
+        return False
+    differences = np.abs(first - last).max(-1)[free]
+    return bool((differences > 3 * _STILL).mean() < _MOVED and differences.mean() < _STILL)
+
+
+def removed(video: Video, mask: Mask, plate: NDArray[np.uint8]) -> tuple[Video, Mask]:
+    """Return the video with the plate in the place of the objects, and the mask of what was replaced."""
+    holes = widened(mask)
+    result = video.copy()
+    for frame, hole, out in zip(video, holes, result, strict=True):
+        share = feathered(hole)[..., None]
+        mixed = frame + (plate.astype(np.float32) - frame) * share
+        cv2.copyTo(np.clip(mixed + 0.5, 0, 255).astype(np.uint8), hole, out)
+    return result, holes
+
+
+def feathered(hole: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return float32 [h w] in [0, 1]: 0 outside the hole, rising to 1 within a few pixels inside it."""
+    reach = max(_FEATHER * hole.shape[0], 1.0)
+    inside = cv2.distanceTransform(np.pad(hole, 1, mode="edge"), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    return cast("NDArray[np.float32]", np.clip(inside / np.float32(reach), 0, 1))
+
+
+def _lab(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return cast("NDArray[np.float32]", cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))

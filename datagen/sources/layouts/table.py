@@ -1,0 +1,119 @@
+"""A table of videos: CSV or parquet, a row each, with captions, licences, masks or the other side of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from configs import SourceError, unknown_name
+from datagen.sources.layouts import Layout
+from datagen.sources.library import Entry
+from shards import task_names
+
+_NAMES = {
+    "path": ("path", "video", "video_path", "videopath", "file", "file_name", "filename", "source_path"),
+    "id": ("id", "video_id", "videoid", "key"),
+    "caption": ("caption", "text", "prompt"),
+    "licence": ("licence", "license"),
+    "split": ("split",),
+    "fps": ("fps",),
+    "masks": ("masks", "mask", "mask_path"),
+    "pair": ("pair", "edited", "edited_path", "degraded"),
+    "task": ("task",),
+    "instruction": ("instruction", "edit_instruction"),
+    "expression": ("expression", "object"),
+}
+"""What a column may be called."""
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield a video for every row; paths are relative to the table's folder.
+
+    Columns: `path`, and any of `id caption licence split fps masks pair task instruction expression`. `pair` needs
+    `task`. `expression` names the one object that `masks` shows.
+
+    Raises:
+        SourceError: the table cannot be read, has no column of paths, or a row makes no sense.
+    """
+    rows = _rows(path)
+    columns = _columns(path, list(rows[0]) if rows else [])
+    for number, row in enumerate(rows, start=1):
+        values = {field: _text(row[column]) for field, column in columns.items()}
+        yield _entry(path, number, values)
+
+
+def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
+    where = f"{table}, row {number}"
+    if not values["path"]:
+        raise SourceError(f"{where}: no path")
+    pair, task, split = values.get("pair", ""), values.get("task", ""), values.get("split", "").lower()
+    if pair and task not in task_names():
+        raise SourceError(f"{where}: a pair needs a task; {unknown_name('task', task, task_names())}")
+    if split and split not in _SPLITS:
+        raise SourceError(f"{where}: {unknown_name('split', split, _SPLITS)}")
+    facts: dict[str, Any] = {name: values[name] for name in ("caption", "instruction") if values.get(name)}
+    if values.get("expression"):
+        facts["names"] = {"1": [values["expression"]]}
+    main = _absolute(table, values["path"])
+    return Entry(
+        id=values.get("id") or Path(values["path"]).stem,
+        name=values["path"],
+        main=main,
+        pair=_absolute(table, pair),
+        task=task if pair else "",
+        masks=_absolute(table, values.get("masks", "")),
+        facts=facts,
+        split=_SPLITS.get(split, ""),
+        fps=_number(where, "fps", values.get("fps", "")),
+        licence=values.get("licence", ""),
+    )
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            frame = pd.read_parquet(path)
+        elif path.suffix.lower() in (".jsonl", ".json"):
+            frame = pd.read_json(path, lines=path.suffix.lower() == ".jsonl", dtype=False)
+        else:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:120]})") from None
+    if frame.empty:
+        raise SourceError(f"{path}: the table has no rows")
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _columns(path: Path, found: list[str]) -> dict[str, str]:
+    by_name = {str(column).strip().lower(): column for column in reversed(found)}
+    columns = {
+        field: by_name[name]
+        for field, names in _NAMES.items()
+        if (name := next((n for n in names if n in by_name), None)) is not None
+    }
+    if "path" not in columns:
+        raise SourceError(f"{path}: no column of paths; it has {', '.join(map(str, found))}, wanted is 'path'")
+    return columns
+
+
+def _text(value: Any) -> str:
+    # NaN, the emptiness of parquet, is the one value that differs from itself
+    return "" if value is None or value != value else str(value).strip()
+
+
+def _absolute(table: Path, path: str) -> str:
+    return str((table.parent / path).resolve()) if path else ""
+
+
+def _number(where: str, what: str, text: str) -> float:
+    try:
+        return float(text) if text else 0.0
+    except ValueError:
+        raise SourceError(f"{where}: {what} {text!r} is not a number") from None
+
+
+LAYOUT = Layout(summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks or pairs", entries=entries)

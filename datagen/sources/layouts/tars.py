@@ -1,0 +1,73 @@
+"""Tar shards of raw videos, as video2dataset and NeMo Curator write them: read in place, nothing is unpacked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from configs import SourceError
+from datagen.sources.layouts import Layout
+from datagen.sources.layouts.videos import EXTENSIONS
+from datagen.sources.library import Entry
+from shards.members import Member, members_of
+
+_LICENCE = ("license", "licence")
+_CAPTION = ("caption", "text", "enhanced_caption")
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield every video in a tar file, or in the tar files of a folder; captions and licences from its `.json` or `.txt`."""
+    tars = sorted(path.rglob("*.tar")) if path.is_dir() else [path]
+    if not tars:
+        raise SourceError(f"no .tar files in {path}")
+    found = 0
+    for tar in tars:
+        for key, members in _samples(tar):
+            videos = [member for ending, member in sorted(members.items()) if f".{ending}" in EXTENSIONS]
+            for video in videos[:1]:
+                found += 1
+                yield Entry(
+                    id=key.rsplit("/", 1)[-1],
+                    name=f"{tar.name}/{video.name}",
+                    main=Member(tar=tar.resolve(), offset=video.offset, size=video.size).locator,
+                    **_said(members),
+                )
+    if not found:
+        raise SourceError(f"no videos in the .tar files of {path}; looked for {' '.join(sorted(EXTENSIONS))}")
+
+
+def _samples(tar: Path) -> Iterator[tuple[str, dict[str, Member]]]:
+    """Yield the members that share a name up to its first dot, by their endings."""
+    key = ""
+    members: dict[str, Member] = {}
+    for member in members_of(tar):
+        folder, slash, file = member.name.rpartition("/")
+        stem, _, ending = file.partition(".")
+        if folder + slash + stem != key and members:
+            yield key, members
+            members = {}
+        key = folder + slash + stem
+        members[ending.lower()] = member
+    if members:
+        yield key, members
+
+
+def _said(members: dict[str, Member]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    if "json" in members:
+        try:
+            found = json.loads(members["json"].read())
+        except ValueError:
+            found = None
+        said = found if isinstance(found, dict) else {}
+    caption = next((str(said[name]) for name in _CAPTION if said.get(name)), "")
+    if not caption and "txt" in members:
+        caption = members["txt"].read().decode(errors="replace")
+    licence = next((str(said[name]) for name in _LICENCE if said.get(name)), "")
+    caption = " ".join(caption.split())
+    return {"licence": licence, "facts": {"caption": caption} if caption else {}}
+
+
+LAYOUT = Layout(summary="tar shards of raw videos (video2dataset, NeMo Curator)", entries=entries)

@@ -1,0 +1,48 @@
+"""YouTube-VOS and Ref-YouTube-VOS: every fifth frame annotated, categories, and expressions where they lie beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs import SourceError
+from datagen.sources.layouts import Layout
+from datagen.sources.layouts._expressions import category_names, referring_names
+from datagen.sources.library import Entry
+
+_PARTS = {"train": "train", "valid": "val", "test": "test"}
+_FPS = 6.0
+"""30 frames per second, of which every fifth is annotated."""
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield the videos of `train`, `valid` and `test` whose masks are public; only their annotated frames are used."""
+    parts = {part: path / part for part in _PARTS if (path / part / "JPEGImages").is_dir()}
+    if not parts and (path / "JPEGImages").is_dir():
+        parts = {path.name: path}
+    if not parts:
+        raise SourceError(f"{path} is not of the layout youtube_vos: it has no train/JPEGImages")
+    for part, root in parts.items():
+        names = category_names(root / "meta.json")
+        names |= referring_names(root.parent / "meta_expressions" / part / "meta_expressions.json")
+        for folder in sorted((root / "JPEGImages").iterdir()):
+            masks = root / "Annotations" / folder.name
+            # of the videos for testing only the first mask is public
+            if folder.is_dir() and masks.is_dir() and len(list(masks.iterdir())) > 1:
+                yield Entry(
+                    id=folder.name,
+                    name=folder.relative_to(path).as_posix(),
+                    main=str(folder.resolve()),
+                    masks=str(masks.resolve()),
+                    facts={"names": names[folder.name]} if folder.name in names else {},
+                    split=_PARTS.get(part, ""),
+                    fps=_FPS,
+                )
+
+
+LAYOUT = Layout(
+    summary="YouTube-VOS and Ref-YouTube-VOS: annotated frames, masks, categories, expressions",
+    entries=entries,
+    masks=True,
+    marker="train/JPEGImages",
+)
