@@ -18,6 +18,8 @@ _STILL = 4.0
 """Grey levels: with a camera that stands still the background of two frames differs by less, noise included."""
 _MOVED = 0.05
 """Share of the background that may differ by more all the same: leaves, reflections."""
+_CORNERS = 120
+"""So many corners of the background are followed from frame to frame."""
 _SHADOW = 0.02
 """Of the picture's height: so far around an object its outline is taken for part of it when it is removed."""
 
@@ -71,16 +73,24 @@ def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> Vide
 
 
 def background_way(video: Video, mask: Mask) -> NDArray[np.float64]:
-    """Return float [t 2]: how far the background has moved since the first frame, (x, y) in pixels, smoothed."""
-    small = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    """Return float [t 2]: how far the background has moved since the first frame, (x, y) in pixels."""
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]
     steps = [np.zeros(2)]
     for i in range(len(video) - 1):
-        motion = flow.calc(small[i], small[i + 1], None)
-        behind = mask[i] == 0
-        steps.append(np.median(motion[behind], axis=0) if behind.any() else np.zeros(2))
-    way = np.cumsum(steps, axis=0)
-    return cv2.blur(way, (1, 3), borderType=cv2.BORDER_REFLECT) if len(way) > 2 else way
+        corners = cv2.goodFeaturesToTrack(gray[i], _CORNERS, 0.01, 5, mask=255 - mask[i])
+        steps.append(np.zeros(2) if corners is None else _median_step(gray[i], gray[i + 1], corners))
+    return np.cumsum(steps, axis=0)
+
+
+def _median_step(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], corners: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    found, status, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
+    tracked = status.reshape(-1) == 1
+    if not tracked.any():
+        return np.zeros(2)
+    step: NDArray[np.float64] = np.median((found - corners).reshape(-1, 2)[tracked], axis=0).astype(np.float64)
+    return step
 
 
 def clean_plate(video: Video, mask: Mask) -> NDArray[np.uint8] | None:

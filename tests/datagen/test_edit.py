@@ -1,0 +1,230 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import ConfigError, load
+from datagen import Recipe, build
+from datagen.edits import in_scenes, in_video
+from datagen.effects import local
+from datagen.instructions import generator
+from datagen.replay import replay
+from datagen.scenes import describe, draw_scene, expressions, render
+from datagen.scenes.description import COLOURS, SIZES
+from datagen.scenes.editing import run_program
+from datagen.sources.base import Clip, SourceVideo, Window
+from datagen.tasks import builder
+from datagen.tasks.edit import KINDS
+from shards import Dataset, verify
+from tests.conftest import moving_clip
+
+SIZE = 96
+
+
+def scene_clip(seed: int, frames: int = 6) -> Clip:
+    scene = draw_scene(np.random.default_rng(seed), frames=frames, size=(SIZE, SIZE))
+    rendered = render(scene)
+    return Clip(
+        video=source(frames, "scenes"),
+        window=Window(start=0, step=1, frames=frames),
+        frames=rendered.frames,
+        ids=rendered.ids,
+        names=expressions(describe(scene, rendered), (SIZE, SIZE)),
+        scene=scene,
+    )
+
+
+def source(frames: int, kind: str) -> SourceVideo:
+    return SourceVideo(kind=kind, id="x", sha256="0" * 64, licence="CC0", frames=frames, fps=25, locator="0", name="x")
+
+
+def masked_clip(*, pan: int = 0, frames: int = 8) -> tuple[Clip, np.ndarray]:
+    """Return a clip in which a yellow square crosses a textured background, and that background."""
+    rng = np.random.default_rng(5)
+    wide = cv2.GaussianBlur(rng.integers(0, 256, (64, 200, 3)).astype(np.float32), (0, 0), 2)
+    wide = np.clip((wide - 128) * 4 + 128, 0, 255).astype(np.uint8)
+    background = np.stack([wide[:, 20 + pan * i : 116 + pan * i] for i in range(frames)])
+    video, ids = background.copy(), np.zeros(background.shape[:3], np.uint8)
+    for i in range(frames):
+        square = np.s_[i, 20:40, 4 + 9 * i : 24 + 9 * i]
+        video[square], ids[square] = (220, 200, 60), 1
+    window = Window(start=0, step=1, frames=frames)
+    clip = Clip(video=source(frames, "files"), window=window, frames=video, ids=ids, names={1: ["the yellow square"]})
+    return clip, background
+
+
+def drawn(kind: str, seed: int):
+    """Return a clip of a scene that allows the edit, what was drawn, and what it made."""
+    edit = in_scenes.EDITS[kind]
+    for k in range(seed, seed + 50):
+        clip = scene_clip(k)
+        found = edit.draw(clip, generator(f"{k:x}"))
+        if found is not None:
+            return clip, found, edit.apply(clip, found.program)
+    raise AssertionError(f"no scene allows {kind}")
+
+
+@pytest.mark.parametrize("kind", in_scenes.EDITS)
+@pytest.mark.parametrize("seed", [0, 100])
+def test_a_program_changes_what_the_mask_shows_and_nothing_else(kind, seed):
+    clip, _, edited = drawn(kind, seed)
+    differs = (clip.frames != edited.target).any(-1)
+    assert differs.any()
+    assert np.array_equal(differs, edited.mask > 0)
+
+
+@pytest.mark.parametrize(("kind", "attribute"), [("recolour", "colour"), ("retexture", "material"), ("resize", "size")])
+def test_the_inverse_program_gives_the_scene_back(kind, attribute):
+    clip, found, _ = drawn(kind, 7)
+    (operation,) = found.program
+    before = getattr(clip.scene.things[operation["object"] - 1], attribute)
+    there = run_program(clip.scene, found.program)
+    back = run_program(there, [{**operation, attribute: before}])
+    assert there != clip.scene
+    assert np.array_equal(render(back).frames, clip.frames)
+
+
+def test_what_is_removed_is_gone_and_the_others_keep_their_numbers():
+    clip, found, _ = drawn("remove", 3)
+    k = found.program[0]["object"]
+    ids = render(run_program(clip.scene, found.program)).ids
+    assert not (ids == k).any()
+    kept = (clip.ids > 0) & (clip.ids != k)
+    assert np.array_equal(ids[kept], clip.ids[kept])
+
+
+def test_what_is_added_is_seen_where_the_words_say():
+    places = {"on the left": (0, 0.4), "in the middle": (0.3, 0.7), "on the right": (0.6, 1)}
+    for seed in range(12):
+        clip, found, _ = drawn("add", 20 + seed)
+        ids = render(run_program(clip.scene, found.program)).ids
+        _, _, columns = np.nonzero(ids == len(clip.scene.things) + 1)
+        low, high = next(ends for place, ends in places.items() if place in found.words)
+        assert len(columns) > 0.001 * ids.size
+        assert low <= columns.mean() / SIZE <= high
+
+
+def test_what_is_enlarged_grows_as_its_size_says():
+    for seed in (0, 40, 80):
+        clip, found, _ = drawn("resize", seed)
+        (operation,) = found.program
+        k = operation["object"]
+        alone = replace(clip.scene, hidden=tuple(n for n, _ in clip.scene.shown if n != k))
+        before, after = (describe(s, render(s))[k - 1] for s in (alone, run_program(alone, found.program)))
+        inside = (before.visible > 0.98) & (after.visible > 0.98) & (np.minimum(before.pixels, after.pixels) > 120)
+        if not inside.any():
+            continue
+        old = clip.scene.things[k - 1].radius
+        factor = (SIZES[operation["size"]] / old) ** 2
+        assert after.pixels[inside] / before.pixels[inside] == pytest.approx(factor, rel=0.15)
+        assert (factor > 1) == any(word in found.words for word in ("larger", "enlarge", "up", "increase"))
+
+
+def test_what_is_sent_to_one_side_goes_there_and_what_is_stopped_stays():
+    seen = set()
+    for seed in range(0, 400, 8):
+        clip, found, _ = drawn("motion", seed)
+        (operation,) = found.program
+        way = next((w for w in ("left", "right") if f"to the {w}" in found.words), "")
+        after = run_program(clip.scene, found.program)
+        thing = describe(after, render(after))[operation["object"] - 1]
+        if way:
+            seen.add(way)
+            moved = float(thing.centre[-1, 0] - thing.centre[0, 0]) / SIZE
+            assert moved * (-1 if way == "left" else 1) > 0.12
+        elif "x" in operation and operation["x"]["speed"] == 0 and "z" in operation:
+            seen.add("still")
+            now = after.things[operation["object"] - 1]
+            assert [now.x.at(s) for s in (0, 0.5, 1)] == pytest.approx([now.x.at(0)] * 3)
+        if len(seen) == 3:
+            return
+    raise AssertionError(f"only {seen} were drawn")
+
+
+def test_the_words_name_one_object_by_a_phrase_that_fits_it_alone():
+    for kind in ("recolour", "remove", "resize", "replace", "retexture", "motion"):
+        clip, found, _ = drawn(kind, 11)
+        assert any(phrase in found.words for phrase in clip.names[found.program[0]["object"]])
+
+
+def test_a_recoloured_object_has_the_new_hue_and_its_own_shading():
+    clip, _ = masked_clip()
+    shaded = clip.frames.copy()
+    inside = clip.ids == 1
+    shaded[inside] = (shaded[inside] * np.linspace(0.5, 1, inside.sum())[:, None]).astype(np.uint8)
+    mask = np.where(inside, np.uint8(255), np.uint8(0))
+    result = local.recoloured(shaded, mask, COLOURS["blue"])
+    assert np.array_equal(result[~inside], shaded[~inside])
+    core = cv2.erode(mask[0], np.ones((5, 5))) > 0
+    lab = cv2.cvtColor(result[0].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[core]
+    before = cv2.cvtColor(shaded[0].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[core]
+    wanted = cv2.cvtColor(np.array([[COLOURS["blue"]]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0, 0]
+    angles = np.arctan2(lab[:, 2], lab[:, 1]) - np.arctan2(wanted[2], wanted[1])
+    assert np.abs(np.angle(np.exp(1j * angles))).max() < 0.35
+    assert np.corrcoef(lab[:, 0], before[:, 0])[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("pan", [0, 2])
+def test_an_object_before_another_background_keeps_its_bits(pan):
+    clip, _ = masked_clip(pan=pan)
+    found = in_video.EDITS["background"].draw(clip, generator("1"))
+    edited = in_video.EDITS["background"].apply(clip, found.program)
+    inside = clip.ids == 1
+    assert np.array_equal(edited.target[inside], clip.frames[inside])
+    assert np.array_equal(edited.mask == 0, inside)
+    assert (edited.target != clip.frames).any(-1)[~inside].mean() > 0.95
+
+
+def test_a_new_background_moves_as_the_old_one_did():
+    clip, _ = masked_clip(pan=3)
+    mask = np.where(clip.ids == 1, np.uint8(255), np.uint8(0))
+    way = local.background_way(clip.frames, mask)
+    assert way[-1, 0] == pytest.approx(-3 * 7, abs=2.5)
+    backdrop = np.concatenate([moving_clip(3, frames=1, height=90, width=140)[0]])
+    result = local.on_background(clip.frames, mask, backdrop)
+    top = result[:, :14].astype(np.float32).mean(-1)
+    (dx, dy), _ = cv2.phaseCorrelate(top[0], top[2], cv2.createHanningWindow(top[0].shape[::-1], cv2.CV_32F))
+    assert dx == pytest.approx(-6, abs=1.5)
+    assert abs(dy) < 1
+
+
+def test_a_clean_plate_is_the_background_where_a_still_camera_shows_all_of_it():
+    clip, background = masked_clip()
+    mask = np.where(clip.ids == 1, np.uint8(255), np.uint8(0))
+    plate = local.clean_plate(clip.frames, mask)
+    assert np.array_equal(plate, background[0])
+    target, holes = local.removed(clip.frames, mask, plate)
+    assert np.array_equal(target, background)
+    assert np.array_equal(target[holes == 0], clip.frames[holes == 0])
+
+
+def test_there_is_no_clean_plate_behind_what_never_moves_or_before_a_moving_camera():
+    still, _ = masked_clip()
+    stuck = np.repeat(np.where(still.ids[:1] == 1, np.uint8(255), np.uint8(0)), len(still.ids), axis=0)
+    assert local.clean_plate(still.frames, stuck) is None
+    moving, _ = masked_clip(pan=3)
+    assert local.clean_plate(moving.frames, np.where(moving.ids == 1, np.uint8(255), np.uint8(0))) is None
+    assert in_video.EDITS["remove"].draw(moving, generator("1")) is None
+    assert "yellow square" in in_video.EDITS["remove"].draw(still, generator("1")).words
+
+
+def test_every_kind_of_edit_is_built_replayed_and_verified(tmp_path):
+    settings = ["tasks={edit: {}}", "clip.size=96", "clip.frames=6", "scenes.count=40", "codec=lossless"]
+    build(load(Recipe, "default", settings), tmp_path / "x")
+    dataset = Dataset(tmp_path / "x")
+    assert verify(tmp_path / "x", decode=True) == []
+    kinds = {}
+    for key in dataset.keys("edit"):
+        sample = dataset[key]
+        kinds.setdefault(sample.meta.parameters["kind"], key)
+        assert np.array_equal(sample.source[sample.mask == 0], sample.target[sample.mask == 0])
+        assert sample.meta.parameters["words"] in sample.instruction
+    assert len(kinds) >= 0.7 * len(KINDS)
+    for key in kinds.values():
+        assert replay(tmp_path / "x", key).faithful
+
+
+def test_a_kind_of_edit_that_is_none_is_named():
+    with pytest.raises(ConfigError, match="did you mean 'recolour'"):
+        builder("edit").options({"kinds": {"recolor": 1}})
