@@ -27,8 +27,9 @@ _SHADOW = 0.02
 def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
     """Return the video with the hue and chroma of `colour` (RGB) inside the mask; its light and shade stay.
 
-    In CIE Lab a and b become those of `colour`, weaker in the shade as on a real surface, and L is moved by three tenths
-    of the way to its own, for there is no dark yellow. Pixels outside the mask keep their bits; inside, the edit fades in over a few pixels.
+    In CIE Lab a and b become those of `colour`, weaker in the shade as on a real surface, and L is moved by three
+    tenths of the way to its own, for there is no dark yellow. Pixels outside the mask keep their bits; inside, the edit
+    fades in over a few pixels.
     """
     wanted = cv2.cvtColor(np.array([[colour]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0, 0]
     means = [float(cv2.mean(_lab(frame), hole)[0]) for frame, hole in zip(video, mask, strict=True) if hole.any()]

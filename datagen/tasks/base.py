@@ -100,19 +100,28 @@ def pick(shares: Mapping[K, float], rng: np.random.Generator) -> K:
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
-def draw_depth(clip: Clip, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw the depth prior of a clip that has no depth; return what to record: `depth` and `depth_unit`."""
+def draw_depth(clip: Clip, rng: np.random.Generator, wanted: str = "prior") -> dict[str, Any]:
+    """Draw the depth of a clip that has no exact one; return what to record: `depth` and `depth_unit`.
+
+    `wanted`: `prior`, or `model:NAME` for a depth model. Its exact depth is what a clip uses if it has one.
+    """
     if clip.depth is not None:
         return {"depth": {"kind": "exact"}, "depth_unit": clip.depth_unit}
+    if wanted != "prior":
+        from datagen.effects.depth_model import describe_model
+
+        return describe_model(wanted.removeprefix("model:"))
     prior = {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
     return {"depth": {"kind": "prior:perspective-1", **prior}, "depth_unit": "height of the camera above the ground"}
 
 
 def clip_depth(clip: Clip, recorded: Parameters) -> NDArray[np.float32]:
     """Return float32 [t h w]: the depth that `draw_depth` recorded."""
-    prior = recorded["depth"]
-    if prior["kind"] != "exact":
-        return _prior_depth(clip, prior["horizon"], prior["far"])
+    found = recorded["depth"]
+    if found["kind"].startswith("prior:"):
+        return _prior_depth(clip, found["horizon"], found["far"])
+    if found["kind"].startswith("model:"):
+        return _model_depth(clip, found["kind"].removeprefix("model:"))
     if clip.depth is None:
         raise ValueError(f"{clip.video.id} has no exact depth")
     return clip.depth
@@ -121,3 +130,10 @@ def clip_depth(clip: Clip, recorded: Parameters) -> NDArray[np.float32]:
 @lru_cache(maxsize=1)  # drawing the parameters needs the depth, and so does applying them a moment later
 def _prior_depth(clip: Clip, horizon: float, far: float) -> NDArray[np.float32]:
     return perspective_depth(clip.frames, horizon=horizon, far=far)
+
+
+@lru_cache(maxsize=1)
+def _model_depth(clip: Clip, name: str) -> NDArray[np.float32]:
+    from datagen.effects.depth_model import model_depth
+
+    return model_depth(clip.frames, name)

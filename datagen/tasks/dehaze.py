@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from configs import Settings, ShareInterval
-from datagen.effects.haze import haze, transmission
+from configs import Settings, Share, ShareInterval
+from datagen.effects.haze import patches, through_haze
 from datagen.sources.base import Clip
 from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth
 
@@ -22,9 +24,29 @@ def _seen_through(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
+def _depth_source(value: str) -> str:
+    if value != "prior" and not (value.startswith("model:") and len(value) > len("model:")):
+        raise ValueError("must be 'prior', or model:NAME, a depth model of the Hugging Face hub or a folder")
+    return value
+
+
+Preset = Literal["hazeworld", "reside"]
+_HAZEWORLD_BETAS = (0.005, 0.01, 0.02, 0.03)
+"""Of HazeWorld (Xu et al., CVPR 2023), per metre."""
+_RESIDE_BETA = (0.6, 1.8)
+"""Of RESIDE's indoor set (Li et al. 2019), on a depth whose largest value is 1."""
+_CAMERA_METRES = 1.6
+"""Height of the camera above the ground, where a preset needs metres and the depth is a prior."""
+_GUSTS = 0.02
+"""Fastest that patches of haze drift, in picture heights per frame."""
+
+
 class DehazeOptions(Settings):
     """Ranges that a clip's haze is drawn from."""
 
+    preset: Preset | None = None
+    """Make haze as a public data set does, in place of the ranges below: `hazeworld` (beta of 0.005 to 0.03 per metre)
+    or `reside` (0.6 to 1.8 on depth up to 1); both gray, constant, homogeneous and mixed in stored values."""
     transmission: Annotated[ShareInterval, AfterValidator(_seen_through)] = (0.25, 0.75)
     """Of the clip's median pixel. The scattering coefficient beta follows from it and the clip's depth, whose unit
     differs from source to source, so that the same range means the same amount of haze everywhere."""
@@ -37,6 +59,13 @@ class DehazeOptions(Settings):
     """Largest deviation of one colour channel of the airlight from its brightness."""
     drift: float = Field(0.02, ge=0, le=0.2)
     """Largest slow change of beta and airlight over a clip, as a share of their value; 0 keeps them constant."""
+    patchy: Share = 0.25
+    """Share of the clips whose haze is denser here and thinner there, and drifts with the wind."""
+    patchiness: ShareInterval = (0.2, 0.6)
+    """How far the density of such haze departs from its mean, as a share of it."""
+    depth: Annotated[str, AfterValidator(_depth_source)] = "prior"
+    """Where a clip without exact depth gets one: `prior` (a perspective plane), or `model:NAME`, a depth model of the
+    Hugging Face hub or a folder."""
 
 
 class Dehaze(Builder[DehazeOptions]):
@@ -44,38 +73,100 @@ class Dehaze(Builder[DehazeOptions]):
 
     name = "dehaze"
     effect = "haze"
-    version = 1
+    version = 2
     Options = DehazeOptions
 
     def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw depth (where the clip has none), beta and airlight; the last two per frame."""
-        frames = len(clip.frames)
-        recorded = draw_depth(clip, rng)
+        """Draw depth (where the clip has none), beta and airlight per frame, and patches."""
+        recorded = draw_depth(clip, rng, options.depth)
         depth = clip_depth(clip, recorded)
-        middle, far = np.percentile(depth[::2, ::8, ::8], [50, 95])
-        beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / far)
-        brightness = rng.uniform(*options.airlight)
-        colour = np.clip(brightness + rng.uniform(-options.cast, options.cast, 3), 0, 1)
-        betas = beta * _track(rng, frames, options.drift)
-        airlights = np.clip(colour * _track(rng, frames, options.drift)[:, None], 0, 1)
-        t = [transmission(depth[i], betas[i]) for i in range(frames)]
-        return {
-            "beta": _rounded(betas, 7),
-            "airlight": [_rounded(row, 5) for row in airlights],
-            **recorded,
-            "transmission": {
-                "min": _rounded([frame.min() for frame in t], 4),
-                "mean": _rounded([cv2.mean(frame)[0] for frame in t], 4),
-                "max": _rounded([frame.max() for frame in t], 4),
-            },
-            "light": "linear, gamma 2.2",
-        }
+        if options.preset is not None:
+            haze: dict[str, Any] = _preset(options.preset, len(clip.frames), depth, recorded, rng)
+        else:
+            haze = _draw_haze(options, clip, depth, rng)
+        parameters = {**recorded, **haze}
+        t = _transmissions(clip, _Frozen(parameters))
+        summary = {"min": t.min((1, 2)), "mean": [cv2.mean(frame)[0] for frame in t], "max": t.max((1, 2))}
+        return {**parameters, "transmission": {name: _rounded(values, 4) for name, values in summary.items()}}
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Put the described haze in front of the clip."""
-        depth = clip_depth(clip, parameters)
-        source = haze(clip.frames, depth, beta=parameters["beta"], airlight=parameters["airlight"])
-        return Pair(source=source, target=clip.frames)
+        linear = parameters["light"].startswith("linear")
+        t = _transmissions(clip, _Frozen(parameters))
+        return Pair(source=through_haze(clip.frames, t, parameters["airlight"], linear=linear), target=clip.frames)
+
+
+class _Frozen:
+    """What the transmission depends on, as a key to remember it by."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self.key = json.dumps([parameters[name] for name in ("beta", "depth", "patches")])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(maxsize=1)  # drawing the parameters needs it for its summary, and applying them a moment later
+def _transmissions(clip: Clip, haze: _Frozen) -> NDArray[np.float32]:
+    depth, patch = clip_depth(clip, haze.parameters), haze.parameters["patches"]
+    t = np.empty_like(depth)
+    for distance, beta, out in zip(depth, haze.parameters["beta"], t, strict=True):
+        np.multiply(distance, np.float32(-beta), out=out)
+    if patch:
+        t *= patches(len(t), t.shape[1:3], **patch)
+    for out in t:
+        cv2.exp(out, dst=out)
+    return t
+
+
+def _draw_haze(
+    options: DehazeOptions, clip: Clip, depth: NDArray[np.float32], rng: np.random.Generator
+) -> dict[str, Any]:
+    frames = len(clip.frames)
+    middle, far = np.percentile(depth[::2, ::8, ::8], [50, 95])
+    beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / far)
+    brightness = rng.uniform(*options.airlight)
+    colour = np.clip(brightness + rng.uniform(-options.cast, options.cast, 3), 0, 1)
+    betas = beta * _track(rng, frames, options.drift)
+    airlights = np.clip(colour * _track(rng, frames, options.drift)[:, None], 0, 1)
+    patch: dict[str, Any] = {}
+    if rng.random() < options.patchy:
+        angle, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0, _GUSTS)
+        patch = {
+            "seed": int(rng.integers(2**31)),
+            "cells": int(rng.integers(2, 5)),
+            "amount": round(float(rng.uniform(*options.patchiness)), 4),
+            "wind": _rounded([speed * math.cos(angle), 0.3 * speed * math.sin(angle)], 5),
+        }
+    return {
+        "beta": _rounded(betas, 7),
+        "airlight": [_rounded(row, 5) for row in airlights],
+        "patches": patch,
+        "light": "linear, gamma 2.2",
+    }
+
+
+def _preset(
+    name: Preset, frames: int, depth: NDArray[np.float32], recorded: Parameters, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Draw one beta and one gray airlight for the whole clip, in the units of the depth at hand."""
+    if name == "hazeworld":
+        metres = 1.0 if recorded["depth_unit"] == "metre" else _CAMERA_METRES
+        beta = _HAZEWORLD_BETAS[int(rng.integers(len(_HAZEWORLD_BETAS)))] * metres
+    else:
+        beta = rng.uniform(*_RESIDE_BETA) / float(depth.max())
+    airlight = round(float(rng.uniform(0.7, 1.0)), 5)
+    return {
+        "beta": _rounded([beta] * frames, 7),
+        "airlight": [[airlight] * 3] * frames,
+        "patches": {},
+        "light": "stored values",
+        "preset": name,
+    }
 
 
 def _track(rng: np.random.Generator, frames: int, drift: float) -> NDArray[np.float64]:
