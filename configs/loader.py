@@ -93,6 +93,21 @@ def _find(schema: type[Settings], recipe: str | Path) -> Path:
     return path
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return what a YAML file holds.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML, or holds something else than a mapping.
+    """
+    try:
+        values = _parse(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; wanted is a mapping of keys to values")
+    return values
+
+
 def _read(schema: type[Settings], path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         values = _parse(path.read_text(encoding="utf-8")) or {}

@@ -23,6 +23,7 @@ from datagen.workers import run_here, run_on_ray
 from shards import Manifest, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish, remove_temporaries
+from shards.tasks import OPTIONAL_MEMBERS
 
 _SAVE_SECONDS = 60.0
 
@@ -149,10 +150,13 @@ def _publish(out: Path, recipe: Recipe, plan: Plan, results: list[UnitResult]) -
         )
     licences: Counter[str] = Counter()
     sources: set[str] = set()
+    members: dict[str, set[str]] = {}
     for shard in shards:
-        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256"])
+        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256", "members"])
         licences.update(table["licence"].to_pylist())
         sources.update(table["source_sha256"].to_pylist())
+        names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
+        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
     manifest = Manifest(
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe.digest(),
@@ -164,6 +168,6 @@ def _publish(out: Path, recipe: Recipe, plan: Plan, results: list[UnitResult]) -
     )
     # what a worker left that was killed and replaced
     remove_temporaries(out)
-    write_card(out, manifest, licences)
+    write_card(out, manifest, licences, members)
     manifest.save(out)
     return manifest

@@ -48,6 +48,23 @@ def build(
         list[str] | None,
         typer.Option("--set", help="Change one setting, as in clip.size=128; may be repeated.", show_default=False),
     ] = None,
+    instructions: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file with instruction templates of your own, lists by task, beside the built-in ones.",
+            show_default=False,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of the clips; short for clip.fps.", show_default=False)
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Pixels of the clips, 256 or 432x240; short for clip.size.", show_default=False),
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(help="'middle' or 'random'; short for clip.crop.", show_default=False)
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Ray workers; 0 builds in this process. [default: one per core]", min=0, show_default=False),
@@ -66,7 +83,9 @@ def build(
     if every and task:
         raise typer.BadParameter("give --all or --task, not both")
     wanted = commands.possible_tasks(source or ["scenes"]) if every else task or []
-    settings = commands.recipe(recipe, wanted, override or [])
+    short = {"fps": fps, "size": size, "crop": crop}
+    overrides = [f"clip.{name}={value}" for name, value in short.items() if value is not None] + (override or [])
+    settings = commands.recipe(recipe, wanted, overrides, instructions)
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)
         return

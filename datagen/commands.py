@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from configs import DatasetError, load
+from configs.loader import check, read_mapping
 from datagen.builder import Progress, build
 from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
@@ -28,11 +29,14 @@ out_console = Console(highlight=False, soft_wrap=True, markup=False)
 err_console = Console(stderr=True, highlight=False, markup=False)
 
 
-def recipe(name: str, tasks: list[str], overrides: list[str]) -> Recipe:
-    """Load a recipe and narrow it to the tasks asked for."""
+def recipe(name: str, tasks: list[str], overrides: list[str], instructions: Path | None = None) -> Recipe:
+    """Load a recipe, narrow it to the tasks asked for, and add the instructions of a file."""
     for task in tasks:
         builder(task)
     settings = load(Recipe, name, overrides)
+    if instructions is not None:
+        values = settings.model_dump() | {"instructions": read_mapping(instructions)}
+        settings = check(Recipe, values, where=str(instructions))
     if not tasks:
         return settings
     return settings.model_copy(update={"tasks": {task: settings.tasks.get(task, {}) for task in sorted(tasks)}})

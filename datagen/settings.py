@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from configs import Settings
+from shards.tasks import Task, with_templates
 
 
 def _size(value: int | str) -> int | str:
@@ -122,6 +123,21 @@ class LimitSettings(Settings):
     """Time one clip may take to decode; then the decoder is killed."""
 
 
+class OwnInstructions(Settings):
+    """Templates of one's own for one task, with the attributes that the built-in ones have, such as `{object}`."""
+
+    shared: tuple[str, ...] = ()
+    """For all splits."""
+    train: tuple[str, ...] = ()
+    heldout: tuple[str, ...] = ()
+    """For val and test alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_list(cls, value: Any) -> Any:
+        return {"shared": value} if isinstance(value, list | tuple) else value
+
+
 class Recipe(Settings):
     """Everything that decides the bytes of a dataset, but for the sources themselves."""
 
@@ -131,6 +147,8 @@ class Recipe(Settings):
     """Tasks to build, each with its own options (`datagen tasks` lists both)."""
     seed: int = 0
     """Every random choice derives from it, the source's sha256 and the clip's place."""
+    instructions: dict[str, OwnInstructions] = Field(default_factory=dict)
+    """Instruction templates of one's own by task, beside the built-in ones (`--instructions FILE`)."""
     codec: str = "jpeg"
     """`jpeg`, `lossless` or `compact`; see shards/codecs.py."""
     shard_megabytes: int = Field(256, ge=1)
@@ -158,4 +176,17 @@ class Recipe(Settings):
             raise ValueError("tasks is empty; name at least one task")
         for name, options in self.tasks.items():
             builder(name).options(options)
+        for name in self.instructions:
+            self.task(name)
         return self
+
+    def task(self, name: str) -> Task:
+        """Return a task with the instructions that this recipe adds.
+
+        Raises:
+            ConfigError: there is no such task, or a template lacks an attribute or has one too many.
+        """
+        from shards import get_task
+
+        own = self.instructions.get(name)
+        return get_task(name) if own is None else with_templates(get_task(name), own.shared, own.train, own.heldout)

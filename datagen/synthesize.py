@@ -22,7 +22,7 @@ from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
 from datagen.sources.library import DECODE_TRIES
 from datagen.tasks import builder
 from datagen.tasks.base import NATIVE
-from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
+from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample
 from shards.memory import keep_freed_buffers
 
 _FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, cv2.error)
@@ -133,7 +133,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
     else:
         parameters = make.draw(clip, make.options(recipe.tasks[task]), rng)
         pair = make.apply(clip, parameters)
-    instruction = pair.instruction or choose_instruction(get_task(task), split, pair.attributes, rng, pair.family)
+    instruction = pair.instruction or choose_instruction(recipe.task(task), split, pair.attributes, rng, pair.family)
     meta = Meta(
         task=task,
         split=split,

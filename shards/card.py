@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ _META = {
 }
 
 
-def write_card(root: Path, manifest: Manifest, licences: Mapping[str, int]) -> None:
-    """Write `root/README.md`. `licences`: how many samples come under which licence.
+def write_card(
+    root: Path, manifest: Manifest, licences: Mapping[str, int], members: Mapping[str, Collection[str]] | None = None
+) -> None:
+    """Write `root/README.md`. `licences`: how many samples come under which licence. `members`: the optional members
+    that samples of a task have, for tasks with others than they declare; a sample without one reads as null.
 
     Its front matter fixes the schema: inferred from the first five samples, `datasets` would read a float as an
     int, and would type videos so that they need one particular decoder.
@@ -32,7 +35,10 @@ def write_card(root: Path, manifest: Manifest, licences: Mapping[str, int]) -> N
         "task_categories": ["video-to-video"],
         "tags": ["video", "webdataset", *tasks],
         "configs": [_config(task, manifest.shards) for task in tasks],
-        "dataset_info": [{"config_name": task, "features": _features(task)} for task in tasks],
+        "dataset_info": [
+            {"config_name": task, "features": _features((members or {}).get(task, get_task(task).members))}
+            for task in tasks
+        ],
     }
     publish(root / "README.md", f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{_body(manifest, tasks, licences)}")
 
@@ -50,7 +56,7 @@ def _config(task: str, shards: Iterable[Shard]) -> dict[str, Any]:
     return {"config_name": task, "data_files": files}
 
 
-def _features(task: str) -> list[dict[str, Any]]:
+def _features(members: Collection[str]) -> list[dict[str, Any]]:
     meta = [{"name": name, "dtype": kind} for kind, names in _META.items() for name in names]
     features: list[dict[str, Any]] = [
         {"name": "__key__", "dtype": "string"},
@@ -60,7 +66,6 @@ def _features(task: str) -> list[dict[str, Any]]:
         {"name": "instruction.txt", "dtype": "string"},
         {"name": "meta.json", "struct": meta},
     ]
-    members = get_task(task).members
     if "mask" in members:
         features.append({"name": "mask.mkv", "dtype": {"video": {"decode": False}}})
     if "reference" in members:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,29 @@ def register_task(task: Task) -> Task:
         raise ConfigError(f"a task named {task.name!r} exists already")
     _REGISTERED[task.name] = task
     return task
+
+
+def with_templates(task: Task, shared: Sequence[str], train: Sequence[str], heldout: Sequence[str]) -> Task:
+    """Return the task with more templates.
+
+    Raises:
+        ConfigError: one is there already, or leaves open other attributes than the task's own.
+    """
+    wanted = task.attributes()
+    for text in (*shared, *train, *heldout):
+        try:
+            found = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        except ValueError:
+            raise ConfigError(f"task {task.name}: template {text!r} has a brace that is not closed") from None
+        if found != wanted or not text.strip():
+            needs = " and ".join(f"{{{name}}}" for name in sorted(wanted)) or "no attributes"
+            raise ConfigError(f"task {task.name}: template {text!r} must have {needs}")
+    return replace(
+        task,
+        shared_templates=(*task.shared_templates, *shared),
+        train_templates=(*task.train_templates, *train),
+        heldout_templates=(*task.heldout_templates, *heldout),
+    )
 
 
 def get_task(name: str) -> Task:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from configs import Settings
+from configs import Settings, Share
 from datagen.effects.colour import faded, lightness, toned
 from datagen.sources.base import Clip
 from datagen.tasks.base import Builder, Pair, Parameters, pick
@@ -25,6 +25,9 @@ class RecolorOptions(Settings):
     looks: dict[Look, PositiveFloat] = Field(default={"gray": 1.0}, min_length=1)
     """Shares of the looks of the source: `gray` (the benchmarks' convention), `sepia`, `tinted` (like sepia, of any tone),
     `faded` (an old colour print)."""
+    reference: Share = 0.0
+    """Share of the samples with a reference image, the image instruction: a colour frame of the same clip, at the same
+    or another moment."""
 
 
 class Recolor(Builder[RecolorOptions]):
@@ -45,7 +48,9 @@ class Recolor(Builder[RecolorOptions]):
     def draw(self, clip: Clip, options: RecolorOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the look; a clip keeps one look throughout, so that nothing flickers."""
         look = pick(options.looks, rng)
-        space = {"look": look, "space": "CIE Lab, D65", "channel": "L", "scale": "0..100 -> 0..255"}
+        space: dict[str, Any] = {"look": look, "space": "CIE Lab, D65", "channel": "L", "scale": "0..100 -> 0..255"}
+        if options.reference > 0 and rng.random() < options.reference:
+            space["reference_frame"] = int(rng.integers(len(clip.frames)))
         if look == "sepia":
             return {**space, "tone": list(_SEPIA)}
         if look == "tinted":
@@ -57,13 +62,18 @@ class Recolor(Builder[RecolorOptions]):
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Take the colour away."""
-        look = parameters["look"]
+        look, family = parameters["look"], "print"
         if look == "faded":
             strength = {name: parameters[name] for name in ("saturation", "black", "warmth")}
-            return Pair(source=faded(clip.frames, **strength), target=clip.frames, family="print")
-        if look == "gray":
-            return Pair(source=lightness(clip.frames), target=clip.frames)
-        return Pair(source=toned(clip.frames, parameters["tone"]), target=clip.frames, family="print")
+            source = faded(clip.frames, **strength)
+        elif look == "gray":
+            source, family = lightness(clip.frames), ""
+        else:
+            source = toned(clip.frames, parameters["tone"])
+        if "reference_frame" not in parameters:
+            return Pair(source=source, target=clip.frames, family=family)
+        shown = clip.frames[parameters["reference_frame"]]
+        return Pair(source=source, target=clip.frames, reference=shown, family="reference")
 
 
 BUILDER = Recolor()

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from datagen import Recipe, build
 from datagen.builder import Progress
 from datagen.ledger import load_examined
 from datagen.plan import make_plan, windows
+from datagen.replay import replay
 from datagen.sources import find_source
 from datagen.sources.layouts.videos import video_files
 from datagen.sources.library import Library
@@ -492,3 +494,51 @@ def test_all_means_every_task_that_the_sources_can_give(video_folder, tmp_path):
     assert done.returncode == 0, done.stderr
     assert Dataset(tmp_path / "scenes").tasks == ["deblur", "dehaze", "edit", "inpaint", "recolor", "segment"]
     assert verify(tmp_path / "scenes", decode=True) == []
+
+
+def test_instructions_of_ones_own_are_used_beside_the_built_in_ones(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("dehaze:\n  train: [Make the air crystal clear.]\n  heldout: [Wipe the mist away.]\n")
+    settings = ["scenes.count=120", "clip.frames=2", "clip.size=32"]
+    line = [part for setting in settings for part in ("--set", setting)]
+    done = command("build", "-t", "dehaze", "--out", tmp_path / "x", "--workers", "0", "--instructions", own, *line)
+    assert done.returncode == 0, done.stderr
+    said = {(row["instruction"], row["split"]) for row in Dataset(tmp_path / "x").index().to_pylist()}
+    assert ("Make the air crystal clear.", "train") in said
+    assert {split for text, split in said if text == "Wipe the mist away."} <= {"val", "test"}
+    assert len({text for text, _ in said}) > 15
+    assert replay(tmp_path / "x", Dataset(tmp_path / "x").keys()[0]).faithful
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("segment: [Mark it.]", r"template 'Mark it\.' must have \{color\} and \{object\}"),
+        ("dehaze: ['Do {it}.']", "must have no attributes"),
+        ("dehaze: [Remove the haze.]", "is listed twice"),
+        ("dehaz: [x]", "did you mean 'dehaze'"),
+        ("- x", "wanted is a mapping"),
+    ],
+)
+def test_instructions_that_make_no_sense_are_one_line(text, words, tmp_path):
+    (tmp_path / "own.yaml").write_text(text)
+    done = command("build", "-t", "dehaze", "--out", tmp_path / "x", "--instructions", tmp_path / "own.yaml")
+    assert done.returncode == 2
+    assert re.search(words, done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
+def test_size_rate_and_crop_have_options_of_their_own(tmp_path):
+    line = ["build", "--size", "96x64", "--fps", "12.5", "--crop", "random", "--print-config"]
+    shown = command(*line).stdout
+    assert "size: 96x64" in shown
+    assert "fps: 12.5" in shown
+    assert "crop: random" in shown
+    for wrong in (
+        ["--size", "9"],
+        ["--size", "96x"],
+        ["--crop", "left"],
+        ["--fps", "0"],
+        ["--fps", "5", "--set", "clip.step=2"],
+    ):
+        assert command("build", *wrong, "--print-config").returncode == 2
