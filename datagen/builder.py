@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from configs import SourceError
+from configs import DatasetError, SourceError, unknown_name
+from configs.loader import check
 from datagen.ledger import Ledger, check_foreign, load_examined, locked, save_examined
-from datagen.plan import SPLITS, Plan, make_plan
+from datagen.plan import Excluded, Plan, Unit, make_plan
+from datagen.publishing import find_copies, is_published, publish_dataset
 from datagen.settings import Recipe
 from datagen.sources import find_source
 from datagen.sources.base import Examined, Reject, SourceVideo
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder
 from datagen.workers import run_here, run_on_ray
-from shards import Manifest, load_manifest, write_card
+from shards import Manifest, load_manifest
 from shards.manifest import NAME as MANIFEST
-from shards.storage import publish, remove_temporaries
-from shards.tasks import OPTIONAL_MEMBERS
 
 _SAVE_SECONDS = 60.0
 
@@ -53,13 +51,15 @@ def build(
     workers: int = 0,
     address: str | None = None,
     overwrite: bool = False,
+    retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Build a dataset, or finish one, and return its manifest.
+    """Build a dataset, finish one, or add to it what is new in the sources, and return its manifest.
 
-    `sources`: `scenes`, or paths of video files, folders and glob patterns. `workers`: how many Ray workers; 0 builds
-    in this process. `address`: a running Ray cluster. The same recipe and sources give the same shards, whatever
-    the workers, the order of the sources, and however often the build was killed in between.
+    `sources`: `scenes`, paths of video files, folders and glob patterns, or `LAYOUT:PATH`. `workers`: how many Ray
+    workers; 0 builds in this process. `address`: a running Ray cluster. `retry_failed`: try again what could not be read
+    or made. The same recipe and sources give the same shards, whatever the workers, the order of the sources, and however
+    often the build was killed in between.
 
     Raises:
         SourceError: a source is missing, or no clip of any is usable.
@@ -69,28 +69,140 @@ def build(
     out, progress = Path(out), progress or Progress()
     check_foreign(out)
     examined = load_examined(out)
-    plan = make_plan(_examine(sources, licence, recipe, progress, examined, out), recipe)
-    _check_tasks(recipe, plan)
+    if retry_failed:
+        examined = {
+            mark: item for mark, item in examined.items() if not item.get("reason", "").startswith("unreadable")
+        }
+    found = list(_examine(sources, licence, recipe, progress, examined, out))
     with locked(out):
-        ledger = Ledger(out, recipe, plan, version("vidiff"))
-        ledger.claim(overwrite=overwrite)
+        ledger = Ledger(out, recipe, version("vidiff"))
+        fresh = ledger.is_fresh(overwrite=overwrite)
+        before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
+        plan = make_plan(found, recipe, before=before, excluded=excluded)
+        _check_tasks(recipe, plan)
+        ledger.claim(plan, fresh=fresh)
         save_examined(out, examined)
-        results = {unit.name: result for unit in plan.units if (result := ledger.finished(unit))}
-        missing = [unit for unit in plan.units if unit.name not in results]
-        progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing))
-        if not missing and _is_published(out, plan, list(results.values())):
-            return load_manifest(out)
-        (out / MANIFEST).unlink(missing_ok=True)
-        run = (
-            run_on_ray(missing, recipe, out, progress.at_work, workers=workers, address=address)
-            if workers
-            else run_here(missing, recipe, out, progress.at_work)
+        if retry_failed:
+            ledger.drop_failed(plan.units)
+        run = partial(_run, recipe=recipe, out=out, workers=workers, address=address, progress=progress)
+        return _finish(ledger, recipe, found, plan, excluded, run, progress)
+
+
+def take_out(
+    out: Path | str,
+    names: Sequence[str],
+    *,
+    reason: str | None,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Take source videos out of a dataset, and make again only the shards that they were in.
+
+    `names`: ids, sha256 or their beginnings, or the names in `rejects.jsonl`. With a `reason` they stay out of later
+    builds into the folder, and `rejects.jsonl` says why; with None all that is known of them is forgotten.
+
+    Raises:
+        DatasetError: `out` has no notes of its build, or no such source.
+        SourceError: nothing would be left, or a source video that a shard needs is gone.
+    """
+    out, progress = Path(out), progress or Progress()
+    manifest = load_manifest(out)
+    recipe = check(Recipe, manifest.recipe, where=f"{out}/manifest.json")
+    with locked(out):
+        ledger = Ledger(out, recipe, manifest.code_version)
+        found, excluded = ledger.found(), ledger.excluded()
+        chosen = _named(names, [item for item in found if isinstance(item, SourceVideo)], out)
+        # a copy of what goes may stay, so look again at which there are
+        clips = {clip: why for clip, why in excluded.clips.items() if excluded.likes[clip][0] not in chosen}
+        videos = {sha256: why for sha256, why in excluded.videos.items() if sha256 not in chosen}
+        before = ledger.assigned()
+        if reason is not None:
+            videos |= dict.fromkeys(sorted(chosen), f"rejected: {reason}")
+        else:
+            found = [item for item in found if item.sha256 not in chosen]
+            before = tuple(unit.without(chosen) for unit in before)
+        excluded = Excluded(videos=videos, clips=clips, likes={clip: excluded.likes[clip] for clip in clips})
+        plan = make_plan(found, recipe, before=before, excluded=excluded)
+        if not plan.clips:
+            raise SourceError(f"{out}: nothing would be left; delete the folder instead")
+        ledger.exclude(excluded)
+        ledger.note_plan(plan)
+        if reason is None:
+            save_examined(out, {k: v for k, v in load_examined(out).items() if v.get("sha256") not in chosen})
+        run = partial(_run, recipe=recipe, out=out, workers=workers, address=None, progress=progress)
+        return _finish(ledger, recipe, found, plan, excluded, run, progress)
+
+
+Run = Callable[[list[Unit]], Iterator[UnitResult]]
+"""Builds units, here or on Ray."""
+
+
+def _run(
+    units: list[Unit], *, recipe: Recipe, out: Path, workers: int, address: str | None, progress: Progress
+) -> Iterator[UnitResult]:
+    if not units:
+        return iter(())
+    if workers:
+        return run_on_ray(units, recipe, out, progress.at_work, workers=workers, address=address)
+    return run_here(units, recipe, out, progress.at_work)
+
+
+def _finish(
+    ledger: Ledger,
+    recipe: Recipe,
+    found: Sequence[SourceVideo | Reject],
+    plan: Plan,
+    excluded: Excluded,
+    run: Run,
+    progress: Progress,
+) -> Manifest:
+    """Build what is missing of a plan, again without the copies that turn up, and publish the dataset."""
+    results = _build_missing(ledger, plan, run, progress)
+    while copies := find_copies(ledger.out, plan, results, recipe.gates.max_likeness):
+        excluded = replace(
+            excluded,
+            clips={**excluded.clips, **{clip: why for clip, (why, _) in copies.items()}},
+            likes={**excluded.likes, **{clip: like for clip, (_, like) in copies.items()}},
         )
-        for result in run:
-            ledger.record(result)
-            results[result.unit] = result
-            progress.unit_done(result)
-        return _publish(out, recipe, plan, [results[unit.name] for unit in plan.units])
+        ledger.exclude(excluded)
+        plan = make_plan(found, recipe, before=plan.assigned, excluded=excluded)
+        ledger.note_plan(plan)
+        results = _build_missing(ledger, plan, run, progress)
+    if is_published(ledger.out, plan, results):
+        return load_manifest(ledger.out)
+    return publish_dataset(ledger.out, recipe, plan, results)
+
+
+def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> list[UnitResult]:
+    """Return the results of all units of the plan, in its order."""
+    results = {unit.name: result for unit in plan.units if (result := ledger.finished(unit))}
+    missing = {unit.name: unit for unit in plan.units if unit.name not in results}
+    progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing.values()))
+    if missing:
+        (ledger.out / MANIFEST).unlink(missing_ok=True)
+    for unit in missing.values():
+        ledger.drop(unit)
+    for result in run(list(missing.values())):
+        ledger.record(missing[result.unit], result)
+        results[result.unit] = result
+        progress.unit_done(result)
+    return [results[unit.name] for unit in plan.units]
+
+
+def _named(names: Sequence[str], videos: Sequence[SourceVideo], out: Path) -> set[str]:
+    """Return the sha256 of the videos that are meant."""
+    chosen: set[str] = set()
+    for name in names:
+        found = {
+            video.sha256
+            for video in videos
+            if name in (video.id, video.name) or (len(name) >= 8 and video.sha256.startswith(name))
+        }
+        if not found:
+            known = [video.id for video in videos]
+            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the sha256 of one)")
+        chosen |= found
+    return chosen
 
 
 def _check_tasks(recipe: Recipe, plan: Plan) -> None:
@@ -116,58 +228,3 @@ def _examine(
             if time.monotonic() - saved > _SAVE_SECONDS:
                 save_examined(out, examined)
                 saved = time.monotonic()
-
-
-def _is_published(out: Path, plan: Plan, results: list[UnitResult]) -> bool:
-    """Whether all that lies beside the shards is there; a video that was added since and is of no use changes the rejects."""
-    if not all((out / name).is_file() for name in (MANIFEST, "README.md", "rejects.jsonl")):
-        return False
-    return (out / "rejects.jsonl").read_text(encoding="utf-8") == _lines(_rejects(plan, results))
-
-
-def _rejects(plan: Plan, results: list[UnitResult]) -> list[Reject]:
-    order = {unit.name: number for number, unit in enumerate(plan.units)}
-    ordered = sorted(results, key=lambda result: order[result.unit])
-    return [*plan.rejects, *(reject for result in ordered for reject in result.rejects)]
-
-
-def _lines(rejects: list[Reject]) -> str:
-    return "".join(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
-
-
-def _publish(out: Path, recipe: Recipe, plan: Plan, results: list[UnitResult]) -> Manifest:
-    rejects = _rejects(plan, results)
-    shards = sorted(
-        (shard for result in results for shard in result.shards), key=lambda s: (s.task, SPLITS.index(s.split), s.path)
-    )
-    publish(out / "rejects.jsonl", _lines(rejects))
-    if not shards:
-        reasons = ", ".join(
-            f"{kind} {count}" for kind, count in Counter(reject.kind for reject in rejects).most_common()
-        )
-        raise SourceError(
-            f"no usable clip: all {plan.clips} were rejected ({reasons}); {out / 'rejects.jsonl'} lists them"
-        )
-    licences: Counter[str] = Counter()
-    sources: set[str] = set()
-    members: dict[str, set[str]] = {}
-    for shard in shards:
-        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256", "members"])
-        licences.update(table["licence"].to_pylist())
-        sources.update(table["source_sha256"].to_pylist())
-        names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
-        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
-    manifest = Manifest(
-        recipe=recipe.model_dump(mode="json"),
-        recipe_digest=recipe.digest(),
-        code_version=version("vidiff"),
-        inputs=plan.inputs,
-        shards=tuple(shards),
-        rejects=dict(sorted(Counter(reject.kind for reject in rejects).items())),
-        sources=len(sources),
-    )
-    # what a worker left that was killed and replaced
-    remove_temporaries(out)
-    write_card(out, manifest, licences, members)
-    manifest.save(out)
-    return manifest

@@ -75,6 +75,9 @@ def build(
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the videos, kept with every sample.")] = "unknown",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that another recipe made.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again the files and clips that could not be read or made.")
+    ] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
 ) -> None:
     """Build a dataset, or finish one that was interrupted."""
@@ -91,7 +94,40 @@ def build(
         return
     if out is None:
         raise typer.BadParameter("give --out FOLDER, the folder to write the dataset to")
-    commands.build_dataset(settings, out, source or ["scenes"], licence, workers, address, overwrite)
+    commands.build_dataset(settings, out, source or ["scenes"], licence, workers, address, overwrite, retry_failed)
+
+
+Names = Annotated[
+    list[str],
+    typer.Option(
+        "--source", "-s", help="Id, file name or sha256 of a source video; may be repeated.", show_default=False
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Ray workers; 0 works in this process. [default: one per core]", min=0, show_default=False),
+]
+
+
+@app.command()
+def reject(
+    folder: Folder,
+    source: Names,
+    reason: Annotated[str, typer.Option(help="Why, for rejects.jsonl.")] = "by hand",
+    workers: Workers = None,
+) -> None:
+    """Take source videos out for good: the shards they were in are made again, and later builds leave them out."""
+    from datagen import commands
+
+    commands.take_out_sources(folder, source, reason, workers)
+
+
+@app.command()
+def forget(folder: Folder, source: Names, workers: Workers = None) -> None:
+    """Take source videos out with all that is known of them, rejects included; a later build may take them in again."""
+    from datagen import commands
+
+    commands.take_out_sources(folder, source, None, workers)
 
 
 @app.command()

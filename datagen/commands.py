@@ -16,7 +16,7 @@ from rich.table import Table
 
 from configs import DatasetError, load
 from configs.loader import check, read_mapping
-from datagen.builder import Progress, build
+from datagen.builder import Progress, build, take_out
 from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
 from datagen.sources import find_source, source_summaries
@@ -59,6 +59,7 @@ def build_dataset(
     workers: int | None,
     address: str | None,
     overwrite: bool,
+    retry_failed: bool,
 ) -> None:
     """Build with a progress bar, then say what came of it."""
     started = time.monotonic()
@@ -72,6 +73,7 @@ def build_dataset(
             workers=count,
             address=address,
             overwrite=overwrite,
+            retry_failed=retry_failed,
             progress=bar,
         )
     made = "nothing to do, " if bar.clips == 0 else ""
@@ -89,7 +91,12 @@ def build_dataset(
     out_console.print(f"dataset: {out}   look at it: datagen view {out}")
 
 
-_GROUPS = {"source": "files left out", "decode": "clips left out", "gate": "clips left out"}
+_GROUPS = {
+    "source": "files left out",
+    "decode": "clips left out",
+    "gate": "clips left out",
+    "excluded": "taken out afterwards",
+}
 
 
 def _count(number: int, what: str) -> str:
@@ -146,10 +153,9 @@ class BuildBar(Progress):
         """Start the bar of the clips."""
         self._show()
         self.before, self.started = done, time.monotonic()
-        self.bars.remove_task(self.looking)
-        self.building = self.bars.add_task(
-            "building clips", total=plan.clips, completed=done, rate="", note=self._note(0)
-        )
+        self.bars.remove_task(self.looking if self.building is None else self.building)
+        what = "building clips" if self.building is None else "without copies"
+        self.building = self.bars.add_task(what, total=plan.clips, completed=done, rate="", note=self._note(0))
 
     def at_work(self, clips: int, kept: int) -> None:
         """Move the bar of the clips."""
@@ -193,6 +199,17 @@ def verify_dataset(folder: Path, decode: bool) -> None:
             "'datagen build' again: it makes them anew"
         )
     out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
+
+
+def take_out_sources(folder: Path, names: list[str], reason: str | None, workers: int | None) -> None:
+    """Take source videos out of a dataset and say what is left."""
+    with BuildBar() as bar:
+        count = (os.cpu_count() or 1) if workers is None else workers
+        manifest = take_out(folder, names, reason=reason, workers=count, progress=bar)
+    out_console.print(
+        f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
+        f"{_count(bar.clips, 'clip')} made again"
+    )
 
 
 def show_info(folder: Path) -> None:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from datagen.duplicates import perceptual_hashes
 from datagen.effects.colour import colourfulness
 from datagen.settings import GateSettings
 from shards.codecs import pooled_psnr
 from shards.sample import Video
 
 _LONG_SIDE = 64
+_JUMP_FLOOR = 4.0
+"""Grey levels: in a clip in which nothing moves a small change is no cut."""
+_BLACK = 20.0
+"""Grey level up to which a bar is black: 16 is black to many encoders, and there is noise."""
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
-def score(video: Video) -> dict[str, float]:
-    """Return what the gates look at, measured on frames thinned out to about 64 pixels.
+def score(video: Video) -> dict[str, Any]:
+    """Return what the gates look at, most of it measured on frames thinned out to about 64 pixels.
 
     `brightness` and `contrast` (gray, 0..255), `motion` (mean absolute difference of neighbouring frames),
-    `duplicates` (share of frames equal to the one before), `colourfulness` (Hasler & Suesstrunk).
+    `duplicates` (share of frames equal to the one before), `jump` (the largest such difference over the median one and
+    a floor: a cut), `borders` (share of the picture under black bars), `colourfulness` (Hasler & Suesstrunk),
+    `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
+    (perceptual hashes, see `datagen.duplicates`).
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = np.ascontiguousarray(video[:, ::every, ::every])
@@ -32,8 +42,28 @@ def score(video: Video) -> dict[str, float]:
         "motion": changes.mean() if len(changes) else 0.0,
         "duplicates": (changes == 0).mean() if len(changes) else 0.0,
         "colourfulness": colourfulness(small),
+        "jump": changes.max() / (_JUMP_FLOOR + np.median(changes)) if len(changes) > 1 else 0.0,
+        "borders": _borders(gray.reshape(small.shape[:3])),
+        "sharpness": max(_sharpness(video[i]) for i in (0, len(video) // 2, len(video) - 1)),
     }
-    return {name: round(float(value), 4) for name, value in values.items()}
+    return {name: round(float(value), 4) for name, value in values.items()} | {"phash": perceptual_hashes(video)}
+
+
+def _sharpness(frame: NDArray[np.uint8]) -> float:
+    edges = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
+    return float(cv2.meanStdDev(edges)[1][0, 0] ** 2)
+
+
+def _borders(gray: NDArray[np.float32]) -> float:
+    """Return the share of [t h w] under black bars: above and below, or left and right, and black in all frames."""
+    brightest = gray.max(0)
+    shares = []
+    for lines in (brightest.max(1), brightest.max(0)):
+        lit = np.flatnonzero(lines > _BLACK)
+        first, last = (lit[0], len(lines) - 1 - lit[-1]) if len(lit) else (0, 0)
+        # one dark side is a night sky; bars come in pairs
+        shares.append((first + last) / len(lines) if min(first, last) > 0 else 0.0)
+    return float(max(shares))
 
 
 def pair_score(source: Video, target: Video) -> dict[str, float]:
@@ -48,7 +78,7 @@ def judge_pair(scores: Mapping[str, float], gates: GateSettings) -> str:
     return ""
 
 
-def judge(scores: dict[str, float], gates: GateSettings, frames: int) -> tuple[bool, str]:
+def judge(scores: Mapping[str, Any], gates: GateSettings, frames: int) -> tuple[bool, str]:
     """Return whether a clip with these scores may be used, and if not, why."""
     rules = [
         ("black", scores["brightness"] < gates.min_brightness, "brightness"),
@@ -56,6 +86,9 @@ def judge(scores: dict[str, float], gates: GateSettings, frames: int) -> tuple[b
         ("flat", scores["contrast"] < gates.min_contrast, "contrast"),
         ("still", frames > 1 and scores["motion"] < gates.min_motion, "motion"),
         ("frozen", scores["duplicates"] > gates.max_duplicates, "duplicates"),
+        ("cut", scores["jump"] > gates.max_jump, "jump"),
+        ("black bars", scores["borders"] > gates.max_borders, "borders"),
+        ("out of focus", scores["sharpness"] < gates.min_sharpness, "sharpness"),
     ]
     for reason, broken, name in rules:
         if broken:

@@ -8,14 +8,15 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from configs import OutputError
-from datagen.plan import SPLITS, Plan, Unit
+from datagen.plan import SPLITS, Assigned, Excluded, Plan, Unit
 from datagen.settings import Recipe
-from datagen.sources.base import Examined
+from datagen.sources.base import Examined, Reject, SourceVideo, Window
 from datagen.synthesize import UnitResult
 from shards import task_names
 from shards.manifest import NAME as MANIFEST
@@ -56,43 +57,80 @@ def _lock(descriptor: int, out: Path) -> None:
 
 
 class Ledger:
-    """Reads and writes the notes of one build; only whoever holds the lock does."""
+    """Reads and writes the notes of one build; only whoever holds the lock writes."""
 
-    def __init__(self, out: Path, recipe: Recipe, plan: Plan, code_version: str) -> None:
+    def __init__(self, out: Path, recipe: Recipe, code_version: str) -> None:
         self.out = out
         self.folder = out / FOLDER
-        self.plan = plan
-        self.identity = {"recipe": recipe.model_dump(mode="json"), "inputs": plan.inputs, "code": code_version}
+        self.identity = {"recipe": identity_of(recipe.model_dump(mode="json")), "code": code_version}
 
-    def claim(self, *, overwrite: bool) -> None:
-        """Make the folder this build's own.
+    def is_fresh(self, *, overwrite: bool) -> bool:
+        """Whether the build starts from nothing; with `overwrite` what another recipe made does not count.
 
         Raises:
-            OutputError: it holds another build (the difference is shown), or files that are not a dataset.
+            OutputError: the folder holds another build (the difference is shown), or files that are not a dataset.
         """
         check_foreign(self.out)
         old = self._recorded()
-        if old is not None and old != self.identity:
-            if not overwrite:
-                changes = "; ".join(difference(old, self.identity))
-                raise OutputError(
-                    f"{self.out} was made by another recipe or from other sources: {changes}; "
-                    "give --overwrite to replace it, or another --out"
-                )
-            old = None
-        if overwrite or old is None:
+        if old is not None and old != self.identity and not overwrite:
+            changes = "; ".join(difference(old, self.identity))
+            raise OutputError(
+                f"{self.out} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
+            )
+        return overwrite or old is None
+
+    def assigned(self) -> tuple[Assigned, ...]:
+        """Return the units as an earlier run planned them."""
+        return tuple(
+            Assigned(
+                split=unit["split"],
+                number=unit["number"],
+                clips=tuple((sha256, Window(**window)) for sha256, window in unit["clips"]),
+            )
+            for unit in self._read("plan.json", {"units": []})["units"]
+        )
+
+    def claim(self, plan: Plan, *, fresh: bool) -> None:
+        """Make the folder this build's own, and note its plan."""
+        if fresh:
             clear(self.out)
         remove_temporaries(self.out)
         if self._recorded() is None:
             publish_json(self.folder / "identity.json", self.identity)
-        publish_json(self.folder / "sources.json", {video.sha256: vars(video) for video in self.plan.videos})
+        self.note_plan(plan)
+
+    def note_plan(self, plan: Plan) -> None:
+        """Keep the plan for later runs, and for those that have the dataset alone to go by."""
+        units = [asdict(unit) for unit in plan.assigned]
+        publish_json(self.folder / "plan.json", {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
+        publish_json(self.folder / "sources.json", {video.sha256: vars(video) for video in plan.videos})
+
+    def found(self) -> list[SourceVideo | Reject]:
+        """Return what the last run found in the sources, without looking at them again."""
+        videos = [SourceVideo(**values) for values in self._read("sources.json", {}).values()]
+        rejects = [Reject(**values) for values in self._read("plan.json", {"rejects": []})["rejects"]]
+        return [*videos, *(reject for reject in rejects if reject.where != "excluded")]
+
+    def excluded(self) -> Excluded:
+        """Return what was taken out."""
+        values = self._read("excluded.json", {"videos": {}, "clips": []})
+        return Excluded(
+            videos=values["videos"],
+            clips={(sha256, start): reason for sha256, start, reason, _ in values["clips"]},
+            likes={(sha256, start): tuple(like) for sha256, start, _, like in values["clips"]},
+        )
+
+    def exclude(self, excluded: Excluded) -> None:
+        """Note what is taken out."""
+        clips = [[*clip, reason, list(excluded.likes[clip])] for clip, reason in sorted(excluded.clips.items())]
+        publish_json(self.folder / "excluded.json", {"videos": dict(excluded.videos), "clips": clips})
 
     def finished(self, unit: Unit) -> UnitResult | None:
-        """Return the result of a unit whose shards are all in place, or None."""
-        path = self.folder / "units" / f"{unit.name}.json"
-        if not path.is_file():
+        """Return the result of a unit whose shards are all in place and made of its present clips, or None."""
+        values = self._read(f"units/{unit.name}.json", None)
+        if values is None or values["clips"] != unit.digest:
             return None
-        result = UnitResult.from_plain(json.loads(path.read_text(encoding="utf-8")))
+        result = UnitResult.from_plain(values["result"])
         whole = all(
             (self.out / shard.path).is_file()
             and (self.out / shard.path).stat().st_size == shard.bytes
@@ -101,23 +139,48 @@ class Ledger:
         )
         return result if whole else None
 
-    def record(self, result: UnitResult) -> None:
+    def drop(self, unit: Unit) -> None:
+        """Remove what is out of date of a unit that will be made again: it may give fewer shards than it did."""
+        values = self._read(f"units/{unit.name}.json", None)
+        if values is None or values["clips"] == unit.digest:
+            return
+        for shard in UnitResult.from_plain(values["result"]).shards:
+            (self.out / shard.path).unlink(missing_ok=True)
+            (self.out / shard.index).unlink(missing_ok=True)
+        (self.folder / "units" / f"{unit.name}.json").unlink()
+
+    def drop_failed(self, units: Sequence[Unit]) -> None:
+        """Forget the results of units in which a clip could not be read, or a pair not be made."""
+        for unit in units:
+            result = self.finished(unit)
+            if result and any(r.where == "decode" or r.kind == "failed" for r in result.rejects):
+                (self.folder / "units" / f"{unit.name}.json").unlink()
+
+    def record(self, unit: Unit, result: UnitResult) -> None:
         """Note that a unit is finished; its shards are on disk by now."""
-        publish_json(self.folder / "units" / f"{result.unit}.json", result.to_plain())
+        values = {"clips": unit.digest, "result": result.to_plain()}
+        publish_json(self.folder / "units" / f"{unit.name}.json", values)
+
+    def _read(self, name: str, default: Any) -> Any:
+        path = self.folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
 
     def _recorded(self) -> dict[str, Any] | None:
-        path = self.folder / "identity.json"
-        if path.is_file():
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
-        return self._from_manifest()
+        found: dict[str, Any] | None = self._read("identity.json", None)
+        return found or self._from_manifest()
 
     def _from_manifest(self) -> dict[str, Any] | None:
         """Return the identity of a dataset that came here without its notes (downloaded, say)."""
         values = _read_manifest(self.out)
         if values is None:
             return None
-        return {"recipe": values.get("recipe"), "inputs": values.get("inputs"), "code": values.get("code_version")}
+        return {"recipe": identity_of(values["recipe"]), "code": values.get("code_version")}
+
+
+def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be equal for a build to go on: not how many scenes there are, for there may come to be more."""
+    scenes = {name: value for name, value in recipe.get("scenes", {}).items() if name != "count"}
+    return {**recipe, "scenes": scenes}
 
 
 def load_examined(out: Path) -> Examined:
@@ -182,8 +245,6 @@ def difference(old: Any, new: Any, where: str = "") -> list[str]:
     if old == new:
         return []
     if not isinstance(old, dict) or not isinstance(new, dict):
-        if where == "inputs":
-            return ["the source videos differ"]
         return [f"{where.removeprefix('recipe.')} {old!r} -> {new!r}"]
     found = []
     for key in sorted(old.keys() | new.keys(), key=str):

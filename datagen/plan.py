@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from configs import SourceError
@@ -32,6 +32,37 @@ class Unit:
         """Name of its shards without their ending."""
         return f"{self.split}-{self.number:06d}"
 
+    @property
+    def digest(self) -> str:
+        """Short hash of which clips it has: shards made of others are out of date."""
+        lines = [f"{video.sha256} {window.start} {window.step} {window.frames}" for video, window in self.clips]
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assigned:
+    """A unit as an earlier run planned it, by the contents of its videos; a plan that grows leaves it as it is."""
+
+    split: str
+    number: int
+    clips: tuple[tuple[str, Window], ...]
+
+    def without(self, videos: Collection[str]) -> Assigned:
+        """Return the unit without some videos, as if they had never been."""
+        return replace(self, clips=tuple(clip for clip in self.clips if clip[0] not in videos))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excluded:
+    """What was taken out after it was planned: whole videos, by sha256, and clips, by sha256 and first frame.
+
+    Each with the reason; `likes` says of a clip that is a copy which clip it is a copy of.
+    """
+
+    videos: Mapping[str, str] = field(default_factory=dict)
+    clips: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    likes: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -40,6 +71,8 @@ class Plan:
     units: tuple[Unit, ...]
     rejects: tuple[Reject, ...]
     videos: tuple[SourceVideo, ...]
+    assigned: tuple[Assigned, ...]
+    """The units with nothing taken out."""
 
     @property
     def clips(self) -> int:
@@ -53,35 +86,90 @@ class Plan:
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
-def make_plan(found: Iterable[SourceVideo | Reject], recipe: Recipe) -> Plan:
+def make_plan(
+    found: Iterable[SourceVideo | Reject],
+    recipe: Recipe,
+    *,
+    before: Sequence[Assigned] = (),
+    excluded: Excluded | None = None,
+) -> Plan:
     """Sort, de-duplicate, split and cut the videos into units.
 
+    `before`: the units of an earlier plan, which stay as they are; videos that are new come into new ones.
+
     Raises:
-        SourceError: no video gives even one clip.
+        SourceError: no video gives even one clip, or one of an earlier plan is not there any more.
     """
+    excluded = excluded or Excluded()
     everything = list(found)
     rejects = [item for item in everything if isinstance(item, Reject)]
     videos, doubles = _unique(item for item in everything if isinstance(item, SourceVideo))
     rejects += doubles
     if not videos:
         raise SourceError(f"no usable clip: {_first_reasons(rejects)}")
-    splits = assign_splits(videos, recipe.splits, recipe.seed)
-    units = [
-        unit for split in SPLITS for unit in _units(split, [v for v in videos if splits[v.sha256] == split], recipe)
+    known = {sha256: unit.split for unit in before for sha256, _ in unit.clips}
+    _check_all_there(known, videos, excluded)
+    splits = assign_splits(videos, recipe.splits, recipe.seed, known)
+    assigned = list(before)
+    for split in SPLITS:
+        new = [video for video in videos if splits[video.sha256] == split and video.sha256 not in known]
+        assigned += _assigned(
+            split, new, recipe, first=1 + max((u.number for u in before if u.split == split), default=-1)
+        )
+    assigned.sort(key=lambda unit: (SPLITS.index(unit.split), unit.number))
+    by_sha256 = {video.sha256: video for video in videos}
+    return Plan(
+        units=tuple(_unit(unit, by_sha256, excluded) for unit in assigned),
+        rejects=tuple(_in_order([*rejects, *_taken_out(excluded, by_sha256)])),
+        videos=tuple(videos),
+        assigned=tuple(assigned),
+    )
+
+
+def _unit(assigned: Assigned, videos: Mapping[str, SourceVideo], excluded: Excluded) -> Unit:
+    clips = [
+        (videos[sha256], window)
+        for sha256, window in assigned.clips
+        if sha256 not in excluded.videos and (sha256, window.start) not in excluded.clips
     ]
-    ordered = sorted(rejects, key=lambda reject: (reject.source, reject.reason, reject.sha256))
-    return Plan(units=tuple(units), rejects=tuple(ordered), videos=tuple(videos))
+    return Unit(split=assigned.split, number=assigned.number, clips=tuple(clips))
 
 
-def assign_splits(videos: list[SourceVideo], shares: SplitSettings, seed: int) -> dict[str, str]:
-    """Return a split for the sha256 of every video.
+def _taken_out(excluded: Excluded, videos: Mapping[str, SourceVideo]) -> Iterator[Reject]:
+    for sha256, reason in excluded.videos.items():
+        if sha256 in videos:
+            yield Reject(where="excluded", source=videos[sha256].name, sha256=sha256, reason=reason)
+    for (sha256, start), reason in excluded.clips.items():
+        if sha256 in videos and sha256 not in excluded.videos:
+            yield Reject(where="excluded", source=videos[sha256].name, sha256=sha256, start=start, reason=reason)
+
+
+def _in_order(rejects: Iterable[Reject]) -> list[Reject]:
+    return sorted(rejects, key=lambda reject: (reject.source, reject.start, reject.reason, reject.sha256))
+
+
+def _check_all_there(known: Mapping[str, str], videos: Sequence[SourceVideo], excluded: Excluded) -> None:
+    gone = sorted(known.keys() - {video.sha256 for video in videos} - excluded.videos.keys())
+    if gone:
+        raise SourceError(
+            f"the source videos differ: {len(gone)} of the {len(known)} that this dataset was made from are not among those "
+            f"given (the first by its sha256: {gone[0][:12]}); name them too, take them out with 'datagen reject', "
+            "give --overwrite to start again, or choose another --out"
+        )
+
+
+def assign_splits(
+    videos: Sequence[SourceVideo], shares: SplitSettings, seed: int, known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return a split for the sha256 of every video. `known`: where some of them are already, and stay.
 
     A video's place depends on its own content, so adding videos moves no other one between train and test. Only
     where a wanted split would stay empty the nearest video is taken over, as long as train keeps one. A video whose
     data set says where it belongs stays there.
     """
-    given = {video.sha256: video.split for video in videos if video.split}
-    places = {video.sha256: _place(video.sha256, seed) for video in videos if not video.split}
+    official = {video.sha256: video.split for video in videos if video.split and shares.official}
+    given = {**official, **(known or {})}
+    places = {video.sha256: _place(video.sha256, seed) for video in videos if video.sha256 not in given}
     bounds = {"test": (0.0, shares.test), "val": (shares.test, shares.test + shares.val)}
     splits = {}
     for sha256, place in places.items():
@@ -134,11 +222,11 @@ def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reje
     return list(kept.values()), rejects
 
 
-def _units(split: str, videos: list[SourceVideo], recipe: Recipe) -> Iterator[Unit]:
-    clips = [(video, window) for video in videos for window in video_windows(video, recipe.clip)]
+def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:
+    clips = [(video.sha256, window) for video in videos for window in video_windows(video, recipe.clip)]
     size = _clips_per_unit(len(clips), recipe)
-    for number, start in enumerate(range(0, len(clips), size)):
-        yield Unit(split=split, number=number, clips=tuple(clips[start : start + size]))
+    for number, start in enumerate(range(0, len(clips), size), start=first):
+        yield Assigned(split=split, number=number, clips=tuple(clips[start : start + size]))
 
 
 def _clips_per_unit(clips: int, recipe: Recipe) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from configs import Settings
+from configs import Settings, Share
 from shards.tasks import Task, with_templates
 
 
@@ -75,6 +75,9 @@ class ClipSettings(Settings):
 class SplitSettings(Settings):
     """Shares of the source videos; all clips of one video go to the same split."""
 
+    official: bool = True
+    """Leave videos in the split that their data set puts them in, whatever the shares."""
+
     train: float = Field(0.8, ge=0, le=1)
     val: float = Field(0.1, ge=0, le=1)
     test: float = Field(0.1, ge=0, le=1)
@@ -107,6 +110,15 @@ class GateSettings(Settings):
     """Mean absolute difference of neighbouring frames: below it the clip is a still image."""
     max_duplicates: float = Field(0.6, ge=0, le=1)
     """Share of frames that repeat the one before: above it the clip is frozen for most of its time."""
+    max_jump: float = Field(2.5, ge=0)
+    """Largest difference of neighbouring frames over the median one (and 4 grey levels): above it there is a cut."""
+    max_borders: Share = 0.04
+    """Share of the picture under black bars."""
+    min_sharpness: float = Field(4.0, ge=0)
+    """Variance of the Laplacian: below it even the sharpest frame is out of focus, and no target for anything."""
+    max_likeness: int = Field(8, ge=0, le=8)
+    """Clips of different videos whose perceptual hashes (64 bits) differ in fewer bits are taken for copies, and one is
+    left out; 0 keeps all, but equal clips in different splits are an error."""
     max_pair_psnr: float = 45.0
     """dB between a pair's source and target: above it there is nothing to restore."""
 

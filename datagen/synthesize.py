@@ -107,7 +107,7 @@ def clip_samples(
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
 
 
-def _refusal(clip: Clip, task: str, recipe: Recipe, scores: dict[str, float]) -> str | None:
+def _refusal(clip: Clip, task: str, recipe: Recipe, scores: dict[str, Any]) -> str | None:
     """Return why a task has no use for a clip, or None."""
     make = builder(task)
     if is_native(clip, task):
@@ -122,7 +122,7 @@ def is_native(clip: Clip, task: str) -> bool:
     return clip.native is not None and clip.native.task == task
 
 
-def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, float]) -> Sample:
+def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample:
     """Draw the parameters of one pair, apply them, and put the sample together; or take the pair that exists."""
     make = builder(task)
     effect, effect_version = (NATIVE, 1) if is_native(clip, task) else (make.effect, make.version)

@@ -85,7 +85,9 @@ def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
         "source": _preview(sample.source, row["fps"]),
         "target": _preview(sample.target, row["fps"]),
         "mask": "" if mask is None else _preview(mask, row["fps"]),
-        "scores": ", ".join(f"{name} {value:g}" for name, value in sample.meta.scores.items()),
+        "scores": ", ".join(
+            f"{name} {value:g}" for name, value in sample.meta.scores.items() if isinstance(value, int | float)
+        ),
         "parameters": json.dumps(sample.meta.parameters, indent=1),
     }
 

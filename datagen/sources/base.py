@@ -104,7 +104,7 @@ class Reject:
     """A video, clip or pair that did not make it into the dataset, and why."""
 
     where: str
-    """`source`, `decode`, `gate`, `task` or `pair`."""
+    """`source`, `decode`, `gate`, `task` or `pair`; `excluded` was taken out later, by hand or as a copy."""
     source: str
     reason: str
     """What kind of trouble, then a colon and the details."""

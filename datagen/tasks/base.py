@@ -67,7 +67,7 @@ class Builder(ABC, Generic[O]):
         """Check the task's options; `ConfigError` names a wrong one."""
         return check(self.Options, values, where=f"tasks.{self.name}")
 
-    def refuse(self, clip: Clip, scores: Mapping[str, float], options: O) -> str | None:
+    def refuse(self, clip: Clip, scores: Mapping[str, Any], options: O) -> str | None:
         """Say why a clip that passed the gates is of no use for this task, or None."""
         return None
 

@@ -43,7 +43,7 @@ class EditTask(Builder[EditOptions]):
     Options = EditOptions
     made = "target"
 
-    def refuse(self, clip: Clip, scores: Mapping[str, float], options: EditOptions) -> str | None:
+    def refuse(self, clip: Clip, scores: Mapping[str, Any], options: EditOptions) -> str | None:
         """Turn away a clip that allows none of the kinds wanted."""
         if clip.scene is None and clip.ids is None and not set(options.kinds) & looks.EDITS.keys():
             return f"no edit: of {', '.join(options.kinds)} it allows none"

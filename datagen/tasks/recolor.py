@@ -38,7 +38,7 @@ class Recolor(Builder[RecolorOptions]):
     version = 1
     Options = RecolorOptions
 
-    def refuse(self, clip: Clip, scores: Mapping[str, float], options: RecolorOptions) -> str | None:
+    def refuse(self, clip: Clip, scores: Mapping[str, Any], options: RecolorOptions) -> str | None:
         """Turn away clips without colour: they would teach that the answer is gray."""
         found = scores["colourfulness"]
         return (

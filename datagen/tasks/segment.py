@@ -39,7 +39,7 @@ class Segment(Builder[SegmentOptions]):
     needs_masks = True
     changes = False
 
-    def refuse(self, clip: Clip, scores: Mapping[str, float], options: SegmentOptions) -> str | None:
+    def refuse(self, clip: Clip, scores: Mapping[str, Any], options: SegmentOptions) -> str | None:
         """Turn away clips in which nothing can be referred to without doubt."""
         return None if clip.names else "nothing to refer to: no object is seen well enough in every frame"
 

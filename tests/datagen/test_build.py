@@ -180,7 +180,7 @@ def test_another_recipe_needs_overwrite_and_the_difference_is_shown(video_folder
 
 def test_other_sources_need_overwrite_too(video_folder, small_recipe, tmp_path):
     build(small_recipe, tmp_path, sources=[str(video_folder)])
-    with pytest.raises(OutputError, match="source videos differ"):
+    with pytest.raises(SourceError, match=r"source videos differ: 5 of the 6 .* are not among those given"):
         build(small_recipe, tmp_path, sources=[str(video_folder / "video 1.mp4")])
 
 
@@ -312,8 +312,8 @@ def test_odd_names_of_files_and_folders(video_folder, small_recipe, tmp_path):
     good = (video_folder / "video 0.mp4").read_bytes()
     folder = tmp_path / "bad [x] 'quote\n\u00fc"
     folder.mkdir()
-    for name in ("-rf.mp4", "a\nb.mp4", "[red]c[bold].mp4", "\u96ea " + "x" * 200 + ".MP4"):
-        (folder / name).write_bytes(good + name.encode())
+    for n, name in enumerate(("-rf.mp4", "a\nb.mp4", "[red]c[bold].mp4", "\u96ea " + "x" * 200 + ".MP4")):
+        (folder / name).write_bytes((video_folder / f"video {n}.mp4").read_bytes() + name.encode())
     (folder / "cut\nshort.mp4").write_bytes(good[: len(good) // 2])
     with open(os.fsencode(folder) + b"/latin-\xff.mp4", "wb") as file:  # noqa: PTH123
         file.write(good)

@@ -67,7 +67,8 @@ def test_folders_of_frames_are_videos_wherever_they_lie(tmp_path):
 
 
 def test_pictures_are_clips_of_one_frame(tmp_path):
-    frames(tmp_path / "x", count=3)
+    for n in range(3):
+        frames(tmp_path / "x", count=1, seed=n, names=f"{n:05d}.jpg")
     videos = found(f"images:{tmp_path}", "clip.frames=1")
     assert [(v.id, v.frames) for v in videos] == [("00000", 1), ("00001", 1), ("00002", 1)]
     build(load(Recipe, "default", [*RECIPE, "clip.frames=1"]), tmp_path / "out", sources=[f"images:{tmp_path / 'x'}"])

@@ -1,0 +1,118 @@
+"""Clips that look alike although they come from different videos: perceptual hashes, and which clips to leave out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.sample import Video
+
+_SIDE, _KEPT = 32, 8
+_BITS = _KEPT * _KEPT
+_BANDS = 8
+_RANK = {"test": 0, "val": 1, "train": 2}
+"""Of two clips that look alike the one in train goes: what is measured on stays."""
+
+
+def perceptual_hashes(video: Video) -> list[str]:
+    """Return a 64-bit perceptual hash, in hexadecimal, of the first, the middle and the last frame.
+
+    pHash (Zauner 2010): the 8 x 8 lowest frequencies of the cosine transform of 32 x 32 gray values, each above or below
+    their median. Scaling, compression and small changes of light leave most bits alone.
+    """
+    return [_hash(video[i]) for i in (0, len(video) // 2, len(video) - 1)]
+
+
+def _hash(frame: NDArray[np.uint8]) -> str:
+    small = cv2.cvtColor(cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    low = cv2.dct(small.astype(np.float32))[:_KEPT, :_KEPT].reshape(-1)
+    # the mean of the picture says nothing of what it shows
+    above = low > np.median(low[1:])
+    return f"{int.from_bytes(np.packbits(above).tobytes(), 'big'):016x}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A clip in the dataset: which it is, and what it looks like."""
+
+    sha256: str
+    start: int
+    split: str
+    hashes: Sequence[str]
+
+    @property
+    def order(self) -> tuple[int, str, int]:
+        """The lowest of those that look alike is kept; it depends on the content alone."""
+        return _RANK[self.split], self.sha256, self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Double:
+    """A clip that looks like another one from another video."""
+
+    clip: Seen
+    like: Seen
+    bits: int
+    """In how many bits the nearest of their frames differ."""
+
+
+def doubles(clips: Iterable[Seen], distance: int) -> Iterator[Double]:
+    """Yield every clip of which two frames come nearer than `distance` bits to a kept clip's of another video.
+
+    `distance`: 1 to 8; 1 finds equal hashes alone.
+    """
+    kept: list[Seen] = []
+    table: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for clip in sorted(clips, key=lambda clip: clip.order):
+        values = [int(text, 16) for text in clip.hashes]
+        near = _nearest(
+            clip, values, {place for band in _bands(values) for place in table.get(band, ())}, kept, distance
+        )
+        if near is not None:
+            yield near
+            continue
+        for band in _bands(values):
+            table[band].add(len(kept))
+        kept.append(clip)
+
+
+def _nearest(clip: Seen, values: list[int], places: set[int], kept: Sequence[Seen], distance: int) -> Double | None:
+    found = []
+    for place in places:
+        other = kept[place]
+        if other.sha256 == clip.sha256:
+            continue
+        # the clips may be shifted in time: any frame of one with any of the other
+        bits = sorted(min((value ^ int(text, 16)).bit_count() for text in other.hashes) for value in values)
+        if bits[1] < distance:
+            found.append((bits[0], other.order, other))
+    if not found:
+        return None
+    bits_apart, _, like = min(found, key=lambda item: item[:2])
+    return Double(clip=clip, like=like, bits=bits_apart)
+
+
+def _bands(values: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield pieces of the hashes: of two that differ in fewer bits than there are pieces, one piece is equal."""
+    width = _BITS // _BANDS
+    for value in set(values):
+        for band in range(_BANDS):
+            yield band, (value >> (band * width)) & ((1 << width) - 1)
+
+
+def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:
+    """Return pairs of clips with equal hashes, of different videos in different splits."""
+    by_hash: Mapping[tuple[str, ...], list[Seen]] = defaultdict(list)
+    for clip in sorted(clips, key=lambda clip: clip.order):
+        by_hash[tuple(clip.hashes)].append(clip)
+    return [
+        (group[0], other)
+        for group in by_hash.values()
+        for other in group[1:]
+        if other.split != group[0].split and other.sha256 != group[0].sha256
+    ]

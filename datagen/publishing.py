@@ -1,0 +1,120 @@
+"""Publishing a finished build: rejects, card and manifest, the manifest last; and looking for copies before it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from configs import SourceError
+from datagen.duplicates import Seen, doubles, leaks
+from datagen.plan import SPLITS, Plan
+from datagen.settings import Recipe
+from datagen.sources.base import Reject
+from datagen.synthesize import UnitResult
+from shards import Manifest, write_card
+from shards.manifest import NAME as MANIFEST
+from shards.storage import publish, remove_temporaries
+from shards.tasks import OPTIONAL_MEMBERS
+
+Copies = dict[tuple[str, int], tuple[str, tuple[str, int]]]
+"""Clips to leave out, by sha256 and first frame: why, and which clip they are copies of."""
+
+
+def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], distance: int) -> Copies:
+    """Return the clips that look like another clip of another video.
+
+    Raises:
+        SourceError: copies are kept (`distance` 0), and equal clips lie in different splits.
+    """
+    names = {video.sha256: video.name for video in plan.videos if video.kind != "scenes"}
+    clips = _seen(out, results, names.keys())
+    if distance == 0:
+        found = leaks(clips)
+        if found:
+            kept, other = found[0]
+            raise SourceError(
+                f"{len(found)} clips are in two splits, such as frame {other.start} of {names[other.sha256]} ({other.split}) and "
+                f"frame {kept.start} of {names[kept.sha256]} ({kept.split}); set gates.max_likeness above 0, or take one out"
+            )
+        return {}
+    copies: Copies = {}
+    for double in doubles(clips, distance):
+        clip, like = double.clip, double.like
+        reason = f"near-duplicate: of {names[like.sha256]} at frame {like.start}, {double.bits} of 64 bits apart"
+        copies[clip.sha256, clip.start] = (reason, (like.sha256, like.start))
+    return copies
+
+
+def _seen(out: Path, results: Sequence[UnitResult], wanted: Collection[str]) -> list[Seen]:
+    """Return every clip in the dataset once, whatever the number of its tasks."""
+    found: dict[tuple[str, int], Seen] = {}
+    for result in results:
+        for shard in result.shards:
+            table = pq.read_table(out / shard.index, columns=["source_sha256", "start", "split", "scores"])
+            for row in table.to_pylist():
+                clip = (row["source_sha256"], row["start"])
+                if clip not in found and clip[0] in wanted:
+                    hashes = tuple(json.loads(row["scores"])["phash"])
+                    found[clip] = Seen(sha256=clip[0], start=clip[1], split=row["split"], hashes=hashes)
+    return list(found.values())
+
+
+def is_published(out: Path, plan: Plan, results: Sequence[UnitResult]) -> bool:
+    """Whether all that lies beside the shards is there; a video that was added since and is of no use changes the rejects."""
+    if not all((out / name).is_file() for name in (MANIFEST, "README.md", "rejects.jsonl")):
+        return False
+    return (out / "rejects.jsonl").read_text(encoding="utf-8") == _lines(_rejects(plan, results))
+
+
+def _rejects(plan: Plan, results: Sequence[UnitResult]) -> list[Reject]:
+    order = {unit.name: number for number, unit in enumerate(plan.units)}
+    ordered = sorted(results, key=lambda result: order[result.unit])
+    return [*plan.rejects, *(reject for result in ordered for reject in result.rejects)]
+
+
+def _lines(rejects: list[Reject]) -> str:
+    return "".join(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
+
+
+def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult]) -> Manifest:
+    """Write what lies beside the shards, the manifest last, and return it."""
+    rejects = _rejects(plan, results)
+    shards = sorted(
+        (shard for result in results for shard in result.shards), key=lambda s: (s.task, SPLITS.index(s.split), s.path)
+    )
+    publish(out / "rejects.jsonl", _lines(rejects))
+    if not shards:
+        reasons = ", ".join(
+            f"{kind} {count}" for kind, count in Counter(reject.kind for reject in rejects).most_common()
+        )
+        raise SourceError(
+            f"no usable clip: all {plan.clips} were rejected ({reasons}); {out / 'rejects.jsonl'} lists them"
+        )
+    licences: Counter[str] = Counter()
+    sources: set[str] = set()
+    members: dict[str, set[str]] = {}
+    for shard in shards:
+        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256", "members"])
+        licences.update(table["licence"].to_pylist())
+        sources.update(table["source_sha256"].to_pylist())
+        names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
+        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
+    manifest = Manifest(
+        recipe=recipe.model_dump(mode="json"),
+        recipe_digest=recipe.digest(),
+        code_version=version("vidiff"),
+        inputs=plan.inputs,
+        shards=tuple(shards),
+        rejects=dict(sorted(Counter(reject.kind for reject in rejects).items())),
+        sources=len(sources),
+    )
+    # what a worker left that was killed and replaced
+    remove_temporaries(out)
+    write_card(out, manifest, licences, members)
+    manifest.save(out)
+    return manifest

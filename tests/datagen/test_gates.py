@@ -1,0 +1,81 @@
+import cv2
+import numpy as np
+import pytest
+from skimage.filters import laplace
+
+from configs import load
+from datagen import Recipe
+from datagen.gates import judge, score
+from tests.conftest import moving_clip
+
+GATES = load(Recipe, "default").gates
+
+
+def textured(seed: int = 0, frames: int = 8) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    coarse, fine = (rng.integers(0, 256, (side, 2 * side, 3), dtype=np.uint8) for side in (6, 48))
+    size = (160 + 2 * frames, 128)
+    wide = cv2.addWeighted(
+        cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), 0.85, cv2.resize(fine, size), 0.15, 0
+    )
+    return np.stack([wide[:, 2 * t : 2 * t + 160] for t in range(frames)])
+
+
+def verdict(video: np.ndarray) -> str:
+    usable, reason = judge(score(video), GATES, len(video))
+    assert usable == (reason == "")
+    return reason.split(":")[0]
+
+
+def test_ordinary_clips_pass():
+    for seed in range(10):
+        assert verdict(textured(seed)) == ""
+    assert verdict(textured(1, frames=1)) == ""
+
+
+@pytest.mark.parametrize("where", [1, 4, 7])
+def test_a_cut_inside_a_clip_is_seen_wherever_it_lies(where):
+    for seed in range(6):
+        joined = np.concatenate([textured(seed)[:where], textured(seed + 50)[where:]])
+        assert verdict(joined) == "cut"
+
+
+def test_a_fast_pan_is_no_cut():
+    wide = textured(3, frames=60)[:, :, :2].transpose(1, 0, 2, 3).reshape(128, 120, 3)
+    wide = np.concatenate([textured(3, frames=60)[0], wide], axis=1)
+    assert verdict(np.stack([wide[:, 12 * t : 12 * t + 160] for t in range(8)])) == ""
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_black_bars_are_measured_and_one_dark_side_is_none(side):
+    clip = textured()
+    barred = clip.copy() if side == 0 else clip.transpose(0, 2, 1, 3).copy()
+    height = barred.shape[1]
+    barred[:, : height // 8], barred[:, -height // 8 :] = 2, 12
+    barred = barred if side == 0 else barred.transpose(0, 2, 1, 3)
+    assert score(barred)["borders"] == pytest.approx(0.25, abs=0.03)
+    assert verdict(barred) == "black bars"
+    night = clip.copy()
+    night[:, : night.shape[1] // 3] = 0
+    assert score(night)["borders"] == 0
+    assert verdict(night) == ""
+
+
+def test_sharpness_is_the_variance_of_the_laplacian_as_scikit_image_has_it():
+    clip = textured()
+    gray = [cv2.cvtColor(clip[i], cv2.COLOR_RGB2GRAY).astype(float) for i in (0, 4, 7)]
+    expected = max(laplace(frame, ksize=3).var() for frame in gray)
+    assert score(clip)["sharpness"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_clip_out_of_focus_is_turned_away():
+    blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 12) for frame in textured()])
+    assert verdict(blurred) == "out of focus"
+
+
+def test_every_score_is_a_number_or_the_hashes_and_none_depends_on_what_comes_before():
+    found = score(moving_clip(2, frames=5, height=64, width=64))
+    assert all(isinstance(value, float) for name, value in found.items() if name != "phash")
+    assert [len(text) for text in found["phash"]] == [16, 16, 16]
+    score(textured())
+    assert score(moving_clip(2, frames=5, height=64, width=64)) == found

@@ -1,0 +1,285 @@
+"""What happens to a finished dataset: more sources, sources taken out, copies, and what failed tried again."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import DatasetError, SourceError, load
+from datagen import Recipe, build
+from datagen.builder import take_out
+from datagen.duplicates import Seen, doubles, leaks, perceptual_hashes
+from datagen.synthesize import open_readers
+from shards import Dataset, verify, write_video
+from tests.conftest import moving_clip
+
+SMALL = ["clip.frames=4", "clip.size=48", "clip.per_video=3", "tasks={dehaze: {}, recolor: {}}"]
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(24):
+        write_video(folder / f"v{number:02d}.mp4", moving_clip(100 + number, frames=14, height=54, width=72), fps=25)
+    return folder
+
+
+def recipe(*settings: str) -> Recipe:
+    return load(Recipe, "default", [*SMALL, *settings])
+
+
+def some(videos, folder, numbers):
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        shutil.copy(videos / f"v{number:02d}.mp4", folder)
+    return folder
+
+
+def stamps(out):
+    return {path.relative_to(out): (path.stat().st_mtime_ns, path.read_bytes()) for path in out.rglob("*.tar")}
+
+
+def samples(out):
+    dataset = Dataset(out)
+    return {key: dataset.members(key) for task in dataset.tasks for key in dataset.keys(task)}
+
+
+def rejects(out):
+    return [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
+
+
+def test_more_inputs_touch_no_shard_that_is_there_and_give_the_same_samples_as_a_build_of_all(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(10)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    before, splits = stamps(out), {row["source_id"]: row["split"] for row in Dataset(out).index().to_pylist()}
+    some(videos, inputs, range(10, 16))
+    manifest = build(recipe(), out, sources=[str(inputs)])
+    after = stamps(out)
+    assert {path: after[path] for path in before} == before
+    assert len(after) > len(before)
+    assert manifest.sources == 16
+    assert verify(out, decode=True) == []
+    for row in Dataset(out).index().to_pylist():
+        assert splits.get(row["source_id"], row["split"]) == row["split"]
+    build(recipe(), tmp_path / "all", sources=[str(inputs)])
+    grown, whole = samples(out), samples(tmp_path / "all")
+    assert grown.keys() == whole.keys()
+    # a new video may fill a split that stood empty when all were there at once
+    same_split = [key for key in grown if Dataset(out)[key].meta.split == Dataset(tmp_path / "all")[key].meta.split]
+    assert len(same_split) > 0.7 * len(grown)
+    assert all(grown[key] == whole[key] for key in same_split)
+
+
+def test_growth_that_is_killed_goes_on(videos, tmp_path, monkeypatch):
+    inputs, out = some(videos, tmp_path / "in", range(6)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    some(videos, inputs, range(6, 12))
+    shutil.copytree(out, tmp_path / "other")
+    build(recipe(), tmp_path / "other", sources=[str(inputs)])
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datagen.ledger.Ledger.record", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build(recipe(), out, sources=[str(inputs)])
+    assert not (out / "manifest.json").exists(), "what is not whole has no manifest"
+    build(recipe(), out, sources=[str(inputs)])
+    assert samples(out) == samples(tmp_path / "other")
+
+
+def test_more_scenes_are_growth_too(tmp_path):
+    few, many = (recipe("clip.size=32", "clip.frames=2", f"scenes.count={count}") for count in (20, 30))
+    build(few, tmp_path / "x")
+    before = stamps(tmp_path / "x")
+    assert build(many, tmp_path / "x").sources == 30
+    assert {path: stamps(tmp_path / "x")[path] for path in before} == before
+    with pytest.raises(SourceError, match="10 of the 30"):
+        build(few, tmp_path / "x")
+
+
+def test_a_rejected_source_is_gone_only_its_shards_are_made_again_and_it_stays_out(videos, tmp_path):
+    out = tmp_path / "out"
+    build(recipe(), out, sources=[str(videos)])
+    rows = Dataset(out).index().to_pylist()
+    touched = {f"{row['task']}/{row['shard']}" for row in rows if row["source_id"] == "v05"}
+    before, left = stamps(out), {k: v for k, v in samples(out).items() if Dataset(out)[k].meta.source_id != "v05"}
+    take_out(out, ["v05"], reason="a licence withdrawn")
+    after = stamps(out)
+    assert {str(path) for path in before if before[path] != after.get(path)} == touched
+    assert samples(out) == left
+    assert verify(out, decode=True) == []
+    said = [reject for reject in rejects(out) if reject["source"] == "v05.mp4"]
+    assert [(reject["where"], reject["reason"]) for reject in said] == [("excluded", "rejected: a licence withdrawn")]
+    build(recipe(), out, sources=[str(videos)])
+    assert samples(out) == left
+
+
+def test_a_forgotten_source_leaves_no_trace_and_may_come_again(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    sha256 = next(row["source_sha256"] for row in Dataset(out).index().to_pylist() if row["source_id"] == "v03")
+    everything = samples(out)
+    take_out(out, [sha256[:12]], reason=None)
+    for path in out.rglob("*"):
+        if path.is_file() and path.suffix != ".parquet":
+            assert sha256.encode() not in path.read_bytes(), path
+    assert "v03" not in Dataset(out).index()["source_id"].to_pylist()
+    build(recipe(), out, sources=[str(inputs)])
+    assert samples(out).keys() == everything.keys()
+
+
+def test_what_is_no_source_or_all_there_is_cannot_be_taken_out(videos, tmp_path):
+    out = tmp_path / "out"
+    build(recipe(), out, sources=[str(videos / "v01.mp4"), str(videos / "v02.mp4")])
+    with pytest.raises(DatasetError, match="did you mean 'v01'"):
+        take_out(out, ["v011"], reason="x")
+    before = stamps(out)
+    with pytest.raises(SourceError, match="nothing would be left"):
+        take_out(out, ["v01", "v02"], reason="x")
+    assert stamps(out) == before
+
+
+def copy_of(path, out, **changes):
+    """Write a video again, smaller and with other compression."""
+    from shards import read_video
+
+    frames = np.stack([cv2.resize(f, (64, 48), interpolation=cv2.INTER_AREA) for f in read_video(path)])
+    write_video(out, np.clip(frames.astype(int) + changes.get("light", 0), 0, 255).astype(np.uint8), fps=25)
+
+
+def test_a_copy_of_a_video_is_left_out_whatever_its_size_and_the_rest_is_as_if_it_had_never_been(videos, tmp_path):
+    inputs = some(videos, tmp_path / "in", range(12))
+    build(recipe(), tmp_path / "clean", sources=[str(inputs)])
+    copy_of(videos / "v04.mp4", inputs / "v04 again.mp4", light=6)
+    manifest = build(recipe(), tmp_path / "out", sources=[str(inputs)], workers=1)
+    assert manifest.rejects["near-duplicate"] == 3
+    kept = {row["source_id"] for row in Dataset(tmp_path / "out").index().to_pylist()}
+    assert len(kept & {"v04", "v04 again"}) == 1
+    assert verify(tmp_path / "out", decode=True) == []
+    (reason,) = {r["reason"].split(" at ")[0] for r in rejects(tmp_path / "out") if r["where"] == "excluded"}
+    assert reason.startswith("near-duplicate: of v04")
+    again = stamps(tmp_path / "out")
+    build(recipe(), tmp_path / "out", sources=[str(inputs)])
+    assert stamps(tmp_path / "out") == again
+    # when the one that was kept goes, its copy comes back
+    (went,) = kept & {"v04", "v04 again"}
+    take_out(tmp_path / "out", [went], reason="x")
+    assert ({"v04", "v04 again"} - {went}) <= set(Dataset(tmp_path / "out").index()["source_id"].to_pylist())
+
+
+def test_kept_copies_in_two_splits_are_a_leak_and_an_error(videos, tmp_path):
+    for split, name in (("train", "a"), ("test", "b")):
+        for side in ("sharp", "blur"):
+            folder = tmp_path / "in" / split / name / side
+            folder.mkdir(parents=True)
+            for n, frame in enumerate(moving_clip(1, frames=4, height=48, width=48)):
+                cv2.imwrite(str(folder / f"{n}.png"), frame if side == "sharp" else frame // 2)
+    (tmp_path / "in" / "train" / "a" / "sharp" / "4.png").write_bytes(
+        (tmp_path / "in/train/a/sharp/0.png").read_bytes()
+    )
+    (tmp_path / "in" / "train" / "a" / "blur" / "4.png").write_bytes((tmp_path / "in/train/a/blur/0.png").read_bytes())
+    source, tasks = [f"gopro:{tmp_path / 'in'}"], "tasks={deblur: {}}"
+    with pytest.raises(SourceError, match=r"1 clips are in two splits, such as frame 0 of train/a/blur \(train\)"):
+        build(recipe(tasks, "gates.max_likeness=0"), tmp_path / "kept", sources=source)
+    assert not (tmp_path / "kept" / "manifest.json").exists()
+    build(recipe(tasks), tmp_path / "out", sources=source)
+    assert {row["split"] for row in Dataset(tmp_path / "out").index().to_pylist()} == {"test"}, "train gives way"
+
+
+def test_hashes_survive_scaling_and_light_and_differ_between_videos():
+    clips = [moving_clip(seed, frames=3, height=96, width=96) for seed in range(40)]
+    for clip in clips[:10]:
+        small = np.stack([cv2.resize(f, (50, 50), interpolation=cv2.INTER_AREA) for f in clip])
+        lighter = np.clip(small * 0.9 + 12, 0, 255).astype(np.uint8)
+        bits = [
+            (int(a, 16) ^ int(b, 16)).bit_count()
+            for a, b in zip(perceptual_hashes(clip), perceptual_hashes(lighter), strict=True)
+        ]
+        assert max(bits) <= 5
+    seen = [Seen(sha256=f"{k}", start=0, split="train", hashes=perceptual_hashes(clip)) for k, clip in enumerate(clips)]
+    assert list(doubles(seen, 8)) == []
+
+
+@pytest.mark.parametrize("distance", [1, 4, 8])
+def test_copies_are_found_exactly_as_comparing_all_with_all_finds_them(distance):
+    rng = np.random.default_rng(distance)
+    seeds = rng.integers(0, 2**63, 60)
+    seen = []
+    for k in range(400):
+        values = []
+        for _ in range(3):
+            value = int(seeds[rng.integers(60)])
+            for bit in rng.integers(0, 64, rng.integers(0, 9)):
+                value ^= 1 << int(bit)
+            values.append(f"{value:016x}")
+        split = ("train", "val", "test")[int(rng.integers(3))]
+        seen.append(Seen(sha256=f"{k // 3:03d}", start=k, split=split, hashes=values))
+    kept, expected = [], set()
+    for clip in sorted(seen, key=lambda clip: clip.order):
+        near = False
+        for other in kept:
+            apart = sorted(min((int(a, 16) ^ int(b, 16)).bit_count() for b in other.hashes) for a in clip.hashes)
+            near |= other.sha256 != clip.sha256 and apart[1] < distance
+        if near:
+            expected.add((clip.sha256, clip.start))
+        else:
+            kept.append(clip)
+    assert {(double.clip.sha256, double.clip.start) for double in doubles(seen, distance)} == expected
+    assert expected
+
+
+def test_a_leak_is_an_equal_clip_of_another_video_in_another_split():
+    def clip(sha256, split, start=0):
+        return Seen(sha256=sha256, start=start, split=split, hashes=("1", "2", "3"))
+
+    assert leaks([clip("a", "train"), clip("a", "train", 9), clip("b", "train")]) == []
+    ((kept, other),) = leaks([clip("a", "train"), clip("b", "test")])
+    assert (kept.split, other.split) == ("test", "train")
+
+
+def test_what_failed_is_tried_again_only_when_asked(videos, tmp_path, monkeypatch):
+    from configs import DecoderLostError
+
+    inputs, out = some(videos, tmp_path / "in", range(4)), tmp_path / "out"
+    real = open_readers
+
+    def failing(settings):
+        from contextlib import contextmanager
+
+        @contextmanager
+        def opened():
+            with real(settings) as read:
+
+                def broken(video, window):
+                    if video.id == "v02" and window.start == 4:
+                        raise DecoderLostError(f"{video.locator}: it hung")
+                    return read(video, window)
+
+                yield broken
+
+        return opened()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datagen.workers.open_readers", failing)
+        build(recipe(), out, sources=[str(inputs)])
+    assert [reject["reason"] for reject in rejects(out)] == ["undecodable: v02.mp4: it hung"]
+    build(recipe(), out, sources=[str(inputs)])
+    assert len(rejects(out)) == 1
+    build(recipe(), out, sources=[str(inputs)], retry_failed=True)
+    assert rejects(out) == []
+    build(recipe(), tmp_path / "clean", sources=[str(inputs)])
+    assert samples(out) == samples(tmp_path / "clean")
+
+
+def test_a_file_that_was_unreadable_and_is_mended_comes_in(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(4)), tmp_path / "out"
+    whole = (inputs / "v03.mp4").read_bytes()
+    (inputs / "v03.mp4").write_bytes(whole[:500])
+    assert build(recipe(), out, sources=[str(inputs)]).sources == 3
+    (inputs / "v03.mp4").write_bytes(whole)
+    assert build(recipe(), out, sources=[str(inputs)]).sources == 4
+    assert rejects(out) == []
