@@ -74,6 +74,7 @@ class EditTask(Builder[EditOptions]):
             mask=edited.mask,
             reference=edited.reference,
             attributes={"edit": parameters["words"]},
+            family="whole" if parameters["scope"] == "look" else "",
         )
 
 
