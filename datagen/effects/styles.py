@@ -66,7 +66,8 @@ def pencil(video: Video, *, seed: int, darkness: float = 1.0) -> Video:
     for frame, drawn in zip(video, out, strict=True):
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         blurred = cv2.GaussianBlur(gray, (0, 0), 5 * height / 256)
-        lines = cv2.divide(gray, np.maximum(blurred, 1), scale=255).astype(np.float32) / 255
+        # the constant keeps the noise of black areas from being drawn
+        lines = np.minimum((gray + np.float32(24)) / (blurred + np.float32(24)), 1)
         shade = 1 - 0.35 * (1 - blurred.astype(np.float32) / 255) * (1 + 0.6 * grain)
         sheet = np.clip(lines ** np.float32(2.2 * darkness) * shade * paper * 250, 0, 255).astype(np.uint8)
         cv2.cvtColor(sheet, cv2.COLOR_GRAY2RGB, dst=drawn)
