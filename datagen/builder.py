@@ -158,7 +158,7 @@ def _finish(
 ) -> Manifest:
     """Build what is missing of a plan, again without the copies that turn up, and publish the dataset."""
     results = _build_missing(ledger, plan, run, progress)
-    while copies := find_copies(ledger.out, plan, results, recipe.gates.max_likeness):
+    while copies := find_copies(ledger.out, plan, results, recipe.gates.copy_bits):
         excluded = replace(
             excluded,
             clips={**excluded.clips, **{clip: why for clip, (why, _) in copies.items()}},

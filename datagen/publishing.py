@@ -39,7 +39,7 @@ def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], distance: 
             kept, other = found[0]
             raise SourceError(
                 f"{len(found)} clips are in two splits, such as frame {other.start} of {names[other.sha256]} ({other.split}) and "
-                f"frame {kept.start} of {names[kept.sha256]} ({kept.split}); set gates.max_likeness above 0, or take one out"
+                f"frame {kept.start} of {names[kept.sha256]} ({kept.split}); set gates.copy_bits above 0, or take one out"
             )
         return {}
     copies: Copies = {}

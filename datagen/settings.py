@@ -116,7 +116,7 @@ class GateSettings(Settings):
     """Share of the picture under black bars."""
     min_sharpness: float = Field(4.0, ge=0)
     """Variance of the Laplacian: below it even the sharpest frame is out of focus, and no target for anything."""
-    max_likeness: int = Field(8, ge=0, le=8)
+    copy_bits: int = Field(8, ge=0, le=8)
     """Clips of different videos whose perceptual hashes (64 bits) differ in fewer bits are taken for copies, and one is
     left out; 0 keeps all, but equal clips in different splits are an error."""
     max_pair_psnr: float = 45.0

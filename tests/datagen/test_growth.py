@@ -184,7 +184,7 @@ def test_kept_copies_in_two_splits_are_a_leak_and_an_error(videos, tmp_path):
     (tmp_path / "in" / "train" / "a" / "blur" / "4.png").write_bytes((tmp_path / "in/train/a/blur/0.png").read_bytes())
     source, tasks = [f"gopro:{tmp_path / 'in'}"], "tasks={deblur: {}}"
     with pytest.raises(SourceError, match=r"1 clips are in two splits, such as frame 0 of train/a/blur \(train\)"):
-        build(recipe(tasks, "gates.max_likeness=0"), tmp_path / "kept", sources=source)
+        build(recipe(tasks, "gates.copy_bits=0"), tmp_path / "kept", sources=source)
     assert not (tmp_path / "kept" / "manifest.json").exists()
     build(recipe(tasks), tmp_path / "out", sources=source)
     assert {row["split"] for row in Dataset(tmp_path / "out").index().to_pylist()} == {"test"}, "train gives way"
