@@ -182,6 +182,19 @@ def replay(
 
 
 @app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A dataset folder.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The one to compare it with.", show_default=False)],
+    every: Annotated[bool, typer.Option("--all", help="List every key of each group, not the first five.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON, for programs.")] = False,
+) -> int:
+    """Compare two datasets sample by sample, and say through what they differ; exit code 1 if they do."""
+    from datagen import commands
+
+    return commands.diff_datasets(a, b, every, as_json)
+
+
+@app.command()
 def tasks() -> None:
     """List the tasks and their options."""
     from datagen import commands

@@ -17,6 +17,7 @@ from rich.table import Table
 from configs import DatasetError, load
 from configs.loader import check, read_mapping
 from datagen.builder import Progress, build, take_out
+from datagen.diff import Comparison, compare
 from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
 from datagen.sources import find_source, source_summaries
@@ -247,6 +248,39 @@ def replay_sample(folder: Path, key: str, sources: list[str]) -> None:
     out_console.print(f"{key}: {result.summary()}")
     if not result.faithful:
         raise DatasetError(f"{key} could not be made again as it is stored")
+
+
+_SHOWN_KEYS = 5
+_LONGEST_PHRASE = 160
+
+
+def diff_datasets(a: Path, b: Path, every: bool, as_json: bool) -> int:
+    """Print how B differs from A; return 0 where they are equal and 1 where not."""
+    found = compare(a, b)
+    if as_json:
+        out_console.print(json.dumps(found.to_plain(), indent=1, ensure_ascii=False))
+    else:
+        for line in _told_differences(found, None if every else _SHOWN_KEYS):
+            out_console.print(line)
+    return 0 if found.equal else 1
+
+
+def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
+    for title, phrases in (("made", found.made), ("effects", found.effects), ("rejects", found.rejects)):
+        for phrase in phrases:
+            yield f"{title}: {phrase if len(phrase) <= _LONGEST_PHRASE else phrase[:_LONGEST_PHRASE] + ' ...'}"
+    alone = [sum(len(group.keys) for group in groups) for groups in (found.only_a, found.only_b)]
+    yield f"samples: {found.same} equal, {found.changed} changed, {alone[0]} only in A, {alone[1]} only in B"
+    if found.members:
+        yield "changed members: " + ", ".join(f"{name} {count}" for name, count in found.members.items())
+    for title, groups in (("only in A", found.only_a), ("only in B", found.only_b), ("changed", found.causes)):
+        for group in groups:
+            yield f"{title}, {_count(len(group.keys), 'sample')}: {group.cause}"
+            if group.names:
+                yield "  " + ", ".join(f"{name} {count}" for name, count in group.names.items())
+            yield from (f"    {' -> '.join(dict.fromkeys(keys))}" for keys in group.keys[:shown])
+            if shown is not None and len(group.keys) > shown:
+                yield f"    and {len(group.keys) - shown} more (--all lists them)"
 
 
 def list_tasks() -> None:
