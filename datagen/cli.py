@@ -195,6 +195,26 @@ def diff(
 
 
 @app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Dataset folders, two or more.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="An empty or new folder.", show_default=False)],
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--weight",
+            help="Share of the train split, one for each folder in their order. [default: all samples]",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice of samples that --weight makes.")] = 0,
+) -> None:
+    """Make one dataset of several, byte for byte; a source video in two splits is refused."""
+    from datagen import commands
+
+    commands.merge_datasets(folders, out, weight or [], seed)
+
+
+@app.command()
 def tasks() -> None:
     """List the tasks and their options."""
     from datagen import commands

@@ -195,10 +195,12 @@ def verify_dataset(folder: Path, decode: bool) -> None:
     for problem in problems:
         out_console.print(problem)
     if problems:
-        raise DatasetError(
-            f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; delete the files that are named and run the same "
-            "'datagen build' again: it makes them anew"
+        remedy = (
+            "remove the folder and run the same 'datagen merge' again"
+            if manifest.parts
+            else "delete the files that are named and run the same 'datagen build' again: it makes them anew"
         )
+        raise DatasetError(f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; {remedy}")
     out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
 
 
@@ -227,6 +229,9 @@ def show_info(folder: Path) -> None:
     out_console.print(table)
     manifest = dataset.manifest
     rejects = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items()) or "none"
+    for part in manifest.parts:
+        samples = _count(part["samples"], "sample")
+        out_console.print(f"merged from {part['name']}: {samples}, content {part['content_sha256'][:16]}")
     out_console.print(f"content {manifest.sha256}   datagen {manifest.code_version}")
     out_console.print(f"rejects: {rejects}; each with its reason: {folder / 'rejects.jsonl'}")
     out_console.print("PSNR: what the codec left of the clips, in dB against what was encoded (RGB, pooled)")
@@ -281,6 +286,35 @@ def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
             yield from (f"    {' -> '.join(dict.fromkeys(keys))}" for keys in group.keys[:shown])
             if shown is not None and len(group.keys) > shown:
                 yield f"    and {len(group.keys) - shown} more (--all lists them)"
+
+
+def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: int) -> None:
+    """Merge with a progress bar, then say what each dataset gave to the train split."""
+    from datagen.merge import merge
+
+    # where nobody watches, a bar would only leave an empty line
+    with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
+        bar = bars.add_task("checking", total=None)
+        manifest = merge(
+            folders,
+            out,
+            weights=weights,
+            seed=seed,
+            step=lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
+        )
+    counts = (
+        _count(manifest.samples, "sample"),
+        _count(manifest.sources, "source"),
+        _count(len(manifest.shards), "shard"),
+    )
+    out_console.print(f"{counts[0]} of {counts[1]} in {counts[2]}")
+    train = sum(part["train_samples"] for part in manifest.recipe["merged"])
+    for part in manifest.recipe["merged"]:
+        share = f" ({100 * part['train_samples'] / train:.1f} % of train)" if train else ""
+        out_console.print(
+            f"  {part['name']}: {_count(part['samples'], 'sample')}, {part['train_samples']} train{share}"
+        )
+    out_console.print(f"dataset: {out}   look at it: datagen view {out}")
 
 
 def list_tasks() -> None:

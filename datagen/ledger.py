@@ -73,7 +73,8 @@ class Ledger:
         check_foreign(self.out)
         old = self._recorded()
         if old is not None and old != self.identity and not overwrite:
-            changes = "; ".join(difference(old, self.identity))
+            parts = [part["name"] for part in old["recipe"].get("merged", ())]
+            changes = f"it was merged of {', '.join(parts)}" if parts else "; ".join(difference(old, self.identity))
             raise OutputError(
                 f"{self.out} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
             )

@@ -234,8 +234,12 @@ def _clips_per_unit(clips: int, recipe: Recipe) -> int:
     bits_per_pixel = {"jpeg": 2.5, "lossless": 12.0, "compact": 0.7}[recipe.codec]
     pair = 2 * recipe.clip.frames * recipe.clip.width * recipe.clip.height * bits_per_pixel / 8
     by_size = max(int(recipe.shard_megabytes * 2**20 / pair), 1)
-    for_parallelism = max(math.ceil(clips / _UNITS_PER_SPLIT), _UNIT_CLIPS)
-    return min(by_size, for_parallelism)
+    return min(by_size, clips_for_parallelism(clips))
+
+
+def clips_for_parallelism(clips: int) -> int:
+    """Return how many of a split's clips go into a shard at most, so that there is work for several readers."""
+    return max(math.ceil(clips / _UNITS_PER_SPLIT), _UNIT_CLIPS)
 
 
 def _place(sha256: str, seed: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
 from datagen.synthesize import UnitResult
-from shards import Manifest, write_card
+from shards import Manifest, Shard, write_card
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish, remove_temporaries
 from shards.tasks import OPTIONAL_MEMBERS
@@ -95,15 +95,7 @@ def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[Uni
         raise SourceError(
             f"no usable clip: all {plan.clips} were rejected ({reasons}); {out / 'rejects.jsonl'} lists them"
         )
-    licences: Counter[str] = Counter()
-    sources: set[str] = set()
-    members: dict[str, set[str]] = {}
-    for shard in shards:
-        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256", "members"])
-        licences.update(table["licence"].to_pylist())
-        sources.update(table["source_sha256"].to_pylist())
-        names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
-        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
+    licences, sources, members = contents(out, shards)
     manifest = Manifest(
         recipe=recipe.model_dump(mode="json"),
         recipe_digest=recipe.digest(),
@@ -118,3 +110,17 @@ def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[Uni
     write_card(out, manifest, licences, members)
     manifest.save(out)
     return manifest
+
+
+def contents(out: Path, shards: Iterable[Shard]) -> tuple[Counter[str], set[str], dict[str, set[str]]]:
+    """Return how many samples come under which licence, the sources' sha256, and the optional members of each task."""
+    licences: Counter[str] = Counter()
+    sources: set[str] = set()
+    members: dict[str, set[str]] = {}
+    for shard in shards:
+        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256", "members"])
+        licences.update(table["licence"].to_pylist())
+        sources.update(table["source_sha256"].to_pylist())
+        names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
+        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
+    return licences, sources, members

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from configs import SourceError
+from configs import DatasetError, SourceError
 from configs.loader import check
 from datagen.gates import score
 from datagen.ledger import FOLDER
@@ -61,10 +61,13 @@ def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
     `sources`: where to look for the video by content, if it is not where it was when the dataset was built.
 
     Raises:
-        DatasetError: no such sample.
+        DatasetError: no such sample, or the dataset was merged of others.
         SourceError: the source video is not to be found.
     """
     dataset = Dataset(folder)
+    if dataset.manifest.parts:
+        names = ", ".join(f"{part['name']} (content {part['content_sha256'][:12]})" for part in dataset.manifest.parts)
+        raise DatasetError(f"{folder} is a merged dataset; replay {key} in the part it came from, one of: {names}")
     stored, members = dataset[key], dataset.members(key)
     recipe = check(Recipe, dataset.manifest.recipe, where=f"{folder}/manifest.json")
     video = _locate(folder, stored, recipe, sources)

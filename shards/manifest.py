@@ -65,6 +65,11 @@ class Manifest:
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def parts(self) -> tuple[Mapping[str, Any], ...]:
+        """What `datagen merge` made it of: name, content_sha256, recipe, ... of each; nothing where it was built."""
+        return tuple(self.recipe.get("merged", ()))
+
+    @property
     def samples(self) -> int:
         """How many samples all shards hold together."""
         return sum(shard.samples for shard in self.shards)
@@ -90,8 +95,11 @@ def load_manifest(root: Path) -> Manifest:
         raise DatasetError(f"{root} is not a dataset folder: {'it is a file' if root.exists() else 'there is nothing'}")
     if not (root / NAME).is_file():
         unfinished = (root / ".build").is_dir()
+        command = "merge" if (root / ".build" / "merge.json").is_file() else "build"
         remedy = (
-            "its build did not finish; run the same 'datagen build' again" if unfinished else "it has no manifest.json"
+            f"its {command} did not finish; run the same 'datagen {command}' again"
+            if unfinished
+            else "it has no manifest.json"
         )
         raise DatasetError(f"{root} is not a finished dataset: {remedy}")
     try:

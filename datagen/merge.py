@@ -1,0 +1,324 @@
+"""Making one dataset of several: samples are copied byte for byte, and no source video may end up in two splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from configs import ConfigError, DatasetError, OutputError
+from datagen.publishing import contents
+from datagen.ledger import FOLDER, check_foreign, clear, locked
+from datagen.plan import SPLITS, clips_for_parallelism
+from datagen.rejects import NAME as REJECTS
+from datagen.rejects import kind_of, read_rejects
+from datagen.settings import Recipe
+from shards import Dataset, EncodedSample, Manifest, Shard, load_manifest, verify, write_card, write_shard
+from shards.manifest import NAME as MANIFEST
+from shards.storage import publish_json, publishing, remove_temporaries
+
+_NOTE = "merge.json"
+"""In `.build` while a merge is at work: what a killed one left is cleared by the next."""
+_TAR_END = 10_240
+"""Bytes that tarfile closes a shard with, at most."""
+Step = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of the datasets that are merged."""
+
+    dataset: Dataset
+    weight: float | None
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return " ".join(self.dataset.root.resolve().name.split())
+
+    def described(self, picks: Sequence[Pick]) -> dict[str, Any]:
+        """Return what the merged dataset's manifest says of it, and of the samples picked from it."""
+        manifest = self.dataset.manifest
+        return {
+            "name": self.name,
+            "content_sha256": manifest.sha256,
+            "recipe": dict(manifest.recipe),
+            "code_version": manifest.code_version,
+            "weight": self.weight,
+            "samples": len(picks),
+            "train_samples": sum(pick.split == "train" for pick in picks),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """One sample, and the part it is taken from."""
+
+    part: int
+    key: str
+    task: str
+    split: str
+    source_sha256: str
+    start: int
+    bytes: int
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """What samples of one task and split are ordered by, as a build orders them; never the order of the parts."""
+        return self.source_sha256, self.start, self.key
+
+
+def merge(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    weights: Sequence[float] = (),
+    seed: int = 0,
+    step: Step = lambda what, done, total: None,
+) -> Manifest:
+    """Write the samples of all `folders` into one dataset and return its manifest.
+
+    `weights`: a share for each folder. Then the merged train split has these shares, as large as they allow: each
+    dataset gives every source video's first sample (in an order drawn by `seed`) before any second one. Validation and
+    test samples are always kept whole. A killed merge is made anew by the same call.
+
+    Raises:
+        ConfigError: the weights do not fit the folders, or these are fewer than two.
+        DatasetError: a folder is no sound dataset, one source video is in different splits, or one key names two
+            samples.
+        OutputError: `out` is not empty or cannot be written.
+    """
+    _check_arguments(folders, weights)
+    _check_out(out)
+    shares: Sequence[float | None] = weights or [None] * len(folders)
+    parts = [_open(folder, share, step) for folder, share in zip(folders, shares, strict=True)]
+    picks = [pick for number, part in enumerate(parts) for pick in _picks(number, part.dataset)]
+    _check_leaks(parts, picks)
+    picks = _without_doubles(parts, picks)
+    if weights:
+        picks = weighted(parts, picks, seed)
+    recipe = _recipe(parts, picks, seed)
+    with locked(out):
+        _claim(out, recipe)
+        shards = _write(out, parts, picks, recipe["shard_megabytes"] * 2**20, step)
+        manifest = _publish(out, parts, recipe, shards)
+        shutil.rmtree(out / FOLDER)
+    return manifest
+
+
+def _check_arguments(folders: Sequence[Path], weights: Sequence[float]) -> None:
+    if len(folders) < 2:
+        raise ConfigError(f"merging needs at least two datasets, {len(folders)} given")
+    if weights and len(weights) != len(folders):
+        raise ConfigError(
+            f"{len(weights)} weights for {len(folders)} datasets; give --weight once for each dataset, or not at all"
+        )
+    if weights and (min(weights) < 0 or not 0 < sum(weights) < float("inf")):
+        raise ConfigError(f"weights must be 0 or more, and one of them more; given: {', '.join(map(str, weights))}")
+
+
+def _check_out(out: Path) -> None:
+    """Raise `OutputError` unless `out` is new, empty, or holds a merge that was killed."""
+    killed = (out / FOLDER / _NOTE).is_file() and not (out / MANIFEST).exists()
+    if out.is_dir() and not killed:
+        strangers = [path.name for path in sorted(out.iterdir()) if path.name != FOLDER]
+        strangers += [FOLDER] if (out / FOLDER / "identity.json").exists() else []
+        if strangers:
+            raise OutputError(f"{out} is not empty (it has {strangers[0]!r}); choose another --out, or remove it first")
+    elif not out.is_dir():
+        check_foreign(out)
+
+
+def _open(folder: Path, weight: float | None, step: Step) -> Part:
+    total, done = len(load_manifest(folder).shards), Counter[str]()
+
+    def count(shard: Shard) -> None:
+        done["shards"] += 1
+        step(f"checking {folder.name}", done["shards"], total)
+
+    # what was damaged would otherwise get a new, valid sha256
+    problems = verify(folder, on_shard=count)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DatasetError(f"{folder} is not sound: {problems[0]}{more}; 'datagen verify {folder}' says what to do")
+    return Part(dataset=Dataset(folder), weight=weight)
+
+
+def _picks(part: int, dataset: Dataset) -> Iterator[Pick]:
+    names = ["key", "task", "split", "source_sha256", "start", "bytes"]
+    for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
+        for row in batch.to_pylist():
+            yield Pick(part=part, **row)
+
+
+def _check_leaks(parts: Sequence[Part], picks: Iterable[Pick]) -> None:
+    """Raise `DatasetError` where a source video is in more than one split: a model would be tested on what it saw."""
+    places: dict[str, dict[str, int]] = {}
+    for pick in picks:
+        places.setdefault(pick.source_sha256, {}).setdefault(pick.split, pick.part)
+    leaks = [(sha256, splits) for sha256, splits in sorted(places.items()) if len(splits) > 1]
+    if leaks:
+        shown = "; ".join(
+            f"{sha256[:12]} is " + " and ".join(f"{split} in {parts[part].name}" for split, part in splits.items())
+            for sha256, splits in leaks[:3]
+        )
+        more = f"; and {len(leaks) - 3} more" if len(leaks) > 3 else ""
+        videos = "1 source video is" if len(leaks) == 1 else f"{len(leaks)} source videos are"
+        raise DatasetError(
+            f"LEAK: {videos} in different splits: {shown}{more}; rebuild one dataset with the other's seed and splits, "
+            "or leave it out"
+        )
+
+
+def _without_doubles(parts: Sequence[Part], picks: Iterable[Pick]) -> list[Pick]:
+    """Keep a sample once that several parts have with equal bytes; other bytes under one key raise `DatasetError`."""
+    kept: dict[str, Pick] = {}
+    for pick in picks:
+        first = kept.setdefault(pick.key, pick)
+        if first is pick:
+            continue
+        ours, theirs = (parts[p.part].dataset.members(p.key) for p in (first, pick))
+        if ours != theirs:
+            differing = ", ".join(
+                sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+            )
+            folders = [parts[p.part].dataset.root for p in (first, pick)]
+            raise DatasetError(
+                f"sample {pick.key} is in {folders[0]} and {folders[1]} with other bytes ({differing}); "
+                f"leave one of them out, or rebuild one with another seed ('datagen diff' says how they differ)"
+            )
+    return list(kept.values())
+
+
+def weighted(parts: Sequence[Part], picks: Iterable[Pick], seed: int) -> list[Pick]:
+    """Thin out the train samples until the parts have the shares that their weights say.
+
+    Raises:
+        DatasetError: a part whose weight is not 0 has no train samples.
+    """
+    picks = list(picks)
+    train = [[p for p in picks if p.part == number and p.split == "train"] for number in range(len(parts))]
+    for part, found in zip(parts, train, strict=True):
+        if part.weight and not found:
+            raise DatasetError(
+                f"{part.dataset.root} has no train samples of its own to make up its weight {part.weight:g}; "
+                "give it the weight 0, or leave it out"
+            )
+    # exactly, since 7 / 0.7 is not 10 in floating point
+    shares = [Fraction(str(part.weight)) for part in parts]
+    total = min(len(found) / share for found, share in zip(train, shares, strict=True) if share)
+    counts = [int(total * share) for share in shares]
+    kept = [pick for found, count in zip(train, counts, strict=True) for pick in _taking_turns(found, seed)[:count]]
+    return [pick for pick in picks if pick.split != "train"] + kept
+
+
+def _taking_turns(picks: Iterable[Pick], seed: int) -> list[Pick]:
+    """Order samples by a hash, and so that every source has one before any has two; fewer are always among more."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for pick in sorted(picks, key=lambda pick: _place(pick.key, seed)):
+        turns.append((seen[pick.source_sha256], pick))
+        seen[pick.source_sha256] += 1
+    return [pick for _, pick in sorted(turns, key=lambda turn: turn[0])]
+
+
+def _place(key: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"merge {seed} {key}".encode(), digest_size=16).digest()
+
+
+def _recipe(parts: Sequence[Part], picks: Sequence[Pick], seed: int) -> dict[str, Any]:
+    """Return what the manifest says in the place of a recipe."""
+    return {
+        "merged": [part.described([pick for pick in picks if pick.part == n]) for n, part in enumerate(parts)],
+        "seed": seed,
+        "shard_megabytes": min(_shard_megabytes(part.dataset.manifest) for part in parts),
+    }
+
+
+def _shard_megabytes(manifest: Manifest) -> int:
+    return int(manifest.recipe.get("shard_megabytes", Recipe.model_fields["shard_megabytes"].default))
+
+
+def _claim(out: Path, recipe: dict[str, Any]) -> None:
+    _check_out(out)
+    clear(out)
+    remove_temporaries(out)
+    publish_json(out / FOLDER / _NOTE, recipe)
+
+
+def _write(out: Path, parts: Sequence[Part], picks: Sequence[Pick], limit: int, step: Step) -> list[Shard]:
+    groups: dict[tuple[str, int], list[Pick]] = {}
+    for pick in picks:
+        groups.setdefault((pick.task, SPLITS.index(pick.split)), []).append(pick)
+    shards, done = [], 0
+    for (task, split), group in sorted(groups.items()):
+        ordered = sorted(group, key=lambda pick: pick.place)
+        for number, chunk in enumerate(cut(ordered, limit)):
+            shard = write_shard(
+                out / task / f"{SPLITS[split]}-{number:06d}.tar", (_copied(parts, pick) for pick in chunk)
+            )
+            shards += [shard] if shard else []
+            done += len(chunk)
+            step("copying samples", done, len(picks))
+    return shards
+
+
+def cut(picks: Sequence[Pick], limit: int) -> Iterator[list[Pick]]:
+    """Cut the samples of one task and split into shards of at most `limit` bytes; a larger sample gets its own."""
+    most = clips_for_parallelism(len(picks))
+    chunk: list[Pick] = []
+    size = _TAR_END
+    for pick in picks:
+        if chunk and (len(chunk) == most or size + pick.bytes > limit):
+            yield chunk
+            chunk, size = [], _TAR_END
+        chunk.append(pick)
+        size += pick.bytes
+    if chunk:
+        yield chunk
+
+
+def _copied(parts: Sequence[Part], pick: Pick) -> EncodedSample:
+    dataset = parts[pick.part].dataset
+    # the writer puts shard and offsets in their place
+    return EncodedSample(key=pick.key, members=dataset.members(pick.key), row=dataset.row(pick.key))
+
+
+def _publish(out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: list[Shard]) -> Manifest:
+    with publishing(out / REJECTS) as file:
+        for part in parts:
+            for line in _lines(part.dataset.root / REJECTS):
+                file.write(line)
+    rejects = Counter(kind_of(reject) for reject in read_rejects(out))
+    licences, sources, members = contents(out, shards)
+    inputs = "\n".join(sorted(part.dataset.manifest.inputs for part in parts))
+    manifest = Manifest(
+        recipe=recipe,
+        recipe_digest=_digest(json.dumps(recipe, sort_keys=True)),
+        code_version=version("vidiff"),
+        inputs=_digest(inputs),
+        shards=tuple(shards),
+        rejects=dict(sorted(rejects.items())),
+        sources=len(sources),
+    )
+    write_card(out, manifest, licences, members)
+    manifest.save(out)
+    return manifest
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        for line in file:
+            yield line.rstrip(b"\n") + b"\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,359 @@
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import datagen.merge
+from configs import ConfigError, DatasetError, OutputError, load
+from datagen import Recipe, build
+from datagen.commands import show_info
+from datagen.merge import Pick, cut, merge
+from datagen.replay import replay
+from datagen.view import write_contact_sheet
+from shards import Dataset, load_manifest, stream, verify, write_video
+from tests.conftest import moving_clip
+from tests.datagen.conftest import SMALL
+
+
+def made(out: Path, *settings: str, sources=("scenes",)) -> Path:
+    build(load(Recipe, "default", [*SMALL, *settings]), out, sources=list(map(str, sources)))
+    return out
+
+
+def table(*roots: Path) -> pd.DataFrame:
+    """The index by way of pandas alone."""
+    return pd.concat([pd.read_parquet(path) for root in roots for path in sorted(root.glob("*/*.parquet"))])
+
+
+def shards_of(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.glob("[a-z]*/*")}
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory) -> list[Path]:
+    """Two folders of four videos each."""
+    folders = [tmp_path_factory.mktemp("half") for _ in range(2)]
+    for number in range(8):
+        frames = moving_clip(number, frames=14, height=54, width=72)
+        write_video(folders[number % 2] / f"video {number}.mp4", frames, fps=25)
+    (folders[0] / "text.mp4").write_text("this is not a video")
+    return folders
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory) -> list[Path]:
+    """Two datasets of scenes, the second with one task and no val split, and one of a dozen samples more."""
+    root = tmp_path_factory.mktemp("parts")
+    return [
+        made(root / "a", "scenes.count=12", "splits={train: 0.7, val: 0.15, test: 0.15}"),
+        made(
+            root / "b <script>",
+            "scenes.count=9",
+            "seed=1",
+            "tasks={dehaze: {}}",
+            "splits={train: 0.7, val: 0, test: 0.3}",
+            "gates.min_motion=0.5",
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def merged(parts, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("merged") / "both"
+    merge(parts, out)
+    return out
+
+
+def test_merging_two_halves_gives_the_bytes_of_building_the_whole(halves, tmp_path):
+    everything = "splits={train: 1, val: 0, test: 0}"
+    folders = [made(tmp_path / name, everything, sources=[half]) for name, half in zip("ab", halves, strict=True)]
+    whole = made(tmp_path / "whole", everything, sources=halves)
+    for order in (folders, folders[::-1]):
+        out = tmp_path / f"{order[0].name} first"
+        merge(order, out)
+        assert shards_of(out) == shards_of(whole)
+        assert load_manifest(out).sha256 == load_manifest(whole).sha256
+        assert load_manifest(out).sources == 8
+        assert load_manifest(out).rejects == {"unreadable": 1}
+        assert not (out / ".build").exists()
+
+
+def test_every_member_is_copied_byte_for_byte_and_every_row_kept(parts, merged):
+    both = Dataset(merged)
+    placed = {"shard", "offset", "bytes", "members"}
+    for part in map(Dataset, parts):
+        for sample in part:
+            key = sample.key
+            assert both.members(key) == part.members(key)
+            ours, theirs = both.row(key), part.row(key)
+            assert {n: v for n, v in ours.items() if n not in placed} == {
+                n: v for n, v in theirs.items() if n not in placed
+            }
+    assert sorted(both.keys()) == sorted(table(*parts)["key"])
+
+
+def test_the_result_is_a_sound_dataset_that_every_command_takes(merged, parts, tmp_path, capsys):
+    assert verify(merged, decode=True) == []
+    show_info(merged)
+    assert f"merged from {parts[0].name}" in capsys.readouterr().out
+    page = write_contact_sheet(merged, tmp_path / "view.html", limit=4).read_text()
+    assert page.count("<article") == 4
+    assert len(list(stream(merged, "dehaze", "train"))) == len(table(merged).query("task=='dehaze' and split=='train'"))
+    with pytest.raises(DatasetError, match=r"merged dataset; replay .* in the part it came from, one of: a \(content"):
+        replay(merged, Dataset(merged).keys()[0])
+
+
+def test_the_index_points_at_the_bytes(merged):
+    for path in merged.glob("*/*.parquet"):
+        data = path.with_suffix(".tar").read_bytes()
+        for row in pq.read_table(path).to_pylist():
+            text = next(m for m in row["members"] if m["name"] == "instruction.txt")
+            assert data[text["offset"] : text["offset"] + text["size"]].decode() == row["instruction"]
+            assert data[row["offset"] :].startswith(row["key"].encode())
+            assert row["shard"] == path.with_suffix(".tar").name
+
+
+def test_webdataset_and_hugging_face_datasets_read_it(merged, tmp_path):
+    import datasets
+    import webdataset
+
+    rows = table(merged)
+    for task, count in rows[rows["split"] == "train"].groupby("task").size().items():
+        urls = sorted(map(str, merged.glob(f"{task}/train-*.tar")))
+        assert len(list(webdataset.WebDataset(urls, shardshuffle=False))) == count
+        pairs = datasets.load_dataset(str(merged), task, split="train", cache_dir=str(tmp_path))
+        assert len(pairs) == count
+        members = Dataset(merged).members(pairs[0]["__key__"])
+        assert pairs[0]["source.mkv"]["bytes"] == members["source.mkv"]
+        assert pairs[0]["meta.json"] == json.loads(members["meta.json"])
+
+
+def test_the_manifest_says_what_it_was_merged_of(parts, merged):
+    manifest = load_manifest(merged)
+    for part, said in zip(parts, manifest.parts, strict=True):
+        own = load_manifest(part)
+        assert said["name"] == part.name
+        assert said["content_sha256"] == own.sha256
+        assert said["recipe"] == own.recipe
+        assert said["code_version"] == own.code_version
+        assert said["samples"] == own.samples
+    rows = table(*parts)
+    assert manifest.sources == rows["source_sha256"].nunique()
+    assert (merged / "rejects.jsonl").read_text() == "".join((part / "rejects.jsonl").read_text() for part in parts)
+    assert manifest.rejects == dict(Counter(load_manifest(parts[0]).rejects) + Counter(load_manifest(parts[1]).rejects))
+    assert f"CC0-1.0: {len(rows)} samples" in (merged / "README.md").read_text()
+
+
+def test_members_that_only_one_part_has_are_declared(parts, tmp_path):
+    import datasets
+
+    options = "tasks={recolor: {reference: 1.0}}"
+    other = made(tmp_path / "c", "scenes.count=4", "seed=2", "splits={train: 1, val: 0, test: 0}", options)
+    assert all("reference.png" in Dataset(other).members(key) for key in table(other)["key"])
+    merge([parts[0], other], tmp_path / "out")
+    pairs = datasets.load_dataset(str(tmp_path / "out"), "recolor", split="train", cache_dir=str(tmp_path / "cache"))
+    found = {row["__key__"]: row["reference.png"] for row in pairs}
+    assert {key for key, reference in found.items() if reference} == set(table(other)["key"])
+    assert len(found) == len(table(tmp_path / "out").query("task == 'recolor' and split == 'train'"))
+
+
+def test_a_merged_dataset_can_be_merged_again(merged, tmp_path):
+    third = made(tmp_path / "c", "scenes.count=3", "seed=2")
+    merge([merged, third], tmp_path / "out")
+    assert verify(tmp_path / "out") == []
+    assert len(table(tmp_path / "out")) == len(table(merged, third))
+
+
+def test_a_video_in_different_splits_is_a_leak(halves, tmp_path):
+    folders = [made(tmp_path / f"seed-{seed}", f"seed={seed}", sources=halves) for seed in (0, 5)]
+    places = table(*folders).groupby("source_sha256")["split"].nunique()
+    leaks = sorted(places[places > 1].index)
+    assert len(leaks) > 3
+    with pytest.raises(DatasetError) as error:
+        merge(folders, tmp_path / "out")
+    message = str(error.value)
+    assert message.startswith(f"LEAK: {len(leaks)} source videos are in different splits")
+    assert [sha256[:12] in message for sha256 in leaks] == [True] * 3 + [False] * (len(leaks) - 3)
+    assert f"and {len(leaks) - 3} more; rebuild one dataset with the other's seed and splits" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_that_both_have_is_kept_once(parts, merged, tmp_path):
+    manifest = merge([merged, parts[0]], tmp_path / "out")
+    assert shards_of(tmp_path / "out") == shards_of(merged)
+    assert [part["samples"] for part in manifest.parts] == [len(table(merged)), 0]
+
+
+def test_one_key_with_other_bytes_is_refused(parts, tmp_path):
+    other = made(tmp_path / "c", "scenes.count=12", "splits={train: 0.7, val: 0.15, test: 0.15}", "codec=lossless")
+    with pytest.raises(DatasetError, match=r"with other bytes \(source.mkv, target.mkv\); leave one of them out"):
+        merge([parts[0], other], tmp_path / "out")
+
+
+def by_part(roots: list[Path], out: Path, split: str) -> list[pd.DataFrame]:
+    kept = table(out)
+    kept = kept[kept["split"] == split]
+    return [kept[kept["key"].isin(table(root)["key"])] for root in roots]
+
+
+@pytest.mark.parametrize("weights", [[0.7, 0.3], [0.3, 0.7], [1, 1], [0, 1], [99, 1]])
+def test_weights_are_the_shares_of_the_train_split_as_large_as_possible(parts, weights, tmp_path):
+    merge(parts, tmp_path / "out", weights=weights)
+    had = [(table(root)["split"] == "train").sum() for root in parts]
+    kept = [len(rows) for rows in by_part(parts, tmp_path / "out", "train")]
+    whole = min(n / w for n, w in zip(had, weights, strict=True) if w)
+    for count, weight in zip(kept, weights, strict=True):
+        assert whole * weight - 1 < count <= whole * weight + 1e-9
+    assert any(count == n for count, n, weight in zip(kept, had, weights, strict=True) if weight)
+    rows, out = table(*parts), table(tmp_path / "out")
+    assert set(rows[rows["split"] != "train"]["key"]) == set(out[out["split"] != "train"]["key"])
+    assert verify(tmp_path / "out") == []
+
+
+def test_a_share_is_drawn_evenly_from_the_videos_and_by_the_seed(halves, tmp_path):
+    everything = "splits={train: 1, val: 0, test: 0}"
+    folders = [made(tmp_path / name, everything, sources=[half]) for name, half in zip("ab", halves, strict=True)]
+    chosen = {}
+    for name, seed, weight in (("1", 0, 0.5), ("again", 0, 0.5), ("fewer", 0, 0.25), ("2", 1, 0.5)):
+        merge(folders, tmp_path / name, weights=[weight, 1], seed=seed)
+        rows = by_part(folders, tmp_path / name, "train")[0]
+        counts = rows.groupby("source_sha256").size()
+        assert len(counts) == 4
+        assert counts.max() - counts.min() <= 1
+        chosen[name] = set(rows["key"])
+    assert chosen["1"] == chosen["again"]
+    assert shards_of(tmp_path / "1") == shards_of(tmp_path / "again")
+    assert chosen["fewer"] < chosen["1"]
+    assert chosen["1"] != chosen["2"]
+
+
+def test_a_weight_for_a_dataset_without_train_samples_is_refused(parts, tmp_path):
+    tests_only = made(tmp_path / "t", "scenes.count=2", "seed=4", "splits={train: 0, val: 0, test: 1}")
+    with pytest.raises(DatasetError, match=r"no train samples .* give it the weight 0"):
+        merge([parts[0], tests_only], tmp_path / "out", weights=[0.5, 0.5])
+    merge([parts[0], tests_only], tmp_path / "out", weights=[1, 0])
+    assert len(table(tmp_path / "out")) == len(table(parts[0], tests_only))
+
+
+def test_a_killed_merge_leaves_no_dataset_and_is_made_anew(parts, merged, tmp_path, monkeypatch):
+    out, write, written = tmp_path / "out", datagen.merge.write_shard, []
+
+    def killed(path, samples):
+        if len(written) == 2:
+            (path.parent / f".{path.name}.1.tmp").write_text("half")
+            raise KeyboardInterrupt
+        written.append(path)
+        return write(path, samples)
+
+    monkeypatch.setattr(datagen.merge, "write_shard", killed)
+    with pytest.raises(KeyboardInterrupt):
+        merge(parts, out)
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="run the same 'datagen merge' again"):
+        Dataset(out)
+    merge(parts, out)
+    assert shards_of(out) == shards_of(merged)
+    assert {path.name for path in out.iterdir()} == {path.name for path in merged.iterdir()}
+
+
+def picks(*sizes: int) -> list[Pick]:
+    return [
+        Pick(part=0, key=str(n), task="x", split="train", source_sha256="", start=n, bytes=size)
+        for n, size in enumerate(sizes)
+    ]
+
+
+def test_shards_keep_below_the_limit_and_lose_nothing():
+    found = list(cut(picks(*[30_000] * 5, 200_000, *[30_000] * 4), 110_000))
+    assert [len(chunk) for chunk in found] == [3, 2, 1, 3, 1]
+    assert [int(pick.key) for chunk in found for pick in chunk] == list(range(10))
+    # small ones are spread for the sake of parallel readers, as a build does it
+    assert [len(chunk) for chunk in cut(picks(*[1] * 40), 10**9)] == [16, 16, 8]
+
+
+def test_no_shard_is_larger_than_the_recipes_say(tmp_path):
+    one = [
+        "clip.size=128",
+        "scenes.count=9",
+        "shard_megabytes=1",
+        "tasks={dehaze: {}}",
+        "splits={train: 1, val: 0, test: 0}",
+    ]
+    folders = [made(tmp_path / str(seed), *one, f"seed={seed}") for seed in (0, 1)]
+    manifest = merge(folders, tmp_path / "out")
+    assert len(manifest.shards) > 1
+    assert all(shard.bytes <= 2**20 for shard in manifest.shards)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([1], "1 weights for 2 datasets; give --weight once for each"),
+        ([-1, 2], "must be 0 or more"),
+        ([0, 0], "one of them more"),
+        ([float("nan"), 1], "must be 0 or more"),
+    ],
+)
+def test_weights_that_make_no_sense_are_named(parts, weights, words, tmp_path):
+    with pytest.raises(ConfigError, match=words):
+        merge(parts, tmp_path / "out", weights=weights)
+
+
+def test_only_an_empty_folder_is_merged_into(parts, merged, tmp_path):
+    (tmp_path / "mine.txt").write_text("x")
+    for out in (tmp_path, merged, parts[0]):
+        before = sorted(out.iterdir())
+        with pytest.raises(OutputError, match="is not empty"):
+            merge(parts, out)
+        assert sorted(out.iterdir()) == before
+    with pytest.raises(OutputError, match="is a file"):
+        merge(parts, tmp_path / "mine.txt")
+    (tmp_path / "empty").mkdir()
+    merge(parts, tmp_path / "empty")
+
+
+def test_an_unfinished_build_is_neither_merged_nor_merged_into(parts, tmp_path):
+    shutil.copytree(parts[0], tmp_path / "x")
+    (tmp_path / "x" / "manifest.json").unlink()
+    with pytest.raises(DatasetError, match="run the same 'datagen build' again"):
+        merge([tmp_path / "x", parts[1]], tmp_path / "out")
+    with pytest.raises(OutputError, match="is not empty"):
+        merge(parts, tmp_path / "x")
+
+
+def test_damage_is_not_merged_under_a_new_sha256(parts, tmp_path):
+    shutil.copytree(parts[0], tmp_path / "x")
+    path = next((tmp_path / "x").glob("dehaze/train-*.tar"))
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"is not sound: dehaze/train-000000.tar: changed"):
+        merge([tmp_path / "x", parts[1]], tmp_path / "out")
+
+
+def test_a_build_does_not_replace_a_merged_dataset_unless_told_to(merged, parts, tmp_path):
+    shutil.copytree(merged, tmp_path / "x")
+    with pytest.raises(OutputError, match=rf"it was merged of {parts[0].name}, {parts[1].name}; give --overwrite"):
+        made(tmp_path / "x", "scenes.count=2")
+    build(load(Recipe, "default", [*SMALL, "scenes.count=2"]), tmp_path / "x", overwrite=True)
+    assert verify(tmp_path / "x") == []
+
+
+def test_wrong_use_is_one_line_and_exit_code_2(parts, tmp_path):
+    for line in (
+        [parts[0]],
+        [parts[0], tmp_path / "nothing"],
+        [*parts, "--weight", "1"],
+        [parts[0], parts[0] / "dehaze"],
+    ):
+        arguments = [sys.executable, "-m", "datagen", "merge", *map(str, line), "--out", str(tmp_path / "out")]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
