@@ -167,6 +167,20 @@ def view(
 
 
 @app.command()
+def stats(
+    folder: Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The page to write. [default: FOLDER/stats.html]", show_default=False),
+    ] = None,
+) -> None:
+    """Write one HTML page of counts and histograms: sizes, parameters, codec losses, instructions."""
+    from datagen import commands
+
+    commands.show_stats(folder, out)
+
+
+@app.command()
 def replay(
     folder: Folder,
     key: Annotated[str, typer.Argument(help="Key of a sample, as 'datagen info' and the parquet index list them.")],

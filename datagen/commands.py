@@ -245,6 +245,17 @@ def view_dataset(folder: Path, out: Path | None, task: str | None, split: str | 
     out_console.print(f"open {write_contact_sheet(folder, out, task=task, split=split, limit=limit)} in a browser")
 
 
+def show_stats(folder: Path, out: Path | None) -> None:
+    """Print a summary of what the dataset holds and write the page."""
+    from datagen.stats import collect, summary, write_stats
+
+    stats = collect(folder)
+    page = write_stats(stats, out or folder / "stats.html")
+    for line in summary(stats):
+        out_console.print(line)
+    out_console.print(f"open {page} in a browser")
+
+
 def replay_sample(folder: Path, key: str, sources: list[str]) -> None:
     """Print how the sample made again compares with the stored one; raise if it differs."""
     from datagen.replay import replay

@@ -1,0 +1,382 @@
+"""What a dataset holds, in numbers: counts, sizes, effect parameters, codec losses and words, as one HTML page."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datagen.plan import SPLITS
+from shards import Dataset, Manifest, Task, get_task, task_names
+from shards.pages import write_html
+
+_TEMPLATE = Path(__file__).parent / "templates" / "stats.html"
+_COLUMNS = (
+    "task", "split", "bytes", "instruction", "frames", "height", "width", "fps",
+    "source_id", "source_sha256", "licence", "psnr_source", "psnr_target", "parameters",
+)  # fmt: skip
+_ROWS = 2048
+"""Rows that are unpacked at a time: the parameters of a dataset are larger than what is counted of them."""
+_WORD = re.compile(r"[^\W\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)*")
+FILLERS = (
+    "a", "all", "an", "and", "as", "at", "be", "by", "for", "from", "in", "is", "it",
+    "of", "on", "so", "that", "the", "this", "to", "what", "with",
+)  # fmt: skip
+"""Words that are not counted: they are in every instruction and say nothing about it."""
+GROUPS = ("shared", "train only", "held out", "no template")
+_SHOWN_SOURCES, _SHOWN_NAMES, _SHOWN_PARAMETERS, _SHOWN_WORDS = 20, 10, 60, 20
+_LONGEST_TEXT = 300
+
+
+@dataclass(kw_only=True)
+class Cell:
+    """What one task has in one split."""
+
+    samples: int = 0
+    bytes: int = 0
+    """In the shards, headers included."""
+    frames: int = 0
+    seconds: float = 0.0
+    sources: set[str] = field(default_factory=set)
+
+
+@dataclass(kw_only=True)
+class TaskStats:
+    """What is known of one task's samples. Nested parameters are named with dots: `depth.far`."""
+
+    numbers: dict[str, list[float]] = field(default_factory=dict)
+    """Every numeric parameter, one value a sample: of a list (per frame) the mean."""
+    categories: dict[str, Counter[str]] = field(default_factory=dict)
+    """Every other parameter, with how often each value occurs."""
+    psnr_source: list[float] = field(default_factory=list)
+    psnr_target: list[float] = field(default_factory=list)
+    instructions: Counter[str] = field(default_factory=Counter)
+    words: Counter[str] = field(default_factory=Counter)
+    templates: dict[str, Counter[str]] = field(default_factory=dict)
+    """By split, how many samples have an instruction of each of `GROUPS`; empty for a task that is not declared."""
+
+
+@dataclass(kw_only=True)
+class Stats:
+    """What is known of a dataset."""
+
+    name: str
+    manifest: Manifest
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    """By task and split."""
+    tasks: dict[str, TaskStats] = field(default_factory=dict)
+    sources: Counter[str] = field(default_factory=Counter)
+    """Samples of each source video, by its sha256; `names` has what it is called."""
+    names: dict[str, str] = field(default_factory=dict)
+    licences: Counter[str] = field(default_factory=Counter)
+    frames: Counter[int] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """By width and height in pixels."""
+    rates: Counter[float] = field(default_factory=Counter)
+    """By frames per second."""
+    seconds: list[float] = field(default_factory=list)
+    bytes: list[float] = field(default_factory=list)
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return sum(cell.samples for cell in self.cells.values())
+
+
+def collect(folder: Path) -> Stats:
+    """Count a dataset's index.
+
+    Raises:
+        DatasetError: `folder` is no finished dataset.
+    """
+    dataset = Dataset(folder)
+    stats = Stats(name=folder.resolve().name, manifest=dataset.manifest)
+    templates = {task: Templates(task, dataset.manifest.recipe) for task in dataset.tasks}
+    for batch in dataset.index().select(list(_COLUMNS)).to_batches(max_chunksize=_ROWS):
+        for row in batch.to_pylist():
+            _count_row(stats, row)
+            group = templates[row["task"]].group(row["instruction"])
+            stats.tasks[row["task"]].templates.setdefault(row["split"], Counter())[group] += 1
+    for task, found in stats.tasks.items():
+        for text, count in found.instructions.items():
+            found.words.update({word: n * count for word, n in Counter(words_of(text)).items()})
+        if task not in task_names():
+            found.templates.clear()
+    return stats
+
+
+def _count_row(stats: Stats, row: Mapping[str, Any]) -> None:
+    seconds = row["frames"] / row["fps"] if row["fps"] else 0.0
+    cell = stats.cells.setdefault((row["task"], row["split"]), Cell())
+    cell.samples += 1
+    cell.bytes += row["bytes"]
+    cell.frames += row["frames"]
+    cell.seconds += seconds
+    cell.sources.add(row["source_sha256"])
+    stats.sources[row["source_sha256"]] += 1
+    stats.names[row["source_sha256"]] = row["source_id"]
+    stats.licences[row["licence"] or "unknown"] += 1
+    stats.frames[row["frames"]] += 1
+    stats.sizes[row["width"], row["height"]] += 1
+    stats.rates[row["fps"]] += 1
+    stats.seconds.append(seconds)
+    stats.bytes.append(row["bytes"])
+    task = stats.tasks.setdefault(row["task"], TaskStats())
+    task.psnr_source.append(row["psnr_source"])
+    task.psnr_target.append(row["psnr_target"])
+    task.instructions[row["instruction"]] += 1
+    for name, value in flat(json.loads(row["parameters"])):
+        if isinstance(value, float):
+            task.numbers.setdefault(name, []).append(value)
+        else:
+            task.categories.setdefault(name, Counter())[value] += 1
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, float | str]]:
+    """Yield nested parameters by dotted name: a number or a list of numbers as (the mean of) it, anything else as text."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, str):
+        yield name, value
+    elif isinstance(value, list) and all(isinstance(inner, dict) for inner in value):
+        # steps of a program: what a name stands for in any of them
+        together: dict[str, list[float | str]] = {}
+        for path, inner in (found for step in value for found in flat(step, name)):
+            together.setdefault(path, []).append(inner)
+        for path, values in together.items():
+            total = _total(values)
+            yield path, total[0] / total[1] if total else ", ".join(map(str, values))
+    else:
+        total = _total(value)
+        yield name, total[0] / total[1] if total else json.dumps(value, ensure_ascii=False)
+
+
+def _total(value: Any) -> tuple[float, int] | None:
+    """Return sum and number of the numbers in nested lists; None where there is anything else."""
+    if isinstance(value, list):
+        totals = [_total(inner) for inner in value]
+        known = [total for total in totals if total]
+        return (sum(t[0] for t in known), sum(t[1] for t in known)) if known and len(known) == len(totals) else None
+    return (float(value), 1) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of an instruction in small letters, without those that say nothing."""
+    return [word for word in _WORD.findall(text.lower()) if word not in FILLERS]
+
+
+class Templates:
+    """Tells from an instruction which kind of template it was made of.
+
+    `recipe`: its own templates count, too; those of a merged dataset's parts likewise.
+    """
+
+    def __init__(self, task: str, recipe: Mapping[str, Any]) -> None:
+        texts = [*_declared(get_task(task)), *_own(task, recipe)] if task in task_names() else []
+        # the more fixed words a template has, the likelier an instruction that fits was made of it
+        longest = sorted(set(texts), key=lambda item: (-len(re.sub(r"\{.*?\}", "", item[0])), item))
+        self._patterns = [(_pattern(text), group) for text, group in longest]
+        self._known: dict[str, str] = {}
+
+    def group(self, instruction: str) -> str:
+        """Return one of `GROUPS`."""
+        if instruction not in self._known:
+            fitting = (group for pattern, group in self._patterns if pattern.fullmatch(instruction))
+            self._known[instruction] = next(fitting, GROUPS[-1])
+        return self._known[instruction]
+
+
+def _declared(task: Task) -> Iterator[tuple[str, str]]:
+    for group, texts in zip(
+        GROUPS, (task.shared_templates, task.train_templates, task.heldout_templates), strict=False
+    ):
+        yield from ((text, group) for text in texts)
+    for family in task.families.values():
+        yield from _declared(family)
+
+
+def _own(task: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for part in recipe.get("merged", ()):
+        yield from _own(task, part["recipe"])
+    given = recipe.get("instructions", {}).get(task, {})
+    for group, name in zip(GROUPS, ("shared", "train", "heldout"), strict=False):
+        yield from ((text, group) for text in given.get(name, ()))
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = []
+    for fixed, attribute, _, _ in string.Formatter().parse(template):
+        # `a {colour}` becomes `an orange`
+        parts.append(re.sub(r"\ba\\ $", r"an?\\ ", re.escape(fixed)) + (".+" if attribute else ""))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def write_stats(stats: Stats, page: Path) -> Path:
+    """Write the page and return its path.
+
+    Raises:
+        OutputError: `page` cannot be written.
+    """
+    from datagen.charts import counted_bars
+
+    whole = Cell(
+        samples=stats.samples,
+        bytes=sum(cell.bytes for cell in stats.cells.values()),
+        frames=sum(cell.frames for cell in stats.cells.values()),
+        seconds=sum(stats.seconds),
+        sources=set(stats.sources),
+    )
+    named: Counter[str] = Counter()
+    for sha256, count in stats.sources.items():
+        # two videos may have one name
+        named[stats.names[sha256] if stats.names[sha256] not in named else f"{stats.names[sha256]} ({sha256[:8]})"] += (
+            count
+        )
+    write_html(
+        page,
+        _TEMPLATE,
+        name=stats.name,
+        manifest=stats.manifest,
+        cells=[(task, split, _told(cell)) for (task, split), cell in _ordered(stats.cells)],
+        whole=_told(whole),
+        sources=counted_bars(named, _SHOWN_SOURCES, "more sources"),
+        licences=counted_bars(stats.licences, _SHOWN_NAMES),
+        per_source=_number_chart("samples per source video", [float(n) for n in stats.sources.values()]),
+        clips=[
+            _clip_chart("frames per clip", {str(n): count for n, count in stats.frames.items()}),
+            _clip_chart("width x height in pixels", {f"{w} x {h}": count for (w, h), count in stats.sizes.items()}),
+            _clip_chart("frames per second", {f"{rate:g}": count for rate, count in _rounded(stats.rates).items()}),
+            _number_chart("seconds per clip", stats.seconds),
+            _number_chart("KiB per sample", [n / 1024 for n in stats.bytes]),
+        ],
+        tasks=[_task_page(task, found) for task, found in sorted(stats.tasks.items())],
+        groups=GROUPS,
+        fillers=", ".join(FILLERS),
+    )
+    return page
+
+
+def _rounded(rates: Mapping[float, int]) -> Counter[float]:
+    found: Counter[float] = Counter()
+    for rate, count in rates.items():
+        found[round(rate, 2) or rate] += count
+    return found
+
+
+def _told(cell: Cell) -> dict[str, str]:
+    return {
+        "samples": f"{cell.samples:,}",
+        "sources": f"{len(cell.sources):,}",
+        "megabytes": f"{cell.bytes / 2**20:,.1f}",
+        "frames": f"{cell.frames:,}",
+        "length": _duration(cell.seconds),
+    }
+
+
+def _duration(seconds: float) -> str:
+    unit, size = next(((u, n) for u, n in (("h", 3600), ("min", 60)) if seconds >= 2 * n), ("s", 1))
+    return f"{seconds / size:,.1f} {unit}"
+
+
+def _ordered(cells: Mapping[tuple[str, str], Cell]) -> list[tuple[tuple[str, str], Cell]]:
+    return sorted(cells.items(), key=lambda item: (item[0][0], _in_order(item[0][1])))
+
+
+def _in_order(split: str) -> tuple[int, str]:
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
+
+
+def _number_chart(name: str, values: list[float]) -> dict[str, Any]:
+    """Return title, chart and a line of figures; a number that never changes needs no chart."""
+    import numpy as np
+
+    from datagen.charts import Series, histogram, number_text
+
+    if min(values) == max(values):
+        return {"name": name, "chart": "", "note": number_text(values[0])}
+    low, middle, high = (number_text(value) for value in np.percentile(values, [5, 50, 95]))
+    note = f"{number_text(min(values))} to {number_text(max(values))}; 5 %: {low}, median: {middle}, 95 %: {high}"
+    # a figure stays on the line of its name
+    note = note.replace(" %: ", "\N{NO-BREAK SPACE}%:\N{NO-BREAK SPACE}").replace(
+        "median: ", "median\N{NO-BREAK SPACE}"
+    )
+    return {"name": name, "chart": histogram([Series(name="samples", values=values)]), "note": note}
+
+
+def _clip_chart(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    from datagen.charts import counted_bars, short
+
+    if len(counts) == 1:
+        return {"name": name, "chart": "", "note": short(next(iter(counts)), _LONGEST_TEXT) or "(empty)"}
+    return {"name": name, "chart": counted_bars(counts, _SHOWN_NAMES), "note": f"{len(counts):,} different values"}
+
+
+def _task_page(task: str, found: TaskStats) -> dict[str, Any]:
+    from datagen.charts import counted_bars, short
+
+    total = found.instructions.total()
+    parameters = [(name, len(values), _number_chart(name, values)) for name, values in sorted(found.numbers.items())]
+    parameters += [(name, c.total(), _clip_chart(name, c)) for name, c in sorted(found.categories.items())]
+    for _, count, chart in parameters:
+        if count < total:
+            chart["note"] += f" (in {count:,} of {total:,} samples)"
+    by_length = sorted(found.instructions, key=lambda text: (len(text), text))
+    return {
+        "name": task,
+        "samples": f"{total:,}",
+        "parameters": [chart for *_, chart in parameters[:_SHOWN_PARAMETERS]],
+        "more": max(len(parameters) - _SHOWN_PARAMETERS, 0),
+        "codec": [
+            _number_chart("codec PSNR of the source, dB", found.psnr_source),
+            _number_chart("codec PSNR of the target, dB", found.psnr_target),
+        ],
+        "words": counted_bars(found.words, _SHOWN_WORDS, "more words"),
+        "distinct": f"{len(found.instructions):,}",
+        "often": [(f"{n:,}", short(text, _LONGEST_TEXT)) for text, n in _most_frequent(found.instructions)],
+        "fewer": f"{max(len(found.instructions) - _SHOWN_NAMES, 0):,}",
+        "shortest": short(by_length[0], _LONGEST_TEXT),
+        "longest": short(by_length[-1], _LONGEST_TEXT),
+        "templates": [(split, _shares(found.templates[split])) for split in sorted(found.templates, key=_in_order)],
+    }
+
+
+def _most_frequent(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN_NAMES]
+
+
+def _shares(counts: Counter[str]) -> list[str]:
+    return [
+        f"{counts[group]:,} ({100 * counts[group] / counts.total():.1f} %)" if counts[group] else "-"
+        for group in GROUPS
+    ]
+
+
+def summary(stats: Stats) -> Iterator[str]:
+    """Say the most important of it in a few lines."""
+    size = sum(stats.bytes) / 2**20
+    yield (
+        f"{stats.samples:,} samples of {len(stats.sources):,} sources, {size:,.1f} MB, {_duration(sum(stats.seconds))} of clips"
+    )
+    for task, found in sorted(stats.tasks.items()):
+        splits = ", ".join(f"{split} {cell.samples:,}" for (name, split), cell in _ordered(stats.cells) if name == task)
+        loss = " / ".join(f"{sum(v) / len(v):.1f}" for v in (found.psnr_source, found.psnr_target))
+        yield f"{task}: {splits}; {len(found.instructions):,} different instructions; codec {loss} dB"
+    for what, counts in (
+        ("frames", {str(n): count for n, count in stats.frames.items()}),
+        ("pixels", {f"{w} x {h}": count for (w, h), count in stats.sizes.items()}),
+        ("frames per second", {f"{rate:g}": count for rate, count in _rounded(stats.rates).items()}),
+        ("licences", stats.licences),
+    ):
+        yield f"{what}: {_most(counts)}"
+
+
+def _most(counts: Mapping[str, int], limit: int = 3) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    more = f" and {len(ordered) - limit:,} more" if len(ordered) > limit else ""
+    return ", ".join(f"{name} ({count:,})" for name, count in ordered[:limit]) + more
