@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ _LABELS = 14
 _BINS = 24
 _LEAST = 1.5
 """Height of the shortest bar: one sample among thousands must still be seen."""
-_ROW, _NAMES, _LONGEST = 20, 150, 24
+_ROW, _NAMES, _ROOM = 20, 160, 21
+"""Height of a row, width of its name, and how many small letters go into that."""
 _FAINT = 8
 
 
@@ -56,7 +58,7 @@ def histogram(series: Sequence[Series], lines: Sequence[Line] = ()) -> Markup:
         return Markup("")
     edges = bin_edges(together, [line.value for line in lines])
     counts = np.stack([np.histogram(values, edges)[0] for values in finite])
-    top = _TOP + _LABELS * len(lines)
+    top = _TOP + _LABELS * len(lines) + (4 if lines else 0)
     height = top + _PLOT + _BOTTOM
     parts = [
         *_bars(series, counts, edges, top),
@@ -91,7 +93,7 @@ def counted_bars(counts: Mapping[str, int], limit: int = 12, what: str = "more")
                 f"{count:,}",
                 _NAMES - _FAINT,
                 y + 14,
-                short(name, _LONGEST) or "(empty)",
+                _fitting(name) or "(empty)",
                 _NAMES,
                 y + 3,
                 max(count / shown[0][1] * room, _LEAST),
@@ -142,10 +144,27 @@ def number_text(value: float) -> str:
     return f"{value:.4g}"
 
 
+def figures(values: Sequence[float]) -> str:
+    """Say in words how values are spread."""
+    low, middle, high = (number_text(value) for value in np.percentile(values, [5, 50, 95]))
+    text = f"{number_text(min(values))} to {number_text(max(values))}; 5 %: {low}, median: {middle}, 95 %: {high}"
+    # a figure stays on the line of its name
+    return text.replace(" %: ", "\N{NO-BREAK SPACE}%:\N{NO-BREAK SPACE}").replace(": ", ":\N{NO-BREAK SPACE}")
+
+
 def short(text: str, most: int) -> str:
     """Cut a text that is too long."""
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _fitting(name: str) -> str:
+    """Cut a name to the room there is: capitals are wider than small letters, and Chinese characters twice as wide."""
+    name = " ".join(name.split())
+    widths = np.cumsum(
+        [2.0 if unicodedata.east_asian_width(c) in "WF" else 1.5 if c.isupper() or c in "mw" else 1.0 for c in name]
+    )
+    return short(name, max(int(np.searchsorted(widths, _ROOM, side="right")), 1))
 
 
 def _x(value: float, edges: NDArray[np.float64]) -> float:
@@ -182,7 +201,7 @@ def _axis(edges: NDArray[np.float64], counts: NDArray[np.int64], top: int) -> It
         anchor = "start" if x < 30 else "end" if x > _WIDTH - 30 else "middle"
         yield Markup(
             '<path class="axis" d="M{0:.1f} {1}v4"/><text x="{0:.1f}" y="{2}" text-anchor="{3}">{4}</text>'
-        ).format(x, base, base + 16, anchor, number_text(value))
+        ).format(x, base, base + 16, anchor, f"{value / 1e6:,g}M" if abs(value) >= 1e6 else number_text(value))
 
 
 def _ticks(edges: NDArray[np.float64]) -> list[float]:

@@ -181,6 +181,20 @@ def stats(
 
 
 @app.command()
+def gates(
+    folder: Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The page to write. [default: FOLDER/gates.html]", show_default=False),
+    ] = None,
+) -> None:
+    """Write one HTML page of what the gates saw: scores, thresholds, rejects; prints a line for each gate."""
+    from datagen import commands
+
+    commands.show_gates(folder, out)
+
+
+@app.command()
 def replay(
     folder: Folder,
     key: Annotated[str, typer.Argument(help="Key of a sample, as 'datagen info' and the parquet index list them.")],

@@ -256,6 +256,17 @@ def show_stats(folder: Path, out: Path | None) -> None:
     out_console.print(f"open {page} in a browser")
 
 
+def show_gates(folder: Path, out: Path | None) -> None:
+    """Print a line for each gate and write the page."""
+    from datagen.gates_page import collect, summary, write_gates
+
+    found = collect(folder)
+    page = write_gates(found, out or folder / "gates.html")
+    for line in summary(found):
+        out_console.print(line)
+    out_console.print(f"open {page} in a browser")
+
+
 def replay_sample(folder: Path, key: str, sources: list[str]) -> None:
     """Print how the sample made again compares with the stored one; raise if it differs."""
     from datagen.replay import replay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,12 @@ def read_rejects(folder: Path) -> Iterator[dict[str, Any]]:
             yield {"where": "", "source": "", "sha256": "", "start": -1, "task": ""} | reject
 
 
-def kind_of(reject: dict[str, Any]) -> str:
+def kind_of(reject: Mapping[str, Any]) -> str:
     """Return the reason without its details, to count by."""
     return str(reject["reason"]).split(":")[0]
 
 
-def broken_score(reject: dict[str, Any]) -> tuple[str, float] | None:
+def broken_score(reject: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the score that a gate turned the clip away for, as its reason tells: `still: motion 0.01`."""
     found = _SCORE.fullmatch(str(reject["reason"])[len(kind_of(reject)) :])
     return (found[1], float(found[2])) if found and reject["where"] in ("gate", "pair") else None

@@ -294,19 +294,11 @@ def _in_order(split: str) -> tuple[int, str]:
 
 def _number_chart(name: str, values: list[float]) -> dict[str, Any]:
     """Return title, chart and a line of figures; a number that never changes needs no chart."""
-    import numpy as np
-
-    from datagen.charts import Series, histogram, number_text
+    from datagen.charts import Series, figures, histogram, number_text
 
     if min(values) == max(values):
         return {"name": name, "chart": "", "note": number_text(values[0])}
-    low, middle, high = (number_text(value) for value in np.percentile(values, [5, 50, 95]))
-    note = f"{number_text(min(values))} to {number_text(max(values))}; 5 %: {low}, median: {middle}, 95 %: {high}"
-    # a figure stays on the line of its name
-    note = note.replace(" %: ", "\N{NO-BREAK SPACE}%:\N{NO-BREAK SPACE}").replace(
-        "median: ", "median\N{NO-BREAK SPACE}"
-    )
-    return {"name": name, "chart": histogram([Series(name="samples", values=values)]), "note": note}
+    return {"name": name, "chart": histogram([Series(name="samples", values=values)]), "note": figures(values)}
 
 
 def _clip_chart(name: str, counts: Mapping[str, int]) -> dict[str, Any]:

@@ -207,6 +207,12 @@ def test_many_names_are_cut_to_the_most_frequent():
     assert len(svg) < 10_000
 
 
+def test_long_names_are_cut_to_the_room_there_is():
+    names = ["the brown cut-out shape at the top left", "雪" * 40, "W" * 40, "short"]
+    drawn = re.findall(r'text-anchor="end">(.*?)</text>', counted_bars(dict.fromkeys(names, 1)))
+    assert {name[:2]: len(name) for name in drawn} == {"th": 20, "雪雪": 10, "WW": 14, "sh": 5}
+
+
 def test_a_large_dataset_gives_a_small_page(folder, tmp_path):
     stats = collect(folder)
     for number in range(50_000):
@@ -246,6 +252,11 @@ def test_a_line_outside_of_the_values_is_still_in_the_picture():
     place = float(re.search(r'class="threshold" d="M([\d.]+)', svg)[1])
     assert 0 <= place <= 340
     assert "max &lt;100&gt;" in svg
+
+
+def test_large_numbers_along_the_axis_do_not_run_into_each_other():
+    svg = histogram([Series(name="seeds", values=[0.0, 2**31])])
+    assert re.findall(r"<text[^>]*>([^<]*M)</text>", svg) == ["1,000M", "2,000M"]
 
 
 def test_what_is_not_finite_is_left_out():
