@@ -171,7 +171,8 @@ def _judges(task: str) -> bool:
 
 def _count_kept(found: Gates, row: Mapping[str, Any], seen: set[tuple[Any, ...]]) -> None:
     clip = tuple(row[name] for name in ("source_sha256", "start", "step", "frames"))
-    for score, value in json.loads(row["scores"]).items():
+    numbers = {name: v for name, v in json.loads(row["scores"]).items() if isinstance(v, int | float)}
+    for score, value in numbers.items():
         if score.startswith(_PAIR):
             found.gate(score).kept.append(value)
             found.gate(score, row["task"]).kept.append(value)

@@ -246,6 +246,8 @@ def difference(old: Any, new: Any, where: str = "") -> list[str]:
     if old == new:
         return []
     if not isinstance(old, dict) or not isinstance(new, dict):
+        if where == "inputs":
+            return ["the source videos differ"]
         return [f"{where.removeprefix('recipe.')} {old!r} -> {new!r}"]
     found = []
     for key in sorted(old.keys() | new.keys(), key=str):

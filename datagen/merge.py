@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, DatasetError, OutputError
-from datagen.publishing import contents
 from datagen.ledger import FOLDER, check_foreign, clear, locked
 from datagen.plan import SPLITS, clips_for_parallelism
+from datagen.publishing import contents
 from datagen.rejects import NAME as REJECTS
 from datagen.rejects import kind_of, read_rejects
 from datagen.settings import Recipe
