@@ -23,7 +23,17 @@ from tests.conftest import make_sample
 from tests.datagen.conftest import SMALL
 
 CLIP = ["source_sha256", "start", "step", "frames"]
-SCORES = {"brightness", "contrast", "motion", "duplicates", "colourfulness", "pair_psnr"}
+SCORES = {
+    "brightness",
+    "contrast",
+    "motion",
+    "duplicates",
+    "colourfulness",
+    "pair_psnr",
+    "jump",
+    "borders",
+    "sharpness",
+}
 
 
 def made(out: Path, *settings: str) -> Path:
@@ -89,7 +99,8 @@ def test_what_was_turned_away_is_counted_for_its_own_gate(whole, strict):
 def test_thresholds_are_those_of_the_recipe_and_of_the_tasks_own_options(strict):
     found = collect(strict)
     recipe = found.manifest.recipe
-    assert {limit.setting: limit.value for limit in found.thresholds if not limit.task} == recipe["gates"]
+    limits = {name: value for name, value in recipe["gates"].items() if name.startswith(("min_", "max_"))}
+    assert {limit.setting: limit.value for limit in found.thresholds if not limit.task} == limits
     assert Threshold(setting="min_colourfulness", value=6.0, task="recolor") in found.thresholds
     assert [limit.label for limit in found.gate("colourfulness").thresholds] == ["recolor.min_colourfulness 6"]
     assert [limit.setting for limit in found.gate("brightness").thresholds] == ["max_brightness", "min_brightness"]
