@@ -78,7 +78,9 @@ def _rejects(plan: Plan, results: Sequence[UnitResult]) -> list[Reject]:
 
 
 def _lines(rejects: list[Reject]) -> str:
-    return "".join(json.dumps(vars(reject), ensure_ascii=False) + "\n" for reject in rejects)
+    # scores in one order, whether they come from this run or from the notes of another
+    plain = (vars(reject) | {"scores": dict(sorted(reject.scores.items()))} for reject in rejects)
+    return "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in plain)
 
 
 def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult]) -> Manifest:

@@ -85,12 +85,12 @@ def clip_samples(
     scores = score(clip.frames)
     usable, reason = judge(scores, recipe.gates, len(clip.frames))
     if not usable:
-        return [], [Reject(where="gate", reason=reason, **at)]
+        return [], [Reject(where="gate", reason=reason, scores=scores, **at)]
     samples, rejects = [], []
     for task in sorted(recipe.tasks):
         refusal = _refusal(clip, task, recipe, scores)
         if refusal:
-            rejects.append(Reject(where="task", task=task, reason=refusal, **at))
+            rejects.append(Reject(where="task", task=task, reason=refusal, scores=scores, **at))
             continue
         try:
             sample = make_sample(clip, task, split, recipe, scores)
@@ -100,7 +100,7 @@ def clip_samples(
             continue
         refusal = judge_pair(sample.meta.scores, recipe.gates) if builder(task).changes else ""
         if refusal:
-            rejects.append(Reject(where="pair", task=task, reason=refusal, **at))
+            rejects.append(Reject(where="pair", task=task, reason=refusal, scores=sample.meta.scores, **at))
         else:
             samples.append(sample)
     encoded_target: dict[int, tuple[bytes, float]] = {}

@@ -112,6 +112,8 @@ class Reject:
     start: int = -1
     task: str = ""
     tries: int = 1
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    """What the gates saw of it, if it came so far."""
 
     @property
     def kind(self) -> str:
