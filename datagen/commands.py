@@ -77,7 +77,7 @@ def build_dataset(
             retry_failed=retry_failed,
             progress=bar,
         )
-    made = "nothing to do, " if bar.clips == 0 else ""
+    made = "nothing to do, " if bar.made + bar.clips == 0 else ""
     counts = (
         _count(manifest.samples, "sample"),
         _count(manifest.sources, "source"),
@@ -132,7 +132,7 @@ class BuildBar(Progress):
         )
         self.looking = self.bars.add_task("examining sources", total=None, rate="", note="")
         self.building: TaskID | None = None
-        self.clips = self.before = 0
+        self.clips = self.before = self.made = 0
         self.started = time.monotonic()
         self.rejects = 0
 
@@ -153,7 +153,8 @@ class BuildBar(Progress):
     def planned(self, plan: Plan, done: int) -> None:
         """Start the bar of the clips."""
         self._show()
-        self.before, self.started = done, time.monotonic()
+        self.made += self.clips
+        self.before, self.clips, self.started = done, 0, time.monotonic()
         self.bars.remove_task(self.looking if self.building is None else self.building)
         what = "building clips" if self.building is None else "without copies"
         self.building = self.bars.add_task(what, total=plan.clips, completed=done, rate="", note=self._note(0))
@@ -211,7 +212,7 @@ def take_out_sources(folder: Path, names: list[str], reason: str | None, workers
         manifest = take_out(folder, names, reason=reason, workers=count, progress=bar)
     out_console.print(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
-        f"{_count(bar.clips, 'clip')} made again"
+        f"{_count(bar.made + bar.clips, 'clip')} made again"
     )
 
 

@@ -41,9 +41,13 @@ class Seen:
     """A clip in the dataset: which it is, and what it looks like."""
 
     sha256: str
+    group: str
+    """Clips of one group are no copies of each other: of one video, or of pairs with one clean side."""
     start: int
     split: str
     hashes: Sequence[str]
+    pair: Sequence[str] = ()
+    """Hashes of the other side, where the pair was not made here: one video may have many edits."""
 
     @property
     def order(self) -> tuple[int, str, int]:
@@ -83,18 +87,25 @@ def doubles(clips: Iterable[Seen], distance: int) -> Iterator[Double]:
 
 def _nearest(clip: Seen, values: list[int], places: set[int], kept: Sequence[Seen], distance: int) -> Double | None:
     found = []
+    pair = [int(text, 16) for text in clip.pair]
     for place in places:
         other = kept[place]
-        if other.sha256 == clip.sha256:
+        if other.group == clip.group:
             continue
-        # the clips may be shifted in time: any frame of one with any of the other
-        bits = sorted(min((value ^ int(text, 16)).bit_count() for text in other.hashes) for value in values)
-        if bits[1] < distance:
+        bits = _apart(values, other.hashes)
+        # another edit of a clip is no copy of it, but must not be in another split
+        edited_alike = not (pair and other.pair) or _apart(pair, other.pair)[1] < distance
+        if bits[1] < distance and (edited_alike or clip.split != other.split):
             found.append((bits[0], other.order, other))
     if not found:
         return None
     bits_apart, _, like = min(found, key=lambda item: item[:2])
     return Double(clip=clip, like=like, bits=bits_apart)
+
+
+def _apart(values: Sequence[int], others: Sequence[str]) -> list[int]:
+    """Return in how many bits each hash differs from the nearest of the others, sorted: clips may be shifted in time."""
+    return sorted(min((value ^ int(text, 16)).bit_count() for text in others) for value in values)
 
 
 def _bands(values: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -114,5 +125,5 @@ def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:
         (group[0], other)
         for group in by_hash.values()
         for other in group[1:]
-        if other.split != group[0].split and other.sha256 != group[0].sha256
+        if other.split != group[0].split and other.group != group[0].group
     ]

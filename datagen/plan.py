@@ -169,7 +169,12 @@ def assign_splits(
     """
     official = {video.sha256: video.split for video in videos if video.split and shares.official}
     given = {**official, **(known or {})}
-    places = {video.sha256: _place(video.sha256, seed) for video in videos if video.sha256 not in given}
+    # pairs of one clean video go where the first of them went
+    groups = {video.group: given[video.sha256] for video in videos if video.sha256 in given}
+    given |= {
+        video.sha256: groups[video.group] for video in videos if video.sha256 not in given and video.group in groups
+    }
+    places = {video.sha256: _place(video.group, seed) for video in videos if video.sha256 not in given}
     bounds = {"test": (0.0, shares.test), "val": (shares.test, shares.test + shares.val)}
     splits = {}
     for sha256, place in places.items():
@@ -181,7 +186,10 @@ def assign_splits(
         spare = [sha256 for sha256, split in splits.items() if split == "train"]
         taken = name in splits.values() or name in given.values()
         if high > low and not taken and len(spare) > 1:
-            splits[min(spare, key=lambda sha256: abs(places[sha256] - low))] = name
+            nearest = places[min(spare, key=lambda sha256: abs(places[sha256] - low))]
+            taken_over = [sha256 for sha256 in spare if places[sha256] == nearest]
+            if len(taken_over) < len(spare):
+                splits |= dict.fromkeys(taken_over, name)
     return {**splits, **given}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,7 +32,8 @@ def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], distance: 
         SourceError: copies are kept (`distance` 0), and equal clips lie in different splits.
     """
     names = {video.sha256: video.name for video in plan.videos if video.kind != "scenes"}
-    clips = _seen(out, results, names.keys())
+    groups = {video.sha256: video.group for video in plan.videos if video.kind != "scenes"}
+    clips = _seen(out, results, groups)
     if distance == 0:
         found = leaks(clips)
         if found:
@@ -50,7 +51,7 @@ def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], distance: 
     return copies
 
 
-def _seen(out: Path, results: Sequence[UnitResult], wanted: Collection[str]) -> list[Seen]:
+def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str]) -> list[Seen]:
     """Return every clip in the dataset once, whatever the number of its tasks."""
     found: dict[tuple[str, int], Seen] = {}
     for result in results:
@@ -58,9 +59,18 @@ def _seen(out: Path, results: Sequence[UnitResult], wanted: Collection[str]) -> 
             table = pq.read_table(out / shard.index, columns=["source_sha256", "start", "split", "scores"])
             for row in table.to_pylist():
                 clip = (row["source_sha256"], row["start"])
-                if clip not in found and clip[0] in wanted:
-                    hashes = tuple(json.loads(row["scores"])["phash"])
-                    found[clip] = Seen(sha256=clip[0], start=clip[1], split=row["split"], hashes=hashes)
+                if clip[0] not in groups:
+                    continue
+                scores = json.loads(row["scores"])
+                if clip not in found or "phash_pair" in scores:
+                    found[clip] = Seen(
+                        sha256=clip[0],
+                        group=groups[clip[0]],
+                        start=clip[1],
+                        split=row["split"],
+                        hashes=scores["phash"],
+                        pair=scores.get("phash_pair", ()),
+                    )
     return list(found.values())
 
 

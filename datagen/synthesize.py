@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from configs import DecoderLostError, VideoError
+from datagen.duplicates import perceptual_hashes
 from datagen.gates import judge, judge_pair, pair_score, score
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
@@ -117,6 +118,13 @@ def _refusal(clip: Clip, task: str, recipe: Recipe, scores: dict[str, Any]) -> s
     return make.refuse(clip, scores, make.options(recipe.tasks[task]))
 
 
+def native_hashes(clip: Clip, task: str) -> dict[str, list[str]]:
+    """Return `phash_pair`, what the given side of an existing pair looks like; nothing for a pair made here."""
+    if clip.native is None or clip.native.task != task:
+        return {}
+    return {"phash_pair": perceptual_hashes(clip.native.other)}
+
+
 def is_native(clip: Clip, task: str) -> bool:
     """Whether the task's pair exists already and needs no effect."""
     return clip.native is not None and clip.native.task == task
@@ -147,7 +155,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         effect=effect,
         effect_version=effect_version,
         parameters=parameters,
-        scores=scores | pair_score(pair.source, pair.target),
+        scores=scores | pair_score(pair.source, pair.target) | native_hashes(clip, task),
     )
     return Sample(
         key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",

@@ -24,15 +24,20 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def is_pictures(path: Path) -> bool:
-    """Whether `path` is a folder, or a file with a picture's extension."""
+    """Whether `path` is a folder, a file with a picture's extension, or a pattern of such files."""
     return path.suffix.lower() in EXTENSIONS or path.is_dir()
 
 
 def pictures_in(path: Path) -> list[Path]:
-    """Return the picture `path`, or the pictures directly in the folder `path` in the order of their numbers."""
-    if not path.is_dir():
+    """Return the picture `path`, or in the order of their numbers the pictures directly in the folder `path`, or those
+    that it matches as a pattern (`folder/7_0_*.jpg`)."""
+    if "*" in path.name and not path.exists():
+        files = path.parent.glob(path.name)
+    elif path.is_dir():
+        files = path.iterdir()
+    else:
         return [path]
-    found = [file for file in path.iterdir() if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")]
+    found = [file for file in files if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")]
     return sorted(found, key=lambda file: in_order(file.name))
 
 
@@ -200,9 +205,9 @@ def _from_palette(colours: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
 def _listed(path: Path) -> list[Path]:
     try:
         files = pictures_in(path)
-        if path.is_dir() and not files:
+        if not files:
             raise VideoError(f"{path}: no pictures in it")
-        if not path.exists():
+        if not files[0].exists():
             raise VideoError(f"{path}: no such file")
     except OSError as error:
         raise VideoError(f"{path}: {(error.strerror or str(error)).lower()}") from None

@@ -39,6 +39,13 @@ class SourceVideo:
     """Where on this machine `masks` and `pair` are."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What its data set says of it; see `datagen.sources.library.Entry.facts`. Part of what is hashed."""
+    clean_sha256: str = ""
+    """Of the clean side alone, where there are two: all pairs with one clean video belong to the same split."""
+
+    @property
+    def group(self) -> str:
+        """What stays together in one split, and is no copy of itself."""
+        return self.clean_sha256 or self.sha256
 
     @property
     def has_masks(self) -> bool:

@@ -21,7 +21,7 @@ from datagen.settings import ClipSettings, Recipe
 from datagen.sources.base import Clip, Examined, Native, Reject, SourceVideo, Window
 from shards.fence import FencedReader
 from shards.members import member_at
-from shards.picture_folder import pictures_in
+from shards.picture_folder import is_pictures, pictures_in
 from shards.pictures import MIDDLE, Place
 from shards.storage import sha256_of
 from shards.video import Limits, VideoInfo
@@ -156,6 +156,7 @@ class Library:
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers),
+            clean_sha256=_content_sha256(entry.main) if entry.pair else "",
         )
 
     @staticmethod
@@ -263,10 +264,14 @@ def _sha256(entry: Entry) -> str:
         return _file_sha256(entry.main)
     digest = hashlib.sha256()
     for track, locator in sorted(entry.tracks.items()):
-        files = pictures_in(Path(locator)) if Path(locator).is_dir() else [locator]
-        for file in files:
-            digest.update(f"{track} {_file_sha256(str(file))}\n".encode())
+        digest.update(f"{track} {_content_sha256(locator)}\n".encode())
     digest.update(json.dumps([entry.task, dict(entry.facts)], sort_keys=True, ensure_ascii=False).encode())
+    return digest.hexdigest()
+
+
+def _content_sha256(locator: str) -> str:
+    files = pictures_in(Path(locator)) if is_pictures(Path(locator)) else [locator]
+    digest = hashlib.sha256("\n".join(_file_sha256(str(file)) for file in files).encode())
     return digest.hexdigest()
 
 
@@ -299,7 +304,7 @@ def _status(locator: str) -> str:
     try:
         if member:
             path = member.tar
-        elif path.is_dir():
+        elif is_pictures(path):
             found = [file.stat() for file in pictures_in(path)]
             return f"{len(found)} {sum(s.st_size for s in found)} {max((s.st_mtime_ns for s in found), default=0)}"
         status = path.stat()

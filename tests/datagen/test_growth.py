@@ -200,7 +200,10 @@ def test_hashes_survive_scaling_and_light_and_differ_between_videos():
             for a, b in zip(perceptual_hashes(clip), perceptual_hashes(lighter), strict=True)
         ]
         assert max(bits) <= 5
-    seen = [Seen(sha256=f"{k}", start=0, split="train", hashes=perceptual_hashes(clip)) for k, clip in enumerate(clips)]
+    seen = [
+        Seen(sha256=f"{k}", group=f"{k}", start=0, split="train", hashes=perceptual_hashes(clip))
+        for k, clip in enumerate(clips)
+    ]
     assert list(doubles(seen, 8)) == []
 
 
@@ -217,7 +220,7 @@ def test_copies_are_found_exactly_as_comparing_all_with_all_finds_them(distance)
                 value ^= 1 << int(bit)
             values.append(f"{value:016x}")
         split = ("train", "val", "test")[int(rng.integers(3))]
-        seen.append(Seen(sha256=f"{k // 3:03d}", start=k, split=split, hashes=values))
+        seen.append(Seen(sha256=f"{k // 3:03d}", group=f"{k // 3:03d}", start=k, split=split, hashes=values))
     kept, expected = [], set()
     for clip in sorted(seen, key=lambda clip: clip.order):
         near = False
@@ -234,7 +237,7 @@ def test_copies_are_found_exactly_as_comparing_all_with_all_finds_them(distance)
 
 def test_a_leak_is_an_equal_clip_of_another_video_in_another_split():
     def clip(sha256, split, start=0):
-        return Seen(sha256=sha256, start=start, split=split, hashes=("1", "2", "3"))
+        return Seen(sha256=sha256, group=sha256, start=start, split=split, hashes=("1", "2", "3"))
 
     assert leaks([clip("a", "train"), clip("a", "train", 9), clip("b", "train")]) == []
     ((kept, other),) = leaks([clip("a", "train"), clip("b", "test")])

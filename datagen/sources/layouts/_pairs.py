@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from configs import SourceError
@@ -20,13 +20,13 @@ def folder_pairs(
     task: str,
     layout: str,
     fps: float = 0.0,
-    counterpart: Callable[[str], str] = lambda name: name,
+    counterparts: Callable[[str], Sequence[str]] = lambda name: (name,),
 ) -> Iterator[Entry]:
     """Yield a pair for every folder of frames below one called as in `degraded` that has its like below `clean`.
 
     It does not matter whether sequences lie inside (`hazy/A000`, `gt/A000`) or outside (`SEQ/blur`, `SEQ/sharp`). Where
-    there are several names the first that exists counts. `counterpart` gives the clean sequence's path by the degraded
-    one's. The split is that which a folder above is called after.
+    there are several names the first that exists counts. `counterparts` gives the paths that the clean sequence may
+    have, by the degraded one's. The split is that which a folder above is called after.
 
     Raises:
         SourceError: there is none.
@@ -37,8 +37,8 @@ def folder_pairs(
         place = next((k for k, part in enumerate(below) if part in degraded), None)
         if place is None or _better_named(path.joinpath(*below[:place]), below[place], degraded):
             continue
-        inside = counterpart("/".join(below[place + 1 :]))
-        partners = [path.joinpath(*below[:place], name, inside) for name in clean]
+        above, inside = path.joinpath(*below[:place]), "/".join(below[place + 1 :])
+        partners = [above / name / like for name in clean for like in counterparts(inside)]
         partner = next((partner for partner in partners if partner.is_dir()), None)
         if partner is None:
             continue

@@ -24,8 +24,17 @@ def entries(path: Path) -> Iterator[Entry]:
 
 def folders_of_pictures(path: Path) -> Iterator[Path]:
     """Yield the folders that hold pictures themselves, not those whose folders do."""
-    for root, folders, files in os.walk(path):
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+    seen: set[str] = set()
+    for root, folders, files in os.walk(path, followlinks=True):
+        # links are how large sets are split; one that leads upwards would never end
+        above = os.path.realpath(root)
+        folders[:] = [
+            f for f in folders if not f.startswith(".") and not above.startswith(os.path.realpath(f"{root}/{f}") + "/")
+        ]
+        if above in seen:
+            folders.clear()
+            continue
+        seen.add(above)
         if any(Path(file).suffix.lower() in EXTENSIONS and not file.startswith(".") for file in files):
             yield Path(root)
 

@@ -1,0 +1,93 @@
+"""Editing pairs that a list names: Ditto-1M, Senorita-2M, InsViE-1M and whatever else has source, edit and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from configs import SourceError
+from datagen.sources.layouts import Layout
+from datagen.sources.layouts._expressions import load_json
+from datagen.sources.library import Entry
+
+_SOURCE = (
+    "source_path",
+    "source",
+    "source_video",
+    "source_video_path",
+    "original",
+    "original_video",
+    "input",
+    "vace_video",
+)
+_EDITED = ("edited_path", "edited", "edited_video", "target_video", "target_path", "target", "output", "video")
+_WORDS = ("instruction", "edit_prompt", "edit_instruction", "edit", "prompt")
+_LISTS = ("edits", "data", "videos", "items")
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield the pairs of a JSON, JSON-lines or CSV list, or of all such lists below a folder.
+
+    A list has an object for each pair with a source, an edited video and an instruction, by the names that the public
+    sets use; paths are relative to the list's folder or to one above it.
+    """
+    lists = (
+        sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl", ".csv"))
+        if path.is_dir()
+        else [path]
+    )
+    found = 0
+    for file in lists:
+        for number, row in enumerate(_rows(file), start=1):
+            source, edited, words = (_first(row, names) for names in (_SOURCE, _EDITED, _WORDS))
+            if not (source and edited and words):
+                continue
+            found += 1
+            main, pair = (_located(file, name, path) for name in (source, edited))
+            yield Entry(
+                id=f"{Path(source).stem}-{Path(edited).stem}",
+                name=f"{edited} ({file.name}, {number})",
+                main=str(main),
+                pair=str(pair),
+                task="edit",
+                facts={"instruction": " ".join(words.split())},
+            )
+    if not found:
+        raise SourceError(
+            f"{path} is not of the layout edit_pairs: no .json, .jsonl or .csv in it lists sources ({', '.join(_SOURCE)}), "
+            f"edits ({', '.join(_EDITED)}) and instructions ({', '.join(_WORDS)})"
+        )
+
+
+def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
+    if file.suffix == ".json":
+        values = load_json(file)
+        lists = [values[name] for name in _LISTS if isinstance(values, dict) and isinstance(values.get(name), list)]
+        yield from (row for row in (lists[0] if lists else values) if isinstance(row, dict))
+        return
+    import pandas as pd
+
+    try:
+        csv = file.suffix == ".csv"
+        table = pd.read_csv(file, dtype=str, keep_default_na=False) if csv else pd.read_json(file, lines=True)
+        rows = table.to_dict("records")
+    except (ValueError, OSError) as error:
+        raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None
+    yield from ({str(name): value for name, value in row.items()} for row in rows)
+
+
+def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return next((row[name] for name in names if isinstance(row.get(name), str) and row[name]), "")
+
+
+def _located(file: Path, name: str, root: Path) -> Path:
+    """Return where a file is: below the list's folder, or below a folder above it, up to the one that was named."""
+    top = root if root.is_dir() else root.parent
+    folders = [folder for folder in file.parents if folder == top or top in folder.parents]
+    return next((folder / name for folder in folders if (folder / name).exists()), file.parent / name).resolve()
+
+
+LAYOUT = Layout(
+    summary="editing pairs by a .json, .jsonl or .csv list (Ditto-1M, Senorita-2M and others)", entries=entries
+)

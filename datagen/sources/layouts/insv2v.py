@@ -1,0 +1,48 @@
+"""The synthetic pairs of InsV2V (Cheng et al. 2023): ID/image/SEED_0_FRAME.jpg and SEED_1_FRAME.jpg, with scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from configs import SourceError
+from datagen.sources.layouts import Layout
+from datagen.sources.layouts._expressions import load_json
+from datagen.sources.library import Entry
+
+_LEAST = {"sim_dir": 0.2, "sim_0": 0.2, "sim_1": 0.2, "sim_image": 0.5}
+"""CLIP similarities below which its own loader drops a pair."""
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield every pair that meets the authors' thresholds."""
+    folders = sorted(file.parent for file in path.rglob("prompt.json") if (file.parent / "image").is_dir())
+    if not folders:
+        raise SourceError(f"{path} is not of the layout insv2v: no folder in it has prompt.json and image/")
+    for folder in folders:
+        words = str(load_json(folder / "prompt.json").get("edit", ""))
+        for seed in _seeds(folder / "metadata.jsonl"):
+            yield Entry(
+                id=f"{folder.name}-{seed}",
+                name=f"{folder.relative_to(path).as_posix()}/{seed}",
+                main=str(folder.resolve() / "image" / f"{seed}_0_*.jpg"),
+                pair=str(folder.resolve() / "image" / f"{seed}_1_*.jpg"),
+                task="edit",
+                facts={"instruction": " ".join(words.split())},
+            )
+
+
+def _seeds(file: Path) -> Iterator[str]:
+    try:
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None
+    yield from (str(line["seed"]) for line in lines if _is_good(line))
+
+
+def _is_good(scores: Mapping[str, float]) -> bool:
+    return all(scores.get(name, 1.0) > least for name, least in _LEAST.items())
+
+
+LAYOUT = Layout(summary="InsV2V's synthetic pairs: ID/image/SEED_0_*.jpg and SEED_1_*.jpg", entries=entries)

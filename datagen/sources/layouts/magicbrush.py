@@ -1,0 +1,46 @@
+"""MagicBrush (Zhang et al. 2023): images edited by hand, turn by turn, as its downloads for dev and test have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs import SourceError
+from datagen.sources.layouts import Layout
+from datagen.sources.layouts._expressions import load_json
+from datagen.sources.library import Entry
+
+_SPLITS = {"train": "train", "dev": "val", "test": "test"}
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield every turn of `edit_turns.json` with the pictures `images/ID/ID-input.png` and `ID-output1.png`."""
+    lists = sorted(path.rglob("edit_turns.json"))
+    if not lists:
+        raise SourceError(f"{path} is not of the layout magicbrush: no edit_turns.json in it")
+    for file in lists:
+        parts = file.relative_to(path.parent).parts
+        for turn in load_json(file):
+            source, edited = (_picture(file.parent, str(turn[side])) for side in ("input", "output"))
+            yield Entry(
+                id=edited.stem,
+                name=edited.name,
+                main=str(source),
+                pair=str(edited),
+                task="edit",
+                facts={"instruction": " ".join(str(turn["instruction"]).split())},
+                split=next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), ""),
+            )
+
+
+def _picture(root: Path, name: str) -> Path:
+    """Return where a picture is: in the folder of its number, below `images`."""
+    number = name.split("-")[0]
+    places = (root / "images" / number / name, root / number / name, root / name)
+    return next((place for place in places if place.exists()), places[0]).resolve()
+
+
+LAYOUT = Layout(
+    summary="MagicBrush: edit_turns.json and images/ID/ID-input.png, ID-output1.png (with clip.frames=1)",
+    entries=entries,
+)
