@@ -29,7 +29,8 @@ def perceptual_hashes(video: Video) -> list[str]:
 
 
 def _hash(frame: NDArray[np.uint8]) -> str:
-    small = cv2.cvtColor(cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:_KEPT, :_KEPT].reshape(-1)
     # the mean of the picture says nothing of what it shows
     above = low > np.median(low[1:])

@@ -62,9 +62,11 @@ def colourfulness(frame: NDArray[np.uint8]) -> float:
 
     Source: Hasler & Suesstrunk, "Measuring colourfulness in natural images", 2003.
     """
-    red, green, blue = (frame[..., channel].astype(np.float32) for channel in range(3))
-    rg, yb = red - green, (red + green) / 2 - blue
-    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
+    red, green, blue = cv2.split(frame.reshape(1, -1, 3))
+    yellow = cv2.addWeighted(red, 0.5, green, 0.5, 0, dtype=cv2.CV_32F)
+    opponents = (cv2.subtract(red, green, dtype=cv2.CV_16S), cv2.subtract(yellow, blue, dtype=cv2.CV_32F))
+    (m_rg, s_rg), (m_yb, s_yb) = ([float(v[0, 0]) for v in cv2.meanStdDev(plane)] for plane in opponents)
+    return float(np.hypot(s_rg, s_yb) + 0.3 * np.hypot(m_rg, m_yb))
 
 
 def _srgb_to_linear() -> NDArray[np.float32]:

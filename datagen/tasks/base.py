@@ -112,7 +112,7 @@ def draw_depth(clip: Clip, rng: np.random.Generator, wanted: str = "prior") -> d
 
         return describe_model(wanted.removeprefix("model:"))
     prior = {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
-    return {"depth": {"kind": "prior:perspective-1", **prior}, "depth_unit": "height of the camera above the ground"}
+    return {"depth": {"kind": "prior:perspective-2", **prior}, "depth_unit": "height of the camera above the ground"}
 
 
 def clip_depth(clip: Clip, recorded: Parameters) -> NDArray[np.float32]:

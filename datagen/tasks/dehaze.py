@@ -86,7 +86,12 @@ class Dehaze(Builder[DehazeOptions]):
             haze = _draw_haze(options, clip, depth, rng)
         parameters = {**recorded, **haze}
         t = _transmissions(clip, _Frozen(parameters))
-        summary = {"min": t.min((1, 2)), "mean": [cv2.mean(frame)[0] for frame in t], "max": t.max((1, 2))}
+        ends = [cv2.minMaxLoc(frame)[:2] for frame in t]
+        summary = {
+            "min": [low for low, _ in ends],
+            "mean": [cv2.mean(frame)[0] for frame in t],
+            "max": [high for _, high in ends],
+        }
         return {**parameters, "transmission": {name: _rounded(values, 4) for name, values in summary.items()}}
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:

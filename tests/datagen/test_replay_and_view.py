@@ -47,7 +47,7 @@ def test_parameters_are_per_frame_and_steady(dataset):
         for track in (parameters["beta"], [a[0] for a in parameters["airlight"]]):
             assert max(track) / min(track) <= 1.02 / 0.98 + 1e-3
         assert min(parameters["transmission"]["min"]) >= 0
-        assert parameters["depth"]["kind"] == "prior:perspective-1"
+        assert parameters["depth"]["kind"] == "prior:perspective-2"
 
 
 def test_a_moved_source_is_found_by_its_content(dataset, video_folder, tmp_path):

@@ -23,7 +23,7 @@ def test_a_clip_comes_back_as_well_as_its_codec_can(clip, codec, least):
     back = decode_video(data)
     assert back.shape == clip.shape
     assert psnr >= least
-    sampled = slice(None, None, 4 if codec == "jpeg" else 1)
+    sampled = slice(min(4, len(clip) // 2), None, 8) if codec == "jpeg" else slice(None)
     assert psnr == pytest.approx(pooled_psnr(clip[sampled], back[sampled]), abs=1e-9)
 
 
