@@ -38,6 +38,9 @@ class ClipSettings(Settings):
     """Which part of the picture is kept where its proportions are others; one place for all frames of a clip."""
     hop: int | None = Field(None, ge=1)
     """Distance between the starts of two clips of one video, in source frames; by default clips lie end to end."""
+    shots_over: float = Field(20.0, ge=0)
+    """Videos longer than so many seconds are searched for shot changes first, and no clip reaches over one. In shorter
+    ones a clip with a cut in it is turned away by the gate `max_jump`."""
     per_video: int = Field(64, ge=1)
     """At most so many clips of one video, spread evenly over it."""
 

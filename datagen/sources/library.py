@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from configs import DecoderLostError, VideoError
 from datagen.settings import ClipSettings, Recipe
+from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Clip, Examined, Native, Reject, SourceVideo, Window
 from shards.fence import FencedReader
 from shards.members import member_at
@@ -117,7 +118,10 @@ class Library:
                 track: with_new_decoders(lambda at=locator: fence.probe(at))  # type: ignore[misc]
                 for track, locator in entry.tracks.items()
             }
-            return self._judge(entry, probed, recipe), True
+            item = self._judge(entry, probed, recipe)
+            if isinstance(item, SourceVideo) and item.frames / item.fps > recipe.clip.shots_over and not entry.pair:
+                item = replace(item, facts={**item.facts, "cuts": _cuts(item, fence)})
+            return item, True
         except DecoderLostError as error:
             reason, lasting = f"unreadable: {_without_paths(error, entry)}", False
         except VideoError as error:
@@ -222,6 +226,14 @@ def with_new_decoders(ask: Callable[[], A]) -> A:
         with suppress(DecoderLostError):
             return ask()
     return ask()
+
+
+def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:
+    numbers = video.facts.get("numbers", {}).get("main", range(video.frames))
+    return find_cuts(
+        lambda part: with_new_decoders(lambda: fence.read(video.locator, [numbers[i] for i in part], size=SIZE)),
+        video.frames,
+    )
 
 
 def _seen(names: Mapping[str, Sequence[str]], ids: NDArray[np.uint8]) -> dict[int, Sequence[str]]:
