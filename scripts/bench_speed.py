@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,9 +22,10 @@ from configs import load
 from datagen import Recipe
 from datagen.plan import Plan, Unit, make_plan
 from datagen.sources import find_source
-from datagen.synthesize import build_unit, open_readers, tune_process
+from datagen.synthesize import Read, build_unit, clip_samples, open_readers, tune_process
 from datagen.workers import run_on_ray
-from shards.codecs import encode_video
+from shards import EncodedSample, write_shard
+from shards.codecs import encode_mask, encode_video
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 9
@@ -36,7 +40,12 @@ def main() -> None:
         sys.exit("error: bench-speed measures real video; set VIDIFF_CLIPS to a folder of clips")
     recipe = load(Recipe, "default", RECIPE)
     plan = make_plan(find_source(clips, "unknown").videos(recipe, {}), recipe)
-    results = {**dehaze_over_floor(plan, recipe), **two_workers_over_one(plan, recipe)}
+    results: dict[str, float | str] = {**dehaze_over_floor(plan, recipe), **two_workers_over_one(plan, recipe)}
+    for task in ("deblur", "dehaze", "edit", "inpaint", "recolor"):
+        results |= task_over_floor(task, clips)
+    for task in ("segment", "edit"):
+        results |= task_over_floor(task, "scenes")
+    results |= {**peak_memory(clips), **bytes_per_second(plan, recipe)}
     path = ROOT / "reports" / "bench_speed.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
@@ -73,13 +82,85 @@ def dehaze_over_floor(plan: Plan, recipe: Recipe) -> dict[str, float]:
     }
 
 
+def task_over_floor(task: str, source: str) -> dict[str, float | str]:
+    """Compare building one task with reading the clips and encoding its members, on one core, three pairs.
+
+    Of scenes rendering is the reading.
+    """
+    recipe = load(Recipe, "default", ["clip.per_video=2", f"tasks={{{task}: {{}}}}", "scenes.count=24"])
+    plan = make_plan(find_source(source, "unknown").videos(recipe, {}), recipe)
+    unit = Unit(split="train", number=0, clips=tuple(clip for unit in plan.units for clip in unit.clips))
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    ratios = []
+    with scratch() as folder, open_readers(recipe) as read:
+        read(*unit.clips[0])
+        for _ in range(3):
+            below = timed(lambda: rendered_floor(unit, recipe, read) if source == "scenes" else floor(unit, recipe))
+            ratios.append(timed(lambda: build_unit(unit, recipe, folder, read)) / below)
+    os.sched_setaffinity(0, cores)
+    where = "scenes" if source == "scenes" else "video"
+    return {f"{task} on {where}: build over reading and encoding (goal <= 1.3)": round(statistics.median(ratios), 2)}
+
+
+def rendered_floor(unit: Unit, recipe: Recipe, read: Read) -> None:
+    """Render every clip and encode it twice, with its mask."""
+    for clip in unit.clips:
+        frames = read(*clip).frames
+        for _ in ("source", "target"):
+            encode_video(frames, 25.0, recipe.codec)
+        encode_mask(frames[..., 0] // 128 * 255, 25.0)
+
+
+def peak_memory(clips: str) -> dict[str, float | str]:
+    """Build all tasks that video gives in a process of its own; return the most memory that it and its decoders held."""
+    results: dict[str, float | str] = {}
+    for size, goal in (("256", 600), ("854x480", 1200)):
+        script = (
+            "import resource, sys; from configs import load; from datagen import Recipe, build;"
+            "tasks = '{dehaze: {}, deblur: {}, inpaint: {}, recolor: {}, edit: {}}';"
+            f"recipe = load(Recipe, 'default', ['clip.size={size}', 'clip.per_video=2', 'tasks=' + tasks]);"
+            "build(recipe, sys.argv[2], sources=[sys.argv[1]]);"
+            "print(sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024)"
+        )
+        with scratch() as folder:
+            done = subprocess.run(
+                [sys.executable, "-c", script, clips, str(folder / "x")], capture_output=True, text=True, check=True
+            )
+        results[f"peak memory of one worker at {size}, all video tasks, MB (goal <= {goal})"] = int(
+            done.stdout.split()[-1]
+        )
+    return results
+
+
+def bytes_per_second(plan: Plan, recipe: Recipe) -> dict[str, float | str]:
+    """Compare writing shards (index, hashes, fsync) with a bare tar writer that is given the same members."""
+    unit = plan.units[0]
+    with scratch() as folder, open_readers(recipe) as read:
+        samples = [s for clip in unit.clips for s in clip_samples(*clip, unit.split, recipe, read)[0]]
+        size = sum(len(data) for sample in samples for data in sample.members.values())
+        ours = min(timed(lambda: write_shard(folder / "a.tar", samples)) for _ in range(5))
+        bare = min(timed(lambda: bare_tar(folder / "b.tar", samples)) for _ in range(5))
+    return {"shard writer, MB/s": round(size / ours / 1e6), "bare tar writer, MB/s": round(size / bare / 1e6)}
+
+
+def bare_tar(path: Path, samples: list[EncodedSample]) -> None:
+    """Write the members with the standard library and nothing else."""
+    with tarfile.open(path, "w") as tar:
+        for sample in samples:
+            for name, data in sample.members.items():
+                info = tarfile.TarInfo(f"{sample.key}.{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
 def floor(unit: Unit, recipe: Recipe) -> None:
     """Decode every clip at its size in one pass per file, and encode it twice."""
     wanted: dict[str, list[range]] = {}
     for video, window in unit.clips:
         wanted.setdefault(video.locator, []).append(window.indices)
     for path, windows in wanted.items():
-        for frames in decoded(path, windows, recipe.clip.size):
+        for frames in decoded(path, windows, recipe.clip.width):
             for _ in ("source", "target"):
                 encode_video(frames, 25.0, recipe.codec)
 
