@@ -32,4 +32,6 @@ def choose_instruction(
     for name, value in attributes.items():
         article = "an" if value[:1] in "aeio" else "a"
         text = re.sub(rf"\ba \{{{name}\}}", f"{article} {{{name}}}", text)
-    return text.format(**attributes)
+    said = text.format(**attributes)
+    # a template may begin with an attribute
+    return said[:1].upper() + said[1:]

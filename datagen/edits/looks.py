@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import relight, styles, weather
-from datagen.effects.depth import perspective_depth
-from datagen.effects.haze import haze
 from datagen.scenes.textures import photograph
 from datagen.sources.base import Clip
 from shards.sample import Video
@@ -65,6 +63,18 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
         "let the sun shine brightly",
         "light it like a summer noon",
     ),
+    "noir": (
+        "turn the video into a film noir",
+        "make it a hard black and white film",
+        "show it in high-contrast black and white",
+        "give it the look of a detective film of the forties",
+    ),
+    "overcast": (
+        "put it under an overcast sky",
+        "make it a gray day",
+        "take the sun away and light it softly",
+        "show it on a cloudy day",
+    ),
     "reference": (
         "give it the colors of the reference image",
         "match the palette of the picture",
@@ -87,86 +97,103 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 _DRAWN: dict[str, Callable[[np.random.Generator, Clip], dict[str, Any]]] = {
-    "cartoon": lambda rng, clip: {"tones": int(rng.integers(5, 9)), "lines": _between(rng, 0.6, 0.95)},
-    "pencil": lambda rng, clip: {"seed": _seed(rng), "darkness": _between(rng, 0.7, 1.4)},
-    "oil": lambda rng, clip: {"radius": _between(rng, 0.012, 0.022)},
-    "pixel_art": lambda rng, clip: {"rows": int(rng.integers(40, 81)), "colours": int(rng.integers(12, 33))},
-    "vintage": lambda rng, clip: {"seed": _seed(rng), "strength": _between(rng, 0.6, 1.0)},
-    "rain": lambda rng, clip: {
-        "seed": _seed(rng),
-        "fps": clip.fps,
-        "amount": _between(rng, 0.6, 1.8),
-        "slant": _between(rng, -0.4, 0.4),
+    "cartoon": lambda rng, clip: {
+        "tones": int(rng.integers(6, 11)),
+        "lines": _between(rng, 0.7, 1.0),
+        "saturation": _between(rng, 1.1, 1.5),
     },
-    "snow": lambda rng, clip: {
+    "pencil": lambda rng, clip: {
+        "line": _between(rng, 1.5, 2.5),
+        "shading": _between(rng, 0.5, 0.8),
+        "paper": _between(rng, 0.6, 1.0),
         "seed": _seed(rng),
-        "fps": clip.fps,
-        "amount": _between(rng, 0.5, 1.8),
-        "wind": _between(rng, -0.8, 0.8),
     },
-    "night": lambda rng, clip: {"strength": _between(rng, 0.8, 1.0)},
+    "oil": lambda rng, clip: {
+        "radius": _between(rng, 1.0, 1.8),
+        "relief": _between(rng, 0.3, 0.8),
+        "saturation": _between(rng, 1.0, 1.3),
+    },
+    "pixel_art": lambda rng, clip: {
+        "rows": int(rng.integers(48, 97)),
+        "colours": int(rng.integers(16, 33)),
+        "dither": _between(rng, 0.0, 0.6),
+    },
+    "vintage": lambda rng, clip: {
+        "strength": _between(rng, 0.6, 1.0),
+        "grain": _between(rng, 1.0, 4.0),
+        "seed": _seed(rng),
+    },
+    "noir": lambda rng, clip: {
+        "contrast": _between(rng, 1.3, 2.0),
+        "grain": _between(rng, 1.0, 3.5),
+        "seed": _seed(rng),
+    },
+    "rain": lambda rng, clip: {**_falling(rng, clip), "wind": _between(rng, -3, 3)},
+    "snow": lambda rng, clip: {**_falling(rng, clip), "wind": _between(rng, -0.8, 0.8)},
+    "fog": lambda rng, clip: {"density": _between(rng, 0.5, 1.1), "airlight": _airlight(rng)},
+    "night": lambda rng, clip: {"strength": _between(rng, 0.8, 1.0), "exposure": _between(rng, 0.05, 0.12)},
     "golden_hour": lambda rng, clip: {
-        "side": one_of((-1, 1), rng) * _between(rng, 0.4, 1.0),
-        "strength": _between(rng, 0.8, 1.2),
+        "strength": _between(rng, 0.6, 1.0),
+        "side": _between(rng, 10, 60) if rng.random() < 0.5 else _between(rng, 120, 170),
     },
-    "bright_day": lambda rng, clip: {"strength": _between(rng, 0.7, 1.1)},
+    "overcast": lambda rng, clip: {"strength": _between(rng, 0.7, 1.0)},
+    "bright_day": lambda rng, clip: {"strength": _between(rng, 0.5, 0.9)},
 }
 """How the parameters of each look are drawn; what they mean is said at the function of that name."""
+
+
+def _falling(rng: np.random.Generator, clip: Clip) -> dict[str, Any]:
+    return {
+        "fps": clip.fps,
+        "intensity": _between(rng, 0.5, 1.0),
+        "veil": _between(rng, 0.05, 0.25),
+        "seed": _seed(rng),
+    }
+
+
 _LOOKS: dict[str, Look] = {
     "cartoon": styles.cartoon,
     "pencil": styles.pencil,
     "oil": styles.oil,
     "pixel_art": styles.pixel_art,
     "vintage": styles.vintage,
+    "noir": styles.noir,
     "rain": weather.rain,
     "snow": weather.snow,
+    "fog": weather.fog,
     "night": relight.night,
     "golden_hour": relight.golden_hour,
+    "overcast": relight.overcast,
     "bright_day": relight.bright_day,
 }
 _GROUPS = {
-    "style": ("cartoon", "pencil", "oil", "pixel_art", "vintage"),
+    "style": ("cartoon", "pencil", "oil", "pixel_art", "vintage", "noir"),
     "weather": ("rain", "snow", "fog"),
-    "light": ("night", "golden_hour", "bright_day"),
+    "light": ("night", "golden_hour", "overcast", "bright_day"),
 }
 
 
 def _draw_look(names: Sequence[str]) -> Callable[[Clip, np.random.Generator], Drawn]:
     def draw(clip: Clip, rng: np.random.Generator) -> Drawn:
         name = one_of(names, rng)
-        if name == "fog":
-            return _draw_fog(clip, rng)
         values = _DRAWN[name](rng, clip)
-        words = {"side": relight.toward(values["side"])} if "side" in values else {}
+        words = {"side": "right" if values["side"] < 90 else "left"} if "side" in values else {}
         return Drawn(program=[{"op": name, **values}], words=phrase(_WORDINGS[name], rng, **words))
 
     return draw
 
 
-def _draw_fog(clip: Clip, rng: np.random.Generator) -> Drawn:
-    """Draw a beta that lets a third to two thirds of the light of the clip's median pixel through."""
-    prior = {"horizon": _between(rng, 0.15, 0.45), "far": _between(rng, 6.0, 14.0)}
-    middle = float(np.median(_depth(clip, prior)[::2, ::8, ::8]))
-    values = {
-        "beta": round(-float(np.log(rng.uniform(0.3, 0.6))) / middle, 6),
-        "airlight": _between(rng, 0.6, 0.85),
-        "depth": "exact" if clip.depth is not None else prior,
-    }
-    return Drawn(program=[{"op": "fog", **values}], words=phrase(_WORDINGS["fog"], rng))
-
-
-def _depth(clip: Clip, prior: Any) -> NDArray[np.float32]:
-    return clip.depth if clip.depth is not None else perspective_depth(clip.frames, **prior)
+def _airlight(rng: np.random.Generator) -> list[float]:
+    """Draw the colour of fog, linear: gray, and a little blue."""
+    gray = rng.uniform(0.55, 0.8)
+    return [round(float(part), 4) for part in (0.97 * gray, 0.99 * gray, gray)]
 
 
 def _apply_look(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
     values = {name: value for name, value in operation.items() if name != "op"}
-    if operation["op"] == "fog":
-        depth, airlight = _depth(clip, values["depth"]), [[values["airlight"]] * 3] * len(clip.frames)
-        target = haze(clip.frames, depth, beta=[values["beta"]] * len(clip.frames), airlight=airlight)
-    else:
-        target = _LOOKS[operation["op"]](clip.frames, **values)
+    depth = {"depth": clip.depth} if operation["op"] in _GROUPS["weather"] else {}
+    target = _LOOKS[operation["op"]](clip.frames, **values, **depth)
     return Edited(target=target, mask=_everywhere(clip))
 
 
@@ -189,7 +216,7 @@ def _draw_reference(clip: Clip, rng: np.random.Generator) -> Drawn:
 def _apply_reference(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
     picture = _reference(operation)
-    target = styles.with_colours_of(clip.frames, picture, strength=operation["strength"])
+    target = styles.colour_statistics_transfer(clip.frames, picture, strength=operation["strength"])
     return Edited(target=target, mask=_everywhere(clip), reference=picture)
 
 

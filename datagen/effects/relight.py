@@ -1,9 +1,6 @@
-"""Another light for a whole video: night, the low sun, a bright noon. Worked in linear light."""
+"""Another time of day and another sky over the same scene. All of it in linear light."""
 
 from __future__ import annotations
-
-import math
-from typing import cast
 
 import cv2
 import numpy as np
@@ -12,85 +9,118 @@ from numpy.typing import NDArray
 from datagen.effects.light import TO_LINEAR, to_stored
 from shards.sample import Video
 
-_LUMINANCE = (0.2126, 0.7152, 0.0722)
-_MOONLIGHT = (0.62, 0.86, 1.28)
-"""Tint of the night in films: the eye sees blue where it sees little."""
-_LOW_SUN, _SHADE = (1.42, 0.98, 0.56), (0.82, 0.84, 1.0)
-"""Tints of what the evening sun reaches and of what only the sky lights."""
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+_MOONLIGHT = np.array([0.60, 0.85, 1.45])
+"""What gray turns into at night: blue, of five sixths of its luminance."""
+_LOW_SUN = np.array([1.32, 0.95, 0.55])
+"""Light of about 4300 K relative to 6500 K, of the same luminance."""
+_COOL_SKY = np.array([0.95, 1.0, 1.08])
+"""An overcast sky, about 7000 K, relative to 6500 K."""
 
 
-def night(video: Video, *, strength: float = 1.0) -> Video:
-    """Return the video by night: a fraction of the light, little colour, a blue tint; lamps and skies stay brightest.
+def night(video: Video, *, strength: float, exposure: float) -> Video:
+    """Return the scene as by moonlight: uint8 [t h w 3].
 
-    The "day for night" of the cinema. `strength`: 0 leaves the video as it is, 1 is deep night.
+    Light falls to `exposure` (0.03 to 0.15), bright lamps and sky less; colours shrink to a quarter and turn to blue,
+    and the corners darken a little. `strength` 0 leaves the video as it is, 1 is full night; in between it darkens
+    steadily. Source: the day-for-night recipe of film, with the blue shift and the lost colour of human night vision from
+    Jensen et al., "Night Rendering", 2000.
     """
-    saturation = 1 - 0.6 * strength
-    tint = 1 + strength * (np.array(_MOONLIGHT) - 1)
-    matrix = _coloured(saturation, tint)
-    out = np.empty_like(video)
-    for frame, dark in zip(video, out, strict=True):
-        light = cv2.transform(_linear(frame), matrix)
-        # highlights lose less: exposure falls as the square of what there was
-        luminance = _luminance(light)[..., None]
-        light *= 1 - np.float32(strength * 0.93) * (1 - np.float32(0.35) * luminance)
-        dark[:] = to_stored(np.minimum(light, 1))
-    return out
+    # what shines brightly may be a lamp: the fourth power keeps highlights and hardly lifts the rest
+    curve = exposure * (TO_LINEAR + 3 * TO_LINEAR**4)
+    table = _mixed(TO_LINEAR, curve, strength)
+    blue = _mixed(np.eye(3), _saturation(0.25) * _MOONLIGHT[:, None], strength)
+    gain = np.repeat(vignette(video.shape[1:3], 0.5 * strength)[..., None], 3, axis=2)
+    return _relit(video, np.repeat(table[:, None], 3, 1), blue, gain=gain)
 
 
-def golden_hour(video: Video, *, side: float = 1.0, strength: float = 1.0) -> Video:
-    """Return the video in the last sun: warm where it is bright, cool in the shade, and a glow from one side.
+def golden_hour(video: Video, *, strength: float, side: float) -> Video:
+    """Return the scene under a low warm sun that stands beyond the picture: uint8 [t h w 3].
 
-    `side`: -1 (sun on the left) to 1 (right). `strength`: 0 leaves the video as it is.
+    `side`: the sun's direction in degrees, 0 right, 90 top, 180 left. Highlights turn orange, shadows stay nearly
+    neutral (split toning), and a soft gradient of light and flare falls in from the sun's side. `strength` from 0, which
+    leaves the video as it is, to 1.
     """
-    height, width = video.shape[1:3]
-    across = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    glow = np.exp(-(((across - np.float32(side)) / 1.1) ** 2) - ((down - 0.25) / 0.6) ** 2).astype(np.float32)
-    warm, cool = (
-        np.float32(1) + np.float32(strength) * (np.array(tint, np.float32) - 1) for tint in (_LOW_SUN, _SHADE)
-    )
-    out = np.empty_like(video)
-    for frame, lit in zip(video, out, strict=True):
-        light = _linear(frame)
-        share = np.clip(_luminance(light) * np.float32(2.2), 0, 1)[..., None]
-        light *= cool + (warm - cool) * share
-        light += np.float32(0.22 * strength) * glow[..., None] * np.array([1.0, 0.62, 0.26], np.float32)
-        lit[:] = to_stored(np.minimum(light, 1))
-    return out
+    # light takes the sun's colour in proportion to how much of it arrives
+    lit = np.sqrt(TO_LINEAR)[:, None]
+    tones = (1 - lit) * np.array([0.92, 0.88, 0.92]) + lit * _LOW_SUN
+    table = TO_LINEAR[:, None] * _mixed(1.0, tones, strength)
+    toward = _toward(video.shape[1:3], side)
+    gain = np.repeat(1 + np.float32(strength) * (0.42 * toward - 0.30), 3, axis=2)
+    flare = toward**2 * np.array([0.30, 0.155, 0.05], np.float32) * np.float32(strength)
+    return _relit(video, table, _mixed(np.eye(3), _saturation(1.1), strength), gain=gain, flare=flare)
 
 
-def bright_day(video: Video, *, strength: float = 1.0) -> Video:
-    """Return the video under a high sun: more light, contrast and colour, whites near their limit.
+def overcast(video: Video, *, strength: float) -> Video:
+    """Return the scene under a gray sky: uint8 [t h w 3], cooler, paler, its highlights and shadows drawn together.
 
-    `strength`: 0 leaves the video as it is.
+    `strength` from 0, which leaves the video as it is, to 1.
     """
-    matrix = _coloured(1 + 0.25 * strength, 1 + strength * (np.array([1.04, 1.0, 0.95]) - 1))
-    exposure = np.float32(1 + 0.6 * strength)
-    knee = np.float32(strength)
-    out = np.empty_like(video)
-    for frame, lit in zip(video, out, strict=True):
-        light = np.maximum(cv2.transform(_linear(frame), matrix), 0) * exposure
-        # a soft shoulder in the place of clipping: Reinhard et al. 2002, with white at twice the paper's
-        light = light * (1 + light * knee / 4) / (1 + light * knee)
-        light *= 1 + knee / 4
-        lit[:] = to_stored(np.minimum(light, 1).astype(np.float32))
-    return out
+    # contrast about mid-gray (18 %) falls to three quarters in log light
+    flat = 0.85 * 0.18 * (TO_LINEAR / 0.18) ** 0.75
+    table = _mixed(TO_LINEAR, flat, strength)[:, None] * _mixed(1.0, _COOL_SKY, strength)
+    return _relit(video, table, _mixed(np.eye(3), _saturation(0.6), strength))
 
 
-def _coloured(saturation: float, tint: NDArray[np.float64]) -> NDArray[np.float64]:
-    mixed = saturation * np.eye(3) + (1 - saturation) * np.array([_LUMINANCE])
-    matrix: NDArray[np.float64] = tint[:, None] * mixed
-    return matrix
+def bright_day(video: Video, *, strength: float) -> Video:
+    """Return the scene at a clear noon: uint8 [t h w 3], brighter, with more contrast and stronger colours.
+
+    `strength` from 0, which leaves the video as it is, to 1.
+    """
+    # a shoulder keeps highlights from clipping: x (1 + x / w^2) / (1 + x) with white w (Reinhard et al. 2002, eq. 4)
+    exposed, white = 2.6 * TO_LINEAR**1.12, 2.6
+    noon = exposed * (1 + exposed / white**2) / (1 + exposed)
+    table = _mixed(TO_LINEAR, noon, strength)[:, None] * _mixed(1.0, np.array([1.02, 1.0, 0.97]), strength)
+    return _relit(video, table, _mixed(np.eye(3), _saturation(1.3), strength))
 
 
-def _linear(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return cast("NDArray[np.float32]", cv2.LUT(frame, TO_LINEAR))
+def vignette(size: tuple[int, int], strength: float) -> NDArray[np.float32]:
+    """Return float32 [h w]: 1 in the middle, falling by `strength` (0 to 1) towards the corners as cos^4 does."""
+    height, width = size
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in (height, width))
+    squared = (y[:, None] ** 2 + x**2) / 2
+    return (1 - strength * squared * (2 - squared)).astype(np.float32)
 
 
-def _luminance(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cast("NDArray[np.float32]", cv2.transform(light, np.array([_LUMINANCE])))
+def _relit(
+    video: Video,
+    table: NDArray[np.float64],
+    colours: NDArray[np.float64],
+    *,
+    gain: NDArray[np.float32] | None = None,
+    flare: NDArray[np.float32] | None = None,
+) -> Video:
+    """Return gain (colours table[v]) + flare: `table` [256 3] gives linear light, `colours` is a 3x3 matrix.
+
+    `gain` and `flare`: float32 [h w 3].
+    """
+    relit, light = np.empty_like(video), np.empty(video.shape[1:], np.float32)
+    rows, matrix = table.astype(np.float32).reshape(1, 256, 3), colours.astype(np.float32)
+    for frame, out in zip(video, relit, strict=True):
+        cv2.transform(cv2.LUT(frame, rows), matrix, dst=light)
+        if gain is not None:
+            light *= gain
+        if flare is not None:
+            light += flare
+        # as one plane: OpenCV compares only the first channel of several with a single number
+        out[:] = to_stored(light.reshape(len(light), -1)).reshape(frame.shape)
+    return relit
 
 
-def toward(side: float) -> str:
-    """Return `left` or `right`, where a sun at `side` stands."""
-    return "left" if math.copysign(1, side) < 0 else "right"
+def _mixed(plain: NDArray[np.floating] | float, full: NDArray[np.floating], strength: float) -> NDArray[np.float64]:
+    return np.asarray((1 - strength) * plain + strength * full, float)
+
+
+def _saturation(share: float) -> NDArray[np.float64]:
+    """Return the 3x3 matrix that leaves luminance as it is and colours at `share` of their strength."""
+    return share * np.eye(3) + (1 - share) * _LUMA
+
+
+def _toward(size: tuple[int, int], side: float) -> NDArray[np.float32]:
+    """Return float32 [h w 1]: from 0 at the border away from `side` (degrees, 0 right, 90 top) smoothly to 1 at it."""
+    height, width = size
+    y, x = np.linspace(1, -1, height), np.linspace(-1, 1, width)
+    angle = np.deg2rad(side)
+    along = np.cos(angle) * x + np.sin(angle) * y[:, None]
+    along = (along / (abs(np.cos(angle)) + abs(np.sin(angle))) + 1) / 2
+    return (along**2 * (3 - 2 * along)).astype(np.float32)[..., None]

@@ -1,192 +1,393 @@
-"""Looks that a whole video can take on: drawings, paintings, pixels, old film, and the colours of another picture."""
+"""Looks: what a draughtsman, a painter, an old computer or an old film would have made of the clip.
+
+A still clip stays still: textures, palettes and statistics are made once for the whole clip. The one exception is film
+grain, whose amplitude is small.
+"""
 
 from __future__ import annotations
-
-from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from datagen.effects.relight import vignette
 from shards.sample import Video
 
-_SEPIA = (1.06, 0.96, 0.76)
-"""What a toned print lets through of red, green and blue."""
-_SAMPLED = 4
-"""A palette is drawn from every fourth pixel of every fourth frame."""
+Table = NDArray[np.uint8]
+"""A curve for `cv2.LUT`, uint8 [1 256 1] or [1 256 3]."""
+
+_REFERENCE = 256
+"""Height in pixels that sizes of strokes, lines and grain are given for."""
+_CALM = np.float32(8.0)
+"""Variance, in squared values, that a painter takes for flat."""
+_SAMPLE = 2048
+"""Blocks that a palette is made from."""
+_STEEPNESS = 4.0
+"""Of a cartoon's steps between two tones: 0 would leave them out, endless would make them hard and flicker."""
+_LAB_UNITS = np.array([100 / 255, 1, 1], np.float32)
+_LOYALTY = 8.0
+"""Squared distance in Lab by which another colour of the palette must be nearer before a block takes it."""
+_ROLL = 64
+"""Pixels by which the piece of film with the grain is larger than the picture."""
+_VALUES = np.arange(256.0)
+_UNIT = (_VALUES / 255).astype(np.float32)
+_EMBOSS = np.array([[1, 0.5, 0], [0.5, 0, -0.5], [0, -0.5, -1]], np.float32)
 
 
-def cartoon(video: Video, *, tones: int = 7, lines: float = 0.8) -> Video:
-    """Return flat tones between dark outlines: smoothing that keeps edges, soft steps of lightness, lines along edges.
+_NO_COLOUR, _MOST_STRETCH = 1.5, 4.0
+"""Of CIE a and b: a spread that is noise, and how much a spread is raised at most."""
 
-    After Winnemoeller et al., "Real-time video abstraction" (SIGGRAPH 2006): bilateral filter, soft quantisation of
-    lightness, difference of Gaussians. `tones`: steps of lightness. `lines`: 0 (none) to 1 (black).
+
+def cartoon(video: Video, *, tones: int, lines: float, saturation: float) -> Video:
+    """Return a cel drawing: uint8 [t h w 3], flat areas in a few soft tones between dark lines.
+
+    `tones`: how many from black to white (6 to 12). `lines`: strength of the lines, 0 (none) to 1. `saturation` 1 keeps
+    colours as they are. Source: Winnemoeller, Olsen & Gooch, "Real-Time Video Abstraction", 2006: bilateral filtering,
+    differences of Gaussians and quantisation of luminance by tanh, whose soft steps are what keeps it from flickering.
     """
     height, width = video.shape[1:3]
-    half = (max(width // 2, 8), max(height // 2, 8))
-    scale = height / 256
-    out = np.empty_like(video)
-    for frame, drawn in zip(video, out, strict=True):
-        small = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
+    scale = height / _REFERENCE
+    # large pictures are smoothed at about 256 rows, where small filters reach as far as large ones would here
+    small = _at_height(video.shape[1:3], min(height, max(_REFERENCE, height // 3)))
+    box = _odd(height / small[1])
+    posterised, drawn, paint = _posterised(tones, saturation), np.empty_like(video), np.empty_like(video[0])
+    ink = _table(255 * (1 - lines * (1 - _smoothstep(_VALUES, 30, 112))))
+    for frame, out in zip(video, drawn, strict=True):
+        # a box, then every so many pixels: OpenCV's mean over areas is slow where they are no whole numbers of pixels
+        flat = cv2.resize(cv2.blur(frame, (box, box)), small, interpolation=cv2.INTER_LINEAR)
         for _ in range(2):
-            small = cv2.bilateralFilter(small, 5, 40, 4 * max(scale, 0.5))
-        flat = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-        lab = cv2.cvtColor(flat, cv2.COLOR_RGB2Lab)
-        lab[..., 0] = cv2.LUT(np.ascontiguousarray(lab[..., 0]), _soft_steps(tones))
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        fine, coarse = (cv2.GaussianBlur(gray, (0, 0), sigma * max(scale, 0.5)) for sigma in (0.9, 1.5))
-        # where the picture is darker than around it there is a line
-        dark = np.clip((coarse - fine - 1.2) / 5, 0, 1) * np.float32(lines)
-        rgb = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB).astype(np.float32)
-        np.clip(rgb * (1 - dark)[..., None] + 0.5, 0, 255, out=rgb)
-        drawn[:] = rgb.astype(np.uint8)
-    return out
+            flat = cv2.bilateralFilter(flat, 5, 38, 3)
+        flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_CUBIC)
+        cv2.LUT(cv2.cvtColor(flat, cv2.COLOR_RGB2YCrCb, dst=paint), posterised, dst=paint)
+        gray = cv2.medianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 3)
+        edges = cv2.LUT(_difference_of_gaussians(gray, scale), ink)
+        cv2.cvtColor(paint, cv2.COLOR_YCrCb2RGB, dst=out)
+        cv2.multiply(out, cv2.merge([edges] * 3), dst=out, scale=1 / 255)
+    return drawn
 
 
-def _soft_steps(tones: int) -> NDArray[np.uint8]:
-    """Return a table from lightness to stepped lightness, with steps soft enough not to flicker."""
-    x = np.arange(256) / 255 * tones
-    step = np.floor(x)
-    stepped = step + 0.5 + 0.5 * np.tanh(3.5 * (x - step - 0.5))
-    return np.clip(stepped / tones * 255 + 0.5, 0, 255).astype(np.uint8)
+def pencil(video: Video, *, line: float, shading: float, paper: float, seed: int) -> Video:
+    """Return a graphite sketch on white paper: uint8 [t h w 3], gray.
 
-
-def pencil(video: Video, *, seed: int, darkness: float = 1.0) -> Video:
-    """Return a graphite drawing on paper whose grain stays where it is.
-
-    The dodge blend that photo editors use: gray over the inverse of its own blurred negative leaves lines on white;
-    a share of the picture's own shading is drawn beneath. `darkness`: 0.5 (hard pencil) to 1.5 (soft).
+    `line`: exponent of the lines' darkness (1 to 4). `shading`: how dark the hatched shadows are, 0 to 1. `paper`:
+    how much the hatching and the paper's grain show, 0 to 1; both are drawn from `seed` and lie still. Source: the
+    colour dodge of gray by its blurred negative, as in image editors, for lines; hatched tone times lines after Lu, Xu &
+    Jia, "Combining Sketch and Tone for Pencil Drawing Production", 2012.
     """
     height, width = video.shape[1:3]
-    rng = np.random.default_rng(seed)
-    grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), 0.7 * max(height / 256, 0.6))
-    paper = 1 - 0.05 * np.abs(grain)
-    out = np.empty_like(video)
-    for frame, drawn in zip(video, out, strict=True):
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        blurred = cv2.GaussianBlur(gray, (0, 0), 5 * height / 256)
-        # the constant keeps the noise of black areas from being drawn
-        lines = np.minimum((gray + np.float32(24)) / (blurred + np.float32(24)), 1)
-        shade = 1 - 0.35 * (1 - blurred.astype(np.float32) / 255) * (1 + 0.6 * grain)
-        sheet = np.clip(lines ** np.float32(2.2 * darkness) * shade * paper * 250, 0, 255).astype(np.uint8)
-        cv2.cvtColor(sheet, cv2.COLOR_GRAY2RGB, dst=drawn)
-    return out
+    scale = height / _REFERENCE
+    strokes = _table(255 * (np.clip(_VALUES / 245, 0, 1)) ** (2 * line))
+    tone = _table(255 * shading * (1 - _smoothstep(_VALUES, -20, 225)))
+    # graphite catches on the paper's teeth: less than all of it in the gaps between strokes
+    coverage = _u8(255 * (1 - paper * (1 - _hatching(video.shape[1:3], seed))))
+    rng = np.random.default_rng([seed, 1])
+    sheet = _u8(248 + 2.5 * paper * _grain(video.shape[1:3], rng, 0.6 * scale))
+    soft = _odd(1.6 * scale)
+    sketch, (graphite, gray) = np.empty_like(video), np.empty((2, height, width), np.uint8)
+    for frame, out in zip(video, sketch, strict=True):
+        cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (soft, soft), 0, dst=gray)
+        around = _wide_blur(gray, 5 * scale)
+        # the offset keeps the noise of dark areas from becoming lines
+        dodged = cv2.divide(cv2.add(gray, 24), cv2.add(around, 24), scale=255)
+        cv2.multiply(cv2.LUT(gray, tone), coverage, dst=graphite, scale=1 / 255)
+        cv2.multiply(cv2.LUT(dodged, strokes), cv2.bitwise_not(graphite), dst=graphite, scale=1 / 255)
+        cv2.multiply(graphite, sheet, dst=graphite, scale=1 / 255)
+        cv2.merge([graphite] * 3, out)
+    return sketch
 
 
-def oil(video: Video, *, radius: float = 0.016) -> Video:
-    """Return brush strokes: of the four squares that meet in a pixel, the mean of the one that varies least.
+def oil(video: Video, *, radius: float, relief: float, saturation: float) -> Video:
+    """Return an oil painting: uint8 [t h w 3], smooth dabs with crisp borders, their edges raised.
 
-    The filter of Kuwahara et al. (1976), with box filters. `radius`: of a square, as a share of the picture's height.
+    `radius`: half a dab, in pixels of a 256 rows high picture (1 to 4). `relief`: height of the paint's ridges in the
+    light from the upper left, 0 to 1. `saturation` 1 keeps colours as they are. Source: the generalised Kuwahara filter of
+    Papari, Petkov & Campisi, "Artistic Edge and Corner Enhancing Smoothing", 2007, with q = 8 and squares for sectors: a
+    mean of the places around a pixel, each weighted by its standard deviation^-q; unlike the choice of the calmest place
+    this does not flicker.
     """
-    height = video.shape[1]
-    side = max(round(radius * height), 1)
-    out = np.empty_like(video)
-    for frame, painted in zip(video, out, strict=True):
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        size = (side + 1, side + 1)
-        mean, square = cv2.blur(gray, size), cv2.blur(gray * gray, size)
-        colours = cv2.blur(frame, size)
-        variance = square - mean * mean
-        best: NDArray[np.float32] | None = None
-        # a box filter centred half a side away is the mean over the square in that corner
-        for across, down in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
-            shift = np.array(
-                [[1, 0, across * (side // 2 + side % 2)], [0, 1, down * (side // 2 + side % 2)]], np.float32
-            )
-            spread = _moved(variance, shift)
-            paint = _moved(colours, shift)
-            if best is None:
-                best = spread
-                painted[:] = paint
-                continue
-            better = (spread < best).astype(np.uint8)
-            cv2.copyTo(paint, better, painted)
-            best = np.minimum(best, spread)
-        _saturate(painted, 1.25)
-    return out
+    reach = max(round(radius * video.shape[1] / _REFERENCE), 1)
+    vivid = _saturating(saturation)
+    # paint is only so thick: the ridges of strong edges are no higher than others
+    ridge = _table(128 + 24 * relief * np.tanh((_VALUES - 128) / 40))
+    painting, paint = np.empty_like(video), np.empty_like(video[0])
+    work = np.empty((2, video.shape[1] + 2 * reach, video.shape[2] + 2 * reach, 3), np.float32)
+    for frame, out in zip(video, painting, strict=True):
+        cv2.transform(_kuwahara(frame, reach, work), vivid, dst=paint)
+        gray = cv2.cvtColor(paint, cv2.COLOR_RGB2GRAY)
+        # light from the upper left: the difference across the diagonal, as an embossing filter takes it
+        ridges = cv2.LUT(cv2.filter2D(gray, cv2.CV_8U, _EMBOSS, delta=128), ridge)
+        cv2.addWeighted(paint, 1, cv2.merge([ridges] * 3), 1, -128, dst=out)
+    return painting
 
 
-def _moved(image: NDArray[np.generic], shift: NDArray[np.float32]) -> NDArray[np.float32]:
-    moved = cv2.warpAffine(image, shift, image.shape[1::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    return cast("NDArray[np.float32]", moved)
+def pixel_art(video: Video, *, rows: int, colours: int, dither: float) -> Video:
+    """Return the clip on an old computer: uint8 [t h w 3], about `rows` rows of square blocks in at most `colours`
+    colours.
 
-
-def _saturate(frame: NDArray[np.uint8], factor: float) -> None:
-    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
-    hsv[..., 1] = cv2.convertScaleAbs(np.ascontiguousarray(hsv[..., 1]), alpha=factor)
-    cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=frame)
-
-
-def pixel_art(video: Video, *, rows: int = 64, colours: int = 24) -> Video:
-    """Return the video in square blocks, `rows` of them from top to bottom, of at most `colours` colours.
-
-    The palette (median cut, Heckbert 1982) belongs to the whole clip, so that a thing keeps its colour.
+    The palette is that of the clip as a whole: k-means in Lab from a median cut (Heckbert 1982). The blocks are fixed to
+    the screen, and so is the ordered 4x4 pattern (Bayer 1973) that `dither`, 0 to 1, weighs. A block keeps the colour it
+    had while that is nearly as good as the nearest one, so that noise does not make it blink.
     """
-    height, width = video.shape[1:3]
-    size = (max(round(rows * width / height), 1), rows)
-    small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in video])
-    seen = small[::_SAMPLED].reshape(1, -1, 3)
-    palette = Image.fromarray(seen).quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    out = np.empty_like(video)
-    for blocks, drawn in zip(small, out, strict=True):
-        mapped = Image.fromarray(blocks).quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
-        cv2.resize(np.asarray(mapped), (width, height), dst=drawn, interpolation=cv2.INTER_NEAREST)
-    return out
+    block = max(round(video.shape[1] / rows), 1)
+    small = np.stack([cv2.cvtColor(_blocks(frame, block), cv2.COLOR_RGB2LAB) for frame in video]).astype(np.float32)
+    # 8-bit L counts to 255, but a and b in the units of Lab: what the eye sees as equal steps
+    small *= _LAB_UNITS
+    palette = _palette(small, colours)
+    small[..., 0] += dither * 40 / len(palette) ** 0.5 * _bayer(small.shape[1:3])
+    shown = cv2.cvtColor(_u8(palette / _LAB_UNITS)[None], cv2.COLOR_LAB2RGB)[0]
+    art = np.empty_like(video)
+    for labels, out in zip(_nearest(small, palette), art, strict=True):
+        big = cv2.resize(shown[labels], None, fx=block, fy=block, interpolation=cv2.INTER_NEAREST)
+        out[:] = big[: out.shape[0], : out.shape[1]]
+    return art
 
 
-def vintage(video: Video, *, seed: int, strength: float = 0.8) -> Video:
-    """Return old film: a warm tone, pale blacks, a vignette, and grain that changes from frame to frame, as film does.
+def vintage(video: Video, *, strength: float, grain: float, seed: int) -> Video:
+    """Return an old colour film: uint8 [t h w 3], faded, warm, darker in the corners, grainy.
 
-    `strength`: 0 leaves the video as it is, 1 is a print that has lain in the sun.
+    `strength`: 0 leaves the video as it is, 1 is an old film: 55 % of the colour, black lifted and yellow-brown, white
+    creamy, corners 40 % darker. `grain`: standard deviation of the grain in values (0 to 8). The grain is of another
+    piece of film in each frame, drawn from `seed`; it is the only thing that changes from frame to frame.
     """
-    height, width = video.shape[1:3]
-    rng = np.random.default_rng(seed)
-    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width))
-    vignette = (1 - np.float32(0.38 * strength) * np.clip((y[:, None] ** 2 + x[None] ** 2) - 0.25, 0, None) / 1.75)[
-        ..., None
-    ]
-    tint = (1 + strength * (np.array(_SEPIA) - 1)).astype(np.float32)
-    # coarser than a pixel, and enough of it to be shifted about instead of drawn anew for each frame
-    grain = cv2.GaussianBlur(
-        rng.normal(0, 1, (2 * height, 2 * width)).astype(np.float32), (0, 0), 0.8 * max(height / 256, 0.5)
+    # fading takes the blue of highlights and fills shadows: the dyes of a chromogenic print do not age alike
+    film = _VALUES[:, None] / 255
+    curve = film**0.85 + 0.08 * np.sin(2 * np.pi * (film - 0.5)) * film * (1 - film) * 4
+    black, white = np.array([0.17, 0.12, 0.13]), np.array([1.0, 0.96, 0.84])
+    table = _table(255 * ((1 - strength) * film + strength * (black + (white - black) * curve)))
+    corners = _u8(255 * vignette(video.shape[1:3], 0.40 * strength))
+    colours = _saturating(1 - 0.45 * strength)
+    return _printed(video, colours, table, corners, grain=grain, seed=seed)
+
+
+def noir(video: Video, *, contrast: float, grain: float, seed: int) -> Video:
+    """Return a film noir: uint8 [t h w 3], gray, deep shadows and hard light, dark corners, fine grain.
+
+    `contrast`: about the slope of the curve at middle gray (1.2 to 2.5). `grain`: as in `vintage`. Skies darken as behind
+    an orange filter.
+    """
+    curve = 1 / (1 + np.exp(-4 * contrast * (_VALUES / 255 - 0.5)))
+    curve = (curve - curve[0]) / (curve[-1] - curve[0])
+    orange = np.repeat([[0.5, 0.4, 0.1]], 3, axis=0).astype(np.float32)
+    corners = _u8(255 * vignette(video.shape[1:3], 0.55))
+    return _printed(video, orange, _table(np.repeat(255 * curve[:, None], 3, 1)), corners, grain=grain, seed=seed)
+
+
+def colour_statistics_transfer(video: Video, reference: NDArray[np.uint8], *, strength: float) -> Video:
+    """Return the clip in the colours of a picture: uint8 [t h w 3].
+
+    Mean and standard deviation of CIE L, a and b over the whole clip become those of `reference`, uint8 [h w 3] RGB; but
+    no channel is stretched more than fourfold, nor one without colour at all, and what no screen shows is clipped. `strength` from 0, which leaves the video as it is, to 1. Source: Reinhard et
+    al., "Color Transfer between Images", 2001, in CIE Lab instead of their l-alpha-beta.
+    """
+    if strength == 0:
+        return video.copy()
+    mean, deviation = _lab_statistics(video)
+    goal, goal_deviation = _lab_statistics(reference[None])
+    # the colours of a gray clip are its noise: stretched to a picture's they would be blotches
+    stretch = np.where(
+        deviation > _NO_COLOUR, np.minimum(goal_deviation / np.maximum(deviation, 1e-3), _MOST_STRETCH), 1
     )
-    grain *= np.float32(4 * strength / grain.std())
-    out = np.empty_like(video)
-    for frame, aged in zip(video, out, strict=True):
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
-        print_ = frame + np.float32(0.6 * strength) * (gray - frame)
-        print_ = np.float32(26 * strength) + print_ * np.float32(1 - 0.16 * strength)
-        top, left = rng.integers(0, (height + 1, width + 1))
-        print_ = print_ * tint * vignette + grain[top : top + height, left : left + width, None]
-        aged[:] = np.clip(print_ + 0.5, 0, 255).astype(np.uint8)
-    return out
+    gain = 1 + strength * (stretch - 1)
+    offset = (1 - strength) * mean + strength * goal - gain * mean
+    affine = np.concatenate([np.diag(gain), offset[:, None]], 1).astype(np.float32)
+    result, lab, rgb = np.empty_like(video), *np.empty((2, *video.shape[1:]), np.float32)
+    for frame, out in zip(video, result, strict=True):
+        cv2.LUT(frame, _UNIT, dst=rgb)
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB, dst=lab)
+        cv2.transform(lab, affine, dst=lab)
+        cv2.cvtColor(lab, cv2.COLOR_LAB2RGB, dst=rgb)
+        # OpenCV gives RGB in [0, 1] back, whatever Lab it came from
+        cv2.convertScaleAbs(rgb, dst=out, alpha=255)
+    return result
 
 
-def with_colours_of(video: Video, reference: NDArray[np.uint8], *, strength: float = 1.0) -> Video:
-    """Return the video with the mean and spread of the reference's colours, uint8 [h w 3], in CIE Lab.
+def _posterised(tones: int, saturation: float) -> Table:
+    """Return the curves of Y, Cr and Cb: luma in soft steps, chroma stretched about gray."""
+    step = 255 / (tones - 1)
+    border = (np.minimum(_VALUES // step, tones - 2) + 0.5) * step
+    luma = border + step / 2 * np.tanh(_STEEPNESS * (_VALUES - border) / step) / np.tanh(_STEEPNESS / 2)
+    chroma = 128 + saturation * (_VALUES - 128)
+    return _table(np.stack([luma, chroma, chroma], 1))
 
-    Reinhard et al., "Color transfer between images" (2001); here in Lab, and with the statistics of the whole clip, so
-    that nothing flickers. `strength`: 0 (as it is) to 1.
+
+def _difference_of_gaussians(gray: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Return 128 in flat places, less on the dark side of an edge: uint8 [h w]."""
+    light = gray.astype(np.float32)
+    centre, around = (cv2.GaussianBlur(light, (0, 0), sigma * scale) for sigma in (1.0, 1.6))
+    return cv2.addWeighted(centre, 8, around, -8, 128, dtype=cv2.CV_8U)
+
+
+def _kuwahara(frame: NDArray[np.uint8], reach: int, work: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the mean of the eight squares of side 2 reach + 1 around each pixel, weighted by their calm.
+
+    `work`: two pictures [2 h w 3] with a border of `reach`, overwritten; memory is slower to get than to fill.
     """
-    every = max(min(video.shape[1:3]) // 64, 1)
-    seen = np.ascontiguousarray(video[:, ::every, ::every]).reshape(1, -1, 3)
-    own, wanted = (_statistics(picture) for picture in (seen, reference))
-    gain = np.clip(wanted[1] / np.maximum(own[1], 1e-3), 0.25, 3.0)
-    # (lab - mean) * gain + wanted mean, and only `strength` of the way there
-    scale = (1 + strength * (gain - 1)).astype(np.float32)
-    offset = (strength * (wanted[0] - own[0] * gain)).astype(np.float32)
-    out = np.empty_like(video)
-    for frame, changed in zip(video, out, strict=True):
-        rgb = cv2.cvtColor(_lab(frame) * scale + offset, cv2.COLOR_Lab2RGB)
-        changed[:] = np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
-    return out
+    side = (2 * reach + 1, 2 * reach + 1)
+    bordered = cv2.copyMakeBorder(frame, reach, reach, reach, reach, cv2.BORDER_REFLECT)
+    gray = cv2.cvtColor(bordered, cv2.COLOR_RGB2GRAY)
+    mean = cv2.boxFilter(gray, cv2.CV_32F, side)
+    weight = cv2.sqrBoxFilter(gray, cv2.CV_32F, side)
+    weight -= mean * mean
+    # variance^-4; the offset is the noise of 8 bits and of a codec, and keeps float32 in range
+    np.maximum(weight, 0, out=weight)
+    weight += _CALM
+    np.divide(_CALM, weight, out=weight)
+    weight *= weight
+    weight *= weight
+    weighted, total = work
+    cv2.merge([weight] * 3, weighted)
+    cv2.multiply(weighted, cv2.blur(bordered, side), dst=weighted, dtype=cv2.CV_32F)
+    total = _around(weighted, reach, total[: frame.shape[0], : frame.shape[1]])
+    total /= cv2.merge([_around(weight, reach, np.empty(frame.shape[:2], np.float32))] * 3)
+    return cv2.convertScaleAbs(total)
 
 
-def _statistics(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    mean, deviation = cv2.meanStdDev(_lab(picture))
-    return mean.reshape(-1), deviation.reshape(-1)
+def _around(values: NDArray[np.float32], reach: int, total: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Write into `total` for each pixel of a picture with a border of `reach` the sum of the values `reach` away in 8
+    directions."""
+    height, width = total.shape[:2]
+    angles = np.arange(8) * np.pi / 4
+    total[:] = 0
+    for y, x in np.round(reach + reach * np.stack([np.sin(angles), np.cos(angles)], 1)).astype(int):
+        cv2.add(total, values[y : y + height, x : x + width], dst=total)
+    return total
 
 
-def _lab(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return cast("NDArray[np.float32]", cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
+def _blocks(frame: NDArray[np.uint8], block: int) -> NDArray[np.uint8]:
+    """Return the means of square blocks; those at the right and lower border may reach beyond the picture."""
+    height, width = frame.shape[:2]
+    rows, columns = -(-height // block), -(-width // block)
+    full = cv2.copyMakeBorder(frame, 0, rows * block - height, 0, columns * block - width, cv2.BORDER_REPLICATE)
+    return cv2.resize(full, (columns, rows), interpolation=cv2.INTER_AREA)
+
+
+def _palette(pixels: NDArray[np.float32], colours: int) -> NDArray[np.float32]:
+    """Return at most `colours` colours, float32 [n 3]: median cut (Heckbert 1982), then k-means from there."""
+    flat = pixels.reshape(-1, 3)
+    # at random places, always the same: every n-th block would be of the same few columns
+    boxes = [flat[np.random.default_rng(0).integers(len(flat), size=_SAMPLE)]]
+    while len(boxes) < colours:
+        # the box that spreads widest is cut at the median of its widest axis
+        spreads = np.stack([box.max(0) - box.min(0) for box in boxes])
+        widest, axis = np.unravel_index(spreads.argmax(), spreads.shape)
+        box = boxes.pop(int(widest))
+        low = box[:, axis] <= np.median(box[:, axis])
+        if low.all():
+            low = box[:, axis] < box[:, axis].max()
+        if not low.any():
+            boxes.append(box)
+            break
+        boxes += [box[low], box[~low]]
+    samples = np.concatenate(boxes)
+    labels = np.repeat(np.arange(len(boxes), dtype=np.int32), [len(box) for box in boxes])
+    stop = (cv2.TERM_CRITERIA_COUNT, 8, 0.0)
+    _, _, centres = cv2.kmeans(samples, len(boxes), labels[:, None], stop, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+    return centres
+
+
+def _nearest(pixels: NDArray[np.float32], palette: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the palette's index for every pixel, [t h w]; a change must make the colour better by `_LOYALTY`."""
+    labels = np.empty(pixels.shape[:3], np.intp)
+    square = (palette**2).sum(1)[:, None, None]
+    for t, frame in enumerate(pixels):
+        distance = square - 2 * np.einsum("hwc,nc->nhw", frame, palette, optimize=True)
+        labels[t] = distance.argmin(0)
+        if t:
+            before, now = (np.take_along_axis(distance, label[None], 0)[0] for label in labels[t - 1 : t + 1])
+            np.copyto(labels[t], labels[t - 1], where=before < now + _LOYALTY)
+    return labels
+
+
+def _bayer(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the 4x4 threshold pattern over a picture, float32 [h w] in (-0.5, 0.5)."""
+    two = np.array([[0, 2], [3, 1]])
+    four = np.block([[4 * two, 4 * two + 2], [4 * two + 3, 4 * two + 1]])
+    tiles = np.tile(four, (-(-size[0] // 4), -(-size[1] // 4)))[: size[0], : size[1]]
+    return ((tiles + 0.5) / 16 - 0.5).astype(np.float32)
+
+
+def _printed(
+    video: Video,
+    colours: NDArray[np.float32],
+    table: Table,
+    corners: NDArray[np.uint8],
+    *,
+    grain: float,
+    seed: int,
+) -> Video:
+    """Return the video through a 3x3 matrix, curves, a vignette uint8 [h w] and grain."""
+    rng = np.random.default_rng(seed)
+    height, width = video.shape[1:3]
+    roll = _grain((height + _ROLL, width + _ROLL), rng, 0.6 * height / _REFERENCE)
+    film = cv2.merge([_u8(128 + grain * roll)] * 3)
+    shade = cv2.merge([corners] * 3)
+    prints, places = np.empty_like(video), rng.integers(0, _ROLL + 1, (len(video), 2))
+    for frame, (y, x), out in zip(video, places, prints, strict=True):
+        cv2.multiply(cv2.LUT(cv2.transform(frame, colours), table), shade, dst=out, scale=1 / 255)
+        cv2.addWeighted(out, 1, film[y : y + height, x : x + width], 1, -128, dst=out)
+    return prints
+
+
+def _lab_statistics(video: Video) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of L, a and b over all frames, each [3]: of every n-th row and column of
+    pictures that have n times 128 rows."""
+    step = max(video.shape[1] // 128, 1)
+    frames = [cv2.LUT(np.ascontiguousarray(frame[::step, ::step]), _UNIT) for frame in video]
+    moments = np.array([cv2.meanStdDev(cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)) for frame in frames])[..., 0]
+    mean = moments[:, 0].mean(0)
+    return mean, np.sqrt((moments[:, 1] ** 2 + moments[:, 0] ** 2).mean(0) - mean**2)
+
+
+def _hatching(size: tuple[int, int], seed: int) -> NDArray[np.float32]:
+    """Return float32 [h w] in [0, 1]: pencil strokes side by side from the lower left to the upper right."""
+    rng = np.random.default_rng(seed)
+    rows, columns = _REFERENCE, max(round(size[1] * _REFERENCE / size[0]), 1)
+    line = np.fliplr(np.eye(15, dtype=np.float32)) / 15
+    strokes = cv2.filter2D(rng.standard_normal((rows, columns), np.float32), -1, line, borderType=cv2.BORDER_REFLECT)
+    strokes = 0.5 + 1.1 * strokes + 0.12 * rng.standard_normal(strokes.shape, np.float32)
+    return np.clip(cv2.resize(strokes, size[::-1], interpolation=cv2.INTER_AREA), 0, 1)
+
+
+def _grain(size: tuple[int, int], rng: np.random.Generator, sigma: float) -> NDArray[np.float32]:
+    """Return normally distributed noise that is smooth over `sigma` pixels, float32 [h w], mean 0 and variance 1."""
+    noise = rng.standard_normal(size, np.float32)
+    if sigma > 0.3:
+        noise = cv2.GaussianBlur(noise, (0, 0), sigma)
+    return noise / noise.std()
+
+
+def _wide_blur(gray: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    """Return uint8 [h w], blurred at a quarter of 256 rows, where the kernel is small."""
+    height, width = gray.shape
+    small = _at_height(gray.shape, min(height, _REFERENCE // 4))
+    reduced = cv2.resize(gray, small, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(reduced, (0, 0), max(sigma * small[1] / height, 0.3))
+    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _at_height(size: tuple[int, ...], rows: int) -> tuple[int, int]:
+    """Return (width, height) for OpenCV: `size` (height, width) brought to `rows` rows."""
+    return max(round(size[1] * rows / size[0]), 1), rows
+
+
+def _saturating(share: float) -> NDArray[np.float32]:
+    """Return the 3x3 matrix that leaves luma as it is and colours at `share` of their strength."""
+    return (share * np.eye(3) + (1 - share) * np.array([0.299, 0.587, 0.114])).astype(np.float32)
+
+
+def _table(values: NDArray[np.float64]) -> Table:
+    return _u8(values).reshape(1, 256, -1)
+
+
+def _u8(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+def _smoothstep(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.float64]:
+    share = np.clip((values - low) / (high - low), 0, 1)
+    return share**2 * (3 - 2 * share)
+
+
+def _odd(size: float) -> int:
+    """Return the odd number at or above `size`."""
+    return 2 * int(np.ceil((size - 1) / 2)) + 1
