@@ -34,7 +34,7 @@ _UNIT = (_VALUES / 255).astype(np.float32)
 _EMBOSS = np.array([[1, 0.5, 0], [0.5, 0, -0.5], [0, -0.5, -1]], np.float32)
 
 
-_NO_COLOUR, _MOST_STRETCH = 1.5, 4.0
+_NO_COLOUR, _MOST_STRETCH = 1.0, 5.0
 """Of CIE a and b: a spread that is noise, and how much a spread is raised at most."""
 
 
@@ -175,9 +175,10 @@ def noir(video: Video, *, contrast: float, grain: float, seed: int) -> Video:
 def colour_statistics_transfer(video: Video, reference: NDArray[np.uint8], *, strength: float) -> Video:
     """Return the clip in the colours of a picture: uint8 [t h w 3].
 
-    Mean and standard deviation of CIE L, a and b over the whole clip become those of `reference`, uint8 [h w 3] RGB; but
-    no channel is stretched more than fourfold, nor one without colour at all, and what no screen shows is clipped. `strength` from 0, which leaves the video as it is, to 1. Source: Reinhard et
-    al., "Color Transfer between Images", 2001, in CIE Lab instead of their l-alpha-beta.
+    Mean and standard deviation of CIE L, a and b over the whole clip become those of `reference`, uint8 [h w 3] RGB; but no
+    channel is stretched more than fivefold, nor one that has no colour, and what no screen shows is clipped. `strength`
+    from 0, which leaves the video as it is, to 1. Source: Reinhard et al., "Color Transfer between Images", 2001, in CIE
+    Lab instead of their l-alpha-beta.
     """
     if strength == 0:
         return video.copy()
