@@ -16,6 +16,8 @@ from shards.codecs import pooled_psnr
 from shards.sample import Video
 
 _LONG_SIDE = 64
+_VISIBLE = 10
+"""Grey levels: a difference that one sees."""
 _JUMP_FLOOR = 4.0
 """Grey levels: in a clip in which nothing moves a small change is no cut."""
 _BLACK = 20.0
@@ -75,15 +77,33 @@ def _borders(gray: NDArray[np.float32]) -> float:
     return float(max(shares))
 
 
-def pair_score(source: Video, target: Video) -> dict[str, float]:
-    """Return what the gates look at in a pair: `pair_psnr`, the PSNR in dB between its two clips, pooled."""
-    return {"pair_psnr": round(pooled_psnr(source, target), 3)}
+def pair_score(source: Video, target: Video, mask: NDArray[np.uint8] | None = None) -> dict[str, float]:
+    """Return what the gates look at in a pair.
+
+    `pair_psnr`: PSNR in dB between its two clips, pooled. `pair_changed`: share of the pixels in which they differ by more
+    than 10 grey levels, on frames thinned out as for `score`. `pair_outside`, where there is a `mask` uint8 [t h w]: the
+    largest difference outside it.
+    """
+    every = max(max(source.shape[1:3]) // _LONG_SIDE, 1)
+    apart = cv2.absdiff(_thinned(source, every).reshape(-1, 3), _thinned(target, every).reshape(-1, 3))
+    found = {"pair_psnr": pooled_psnr(source, target), "pair_changed": (apart.max(1) > _VISIBLE).mean()}
+    if mask is not None:
+        sides = zip(source, target, mask, strict=True)
+        found["pair_outside"] = max(cv2.norm(a, b, cv2.NORM_INF, mask=cv2.bitwise_not(hole)) for a, b, hole in sides)
+    return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def judge_pair(scores: Mapping[str, float], gates: GateSettings) -> str:
-    """Return why a pair with these scores may not be used, or nothing."""
-    if scores["pair_psnr"] > gates.max_pair_psnr:
+def judge_pair(scores: Mapping[str, Any], gates: GateSettings, *, changes: bool, keeps_outside: bool) -> str:
+    """Return why a pair with these scores may not be used, or nothing.
+
+    `changes`: whether its clips should differ at all; `keeps_outside`: whether only inside the mask.
+    """
+    if changes and scores["pair_psnr"] > gates.max_pair_psnr:
         return f"no change: pair_psnr {scores['pair_psnr']:g}"
+    if changes and scores["pair_changed"] > gates.max_pair_changed:
+        return f"overdone: pair_changed {scores['pair_changed']:g}"
+    if keeps_outside and scores.get("pair_outside", 0) > 0:
+        return f"changed outside its mask: pair_outside {scores['pair_outside']:g}"
     return ""
 
 

@@ -23,7 +23,7 @@ from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
 from datagen.sources.library import DECODE_TRIES
 from datagen.tasks import builder
 from datagen.tasks.base import NATIVE
-from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample
+from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
 _FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, cv2.error)
@@ -99,7 +99,10 @@ def clip_samples(
             reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             rejects.append(Reject(where="task", task=task, reason=reason, **at))
             continue
-        refusal = judge_pair(sample.meta.scores, recipe.gates) if builder(task).changes else ""
+        keeps_outside = get_task(task).keeps_outside_mask and not is_native(clip, task)
+        refusal = judge_pair(
+            sample.meta.scores, recipe.gates, changes=builder(task).changes, keeps_outside=keeps_outside
+        )
         if refusal:
             rejects.append(Reject(where="pair", task=task, reason=refusal, scores=sample.meta.scores, **at))
         else:
@@ -155,7 +158,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         effect=effect,
         effect_version=effect_version,
         parameters=parameters,
-        scores=scores | pair_score(pair.source, pair.target) | native_hashes(clip, task),
+        scores=scores | pair_score(pair.source, pair.target, pair.mask) | native_hashes(clip, task),
     )
     return Sample(
         key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",

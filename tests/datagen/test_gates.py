@@ -5,7 +5,7 @@ from skimage.filters import laplace
 
 from configs import load
 from datagen import Recipe
-from datagen.gates import judge, score
+from datagen.gates import judge, judge_pair, pair_score, score
 from tests.conftest import moving_clip
 
 GATES = load(Recipe, "default").gates
@@ -79,3 +79,32 @@ def test_every_score_is_a_number_or_the_hashes_and_none_depends_on_what_comes_be
     assert [len(text) for text in found["phash"]] == [16, 16, 16]
     score(textured())
     assert score(moving_clip(2, frames=5, height=64, width=64)) == found
+
+
+def test_a_pair_is_measured_by_how_much_of_it_differs_and_where():
+    clip = textured()
+    edited, mask = clip.copy(), np.zeros(clip.shape[:3], np.uint8)
+    edited[:, 32:64, 40:80] = 255 - edited[:, 32:64, 40:80]
+    mask[:, 32:64, 40:80] = 255
+    found = pair_score(clip, edited, mask)
+    error = ((clip.astype(float) - edited) ** 2).mean()
+    assert found["pair_psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
+    assert found["pair_changed"] == pytest.approx(32 * 40 / (128 * 160), rel=0.1)
+    assert found["pair_outside"] == 0
+    edited[3, 5, 5, 1] ^= 7
+    assert pair_score(clip, edited, mask)["pair_outside"] == abs(int(edited[3, 5, 5, 1]) - int(clip[3, 5, 5, 1]))
+    assert "pair_outside" not in pair_score(clip, edited)
+
+
+@pytest.mark.parametrize(
+    ("scores", "settings", "reason"),
+    [
+        ({"pair_psnr": 50, "pair_changed": 0.0}, {}, "no change: pair_psnr 50"),
+        ({"pair_psnr": 20, "pair_changed": 0.9}, {"max_pair_changed": 0.5}, "overdone: pair_changed 0.9"),
+        ({"pair_psnr": 20, "pair_changed": 0.1, "pair_outside": 3}, {}, "changed outside its mask: pair_outside 3"),
+        ({"pair_psnr": 20, "pair_changed": 0.1, "pair_outside": 0}, {}, ""),
+    ],
+)
+def test_a_pair_is_turned_away_for_no_change_too_much_or_the_wrong_place(scores, settings, reason):
+    gates = GATES.model_copy(update=settings)
+    assert judge_pair(scores, gates, changes=True, keeps_outside=True) == reason

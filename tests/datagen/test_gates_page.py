@@ -33,6 +33,7 @@ SCORES = {
     "jump",
     "borders",
     "sharpness",
+    "pair_changed",
 }
 
 
@@ -72,7 +73,7 @@ def test_kept_scores_are_those_of_pandas(whole):
     assert found.clips == len(clips)
     assert {score for score, task in found.gates if not task} == SCORES
     for score in SCORES:
-        wanted = rows if score == "pair_psnr" else clips
+        wanted = rows if score.startswith("pair_") else clips
         assert sorted(found.gate(score).kept) == sorted(wanted[score])
         assert not found.gate(score).rejected
     for task, group in rows.groupby("task"):
@@ -113,7 +114,11 @@ def with_scores(strict: Path, whole: Path, copy: Path) -> Path:
     lines = []
     for reject in rejects_of(copy):
         row = clips.loc[[reject["sha256"]]].iloc[0]
-        lines.append(json.dumps(reject | {"scores": {score: float(row[score]) for score in SCORES - {"pair_psnr"}}}))
+        lines.append(
+            json.dumps(
+                reject | {"scores": {score: float(row[score]) for score in SCORES - {"pair_psnr", "pair_changed"}}}
+            )
+        )
     (copy / "rejects.jsonl").write_text("\n".join(lines) + "\n")
     return copy
 
