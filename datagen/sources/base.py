@@ -80,13 +80,22 @@ class Native:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Moments:
+    """What a high-speed camera saw: `frames` uint8 [n h w 3]; frame 0 of the clip is number `first` of them."""
+
+    frames: Video
+    first: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """A clean clip and what its source knows about it.
 
     `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
-    number in `ids`; `absent`: phrases that fit none. `native`: the other side of a pair that exists already.
-    `scene`: the description that `frames` were rendered from.
+    number in `ids`; `absent`: phrases that fit none. `native`: the other side of a pair that exists already. `moments`:
+    all frames of a high-rate video around the clip's own, for true long exposures. `scene`: the description that
+    `frames` were rendered from.
     """
 
     video: SourceVideo
@@ -98,6 +107,7 @@ class Clip:
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     absent: Sequence[str] = ()
     native: Native | None = None
+    moments: Moments | None = None
     scene: Scene | None = None
 
     @property

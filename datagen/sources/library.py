@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from configs import DecoderLostError, VideoError
 from datagen.settings import ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
-from datagen.sources.base import Clip, Examined, Native, Reject, SourceVideo, Window
+from datagen.sources.base import Clip, Examined, Moments, Native, Reject, SourceVideo, Window
 from shards.fence import FencedReader
 from shards.members import member_at
 from shards.picture_folder import is_pictures, pictures_in
@@ -32,6 +33,10 @@ MAX_UPSCALE = 1.34
 """A target must be sharp: a video is enlarged by no more than this."""
 DECODE_TRIES = 3
 _MOST_AT_ONCE = 8
+HIGH_RATE = 200.0
+"""Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
+_LONGEST_EXPOSURE = 0.06
+"""Seconds."""
 _SEEN = 0.002
 """Share of the picture that an object must cover, in half of the frames, to be referred to."""
 
@@ -199,8 +204,21 @@ class TrackReader:
             )
             facts = video.facts
             native = Native(task=facts["task"], other=other, instruction=facts.get("instruction", ""))
+        moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
         names = {} if ids is None else _seen(video.facts.get("names", {}), ids)
-        return Clip(video=video, window=window, frames=frames, ids=ids, names=names, native=native)
+        return Clip(video=video, window=window, frames=frames, ids=ids, names=names, native=native, moments=moments)
+
+    def _wants_moments(self, video: SourceVideo, window: Window) -> bool:
+        """Whether true exposures can be had: of a high-rate video of which the clip takes few frames."""
+        exists = video.facts.get("task") == "deblur"
+        return "deblur" in self._recipe.tasks and window.step > 1 and video.fps >= HIGH_RATE and not exists
+
+    def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place) -> Moments:
+        reach = math.ceil(_LONGEST_EXPOSURE / 2 * video.fps)
+        first, last = max(window.start - reach, 0), min(window.indices[-1] + reach, video.frames - 1)
+        wanted = _numbers(video, "main", Window(start=first, step=1, frames=last - first + 1))
+        frames = with_new_decoders(lambda: self._fence("main").read(video.locator, wanted, size=size, crop=crop))
+        return Moments(frames=frames, first=window.start - first)
 
     def _fence(self, track: str) -> FencedReader:
         """Return the decoder of a track: each keeps its file open, so they do not share one."""

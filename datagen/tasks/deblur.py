@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,8 +11,9 @@ from pydantic import AfterValidator, Field, PositiveFloat
 
 from configs import Interval, PositiveInterval, Settings
 from datagen.effects.blur import Interpolator, defocus_blur, exposure_blur, shake_blur, tremor
-from datagen.sources.base import Clip
+from datagen.sources.base import Clip, Moments
 from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth, pick
+from shards.sample import Video
 
 Kind = Literal["motion", "shake", "defocus"]
 _SHARES: dict[Kind, float] = {"motion": 0.6, "shake": 0.25, "defocus": 0.15}
@@ -23,6 +25,8 @@ _LEAST_RATE = 240.0
 _LEAST_INTERPOLATION = 8
 """... and how many times the clip's own rate."""
 _SHAKE_PLACES = 17
+NONE = "none: frames of the video"
+"""What `interpolation` says of a true average."""
 
 
 def _a_second_at_most(ends: tuple[float, float]) -> tuple[float, float]:
@@ -62,6 +66,8 @@ class Deblur(Builder[DeblurOptions]):
         if kind == "defocus":
             return {**light, **_draw_defocus(clip, rng.uniform(*options.defocus) * height, rng)}
         exposure = _draw_exposure(options, rng)
+        if kind == "motion" and clip.moments is not None:
+            return {**light, **_draw_true_exposure(clip, clip.moments, exposure)}
         if kind == "motion":
             per_interval = max(_LEAST_INTERPOLATION, math.ceil(_LEAST_RATE / clip.fps))
             samples = max(2 * round((exposure * clip.fps * per_interval - 1) / 2) + 1, 3)
@@ -77,7 +83,7 @@ class Deblur(Builder[DeblurOptions]):
         video = clip.frames
         if parameters["kind"] == "motion":
             samples, per_interval = parameters["samples"], parameters["per_interval"]
-            at = Interpolator(video).at
+            at = Interpolator(video).at if parameters["interpolation"] != NONE else _moment(clip)
             source = exposure_blur(video, range(len(video)), samples=samples, per_interval=per_interval, at=at)
         elif parameters["kind"] == "shake":
             source = shake_blur(video, parameters["paths"])
@@ -85,6 +91,24 @@ class Deblur(Builder[DeblurOptions]):
             depth = clip_depth(clip, parameters)
             source = defocus_blur(video, depth, focus=parameters["focus"], aperture=parameters["aperture"])
         return Pair(source=source, target=video)
+
+
+def _draw_true_exposure(clip: Clip, moments: Moments, seconds: float) -> dict[str, Any]:
+    """Return how many frames of the video itself make each picture: an odd number, fewer where the video begins or ends."""
+    step, last = clip.window.step, len(moments.frames) - 1
+    reach = max(round((seconds * clip.video.fps - 1) / 2), 1)
+    places = [moments.first + i * step for i in range(len(clip.frames))]
+    samples = [2 * min(reach, place, last - place) + 1 for place in places]
+    shares = [round(count / step, 5) for count in samples]
+    return {"samples": samples, "per_interval": step, "exposure": shares, "interpolation": NONE}
+
+
+def _moment(clip: Clip) -> Callable[[float], Video]:
+    """Return what gives the video's own frame at a time in frames of the clip."""
+    moments = clip.moments
+    if moments is None:
+        raise ValueError(f"{clip.video.id} was not read at its full rate")
+    return lambda time: moments.frames[moments.first + round(time * clip.window.step)]
 
 
 def _draw_exposure(options: DeblurOptions, rng: np.random.Generator) -> float:

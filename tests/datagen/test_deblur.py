@@ -200,3 +200,36 @@ def test_pairs_that_show_no_blur_are_left_out(video_folder, tmp_path):
     )
     with pytest.raises(SourceError, match="no change"):
         build(sharp, tmp_path / "sharp", sources=[str(video_folder)])
+
+
+def test_of_high_rate_video_the_frames_themselves_are_averaged(tmp_path):
+    """GoPro's recipe: the linear mean of M neighbouring frames at 240 a second, the target is the middle one."""
+    from datagen.replay import replay
+    from shards import read_video, write_video
+
+    wide = moving_clip(7, frames=1, height=64, width=400)[0]
+    fast = np.stack([wide[:, 2 * t : 2 * t + 64] for t in range(100)])
+    write_video(tmp_path / "fast.mp4", fast, fps=240)
+    settings = [
+        "clip.size=64",
+        "clip.frames=5",
+        "clip.fps=30",
+        "codec=lossless",
+        "tasks={deblur: {kinds: {motion: 1}}}",
+    ]
+    build(load(Recipe, "default", settings), tmp_path / "x", sources=[str(tmp_path / "fast.mp4")])
+    dataset, frames = Dataset(tmp_path / "x"), read_video(tmp_path / "fast.mp4", size=(64, 64), crop=(0.5, 0.5))
+    assert dataset.keys("deblur")
+    for key in dataset.keys("deblur"):
+        sample = dataset[key]
+        p = sample.meta.parameters
+        assert sample.meta.fps == 30
+        assert sample.meta.step == p["per_interval"] == 8
+        assert p["interpolation"] == "none: frames of the video"
+        assert set(p["samples"]) <= {1, 3, 5, 7, 9, 11, 13}
+        for i, count in enumerate(p["samples"]):
+            centre = sample.meta.start + 8 * i
+            mean = ((frames[centre - count // 2 : centre + count // 2 + 1] / 255.0) ** 2.2).mean(0) ** (1 / 2.2)
+            assert np.abs(sample.source[i] - 255 * mean).max() < 0.6
+            assert np.array_equal(sample.target[i], frames[centre])
+        assert replay(tmp_path / "x", key).faithful
