@@ -12,6 +12,7 @@ import numpy as np
 
 from configs import DatasetError, unknown_name
 from shards import Dataset, Sample, encode_preview
+from shards.codecs import encode_image
 from shards.pages import data_url, write_html
 from shards.sample import Video
 
@@ -84,7 +85,9 @@ def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
         "aspect": f"{width} / {height}",
         "source": _preview(sample.source, row["fps"]),
         "target": _preview(sample.target, row["fps"]),
-        "mask": "" if mask is None else _preview(mask, row["fps"]),
+        # a mask that is white throughout says nothing
+        "mask": "" if mask is None or mask.min() == 255 else _preview(mask, row["fps"]),
+        "reference": "" if sample.reference is None else data_url(encode_image(sample.reference), "image/png"),
         "scores": ", ".join(
             f"{name} {value:g}" for name, value in sample.meta.scores.items() if isinstance(value, int | float)
         ),
