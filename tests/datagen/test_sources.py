@@ -480,3 +480,24 @@ def test_edits_of_one_clip_are_no_copies_but_stay_in_one_split(tmp_path):
         splits.setdefault(row["source_id"].split("-")[0], set()).add(row["split"])
     assert all(len(found_in) == 1 for found_in in splits.values())
     assert set.union(*splits.values()) == {"train", "val", "test"}
+
+
+def test_pairs_are_found_where_their_archives_put_them(tmp_path):
+    for name, seed in (
+        ("obj_swap_upload/0001/abc_org.mp4", 1),
+        ("obj_swap_upload/0001/abc.mp4", 2),
+        ("other/abc.mp4", 3),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(tmp_path / name, moving_clip(seed, frames=6), fps=20)
+    row = {
+        "source_video_path": "./obj_swap/0001/abc_org.mp4",
+        "target_video_path": "./obj_swap/0001/abc.mp4",
+        "instruction": "swap dog to cat",
+        "enhanced_instruction": "Replace the dog with a cat.",
+    }
+    (tmp_path / "updated_data_obj_swap_videos.json").write_text(json.dumps([[row]]))
+    (video,) = found(f"edit_pairs:{tmp_path}")
+    assert video.facts["instruction"] == "swap dog to cat"
+    assert video.locator.endswith("obj_swap_upload/0001/abc_org.mp4")
+    assert video.tracks["pair"].endswith("obj_swap_upload/0001/abc.mp4")

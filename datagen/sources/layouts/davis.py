@@ -66,7 +66,7 @@ def expressions(path: Path) -> dict[str, Names]:
         return names
     for file in sorted(path.rglob("Davis17_annot*.txt")):
         # bear 1 "a brown bear walking", in the encoding of the annotators' machines
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in file.read_text(encoding="latin-1").splitlines():
             words = line.split(maxsplit=2)
             if len(words) == 3 and words[1].isdigit():
                 known = names.setdefault(words[0], {}).setdefault(words[1], [])

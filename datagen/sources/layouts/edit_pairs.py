@@ -1,14 +1,16 @@
-"""Editing pairs that a list names: Ditto-1M, Senorita-2M, InsViE-1M and whatever else has source, edit and words."""
+"""Editing pairs that a list names: Ditto-1M, Senorita-2M and whatever else has source, edit and words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import load_json
+from datagen.sources.layouts.videos import EXTENSIONS
 from datagen.sources.library import Entry
 
 _SOURCE = (
@@ -21,8 +23,18 @@ _SOURCE = (
     "input",
     "vace_video",
 )
-_EDITED = ("edited_path", "edited", "edited_video", "target_video", "target_path", "target", "output", "video")
-_WORDS = ("instruction", "edit_prompt", "edit_instruction", "edit", "prompt")
+_EDITED = (
+    "edited_path",
+    "edited",
+    "edited_video",
+    "target_video_path",
+    "target_video",
+    "target_path",
+    "target",
+    "output",
+    "video",
+)
+_WORDS = ("instruction", "edit_prompt", "edit_instruction", "enhanced_instruction", "edit", "prompt")
 _LISTS = ("edits", "data", "videos", "items")
 
 
@@ -64,7 +76,7 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     if file.suffix == ".json":
         values = load_json(file)
         lists = [values[name] for name in _LISTS if isinstance(values, dict) and isinstance(values.get(name), list)]
-        yield from (row for row in (lists[0] if lists else values) if isinstance(row, dict))
+        yield from _flat(lists[0] if lists else values)
         return
     import pandas as pd
 
@@ -77,15 +89,46 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     yield from ({str(name): value for name, value in row.items()} for row in rows)
 
 
+def _flat(values: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a list, and of the lists in it."""
+    for value in values if isinstance(values, list) else []:
+        if isinstance(value, dict):
+            yield value
+        else:
+            yield from _flat(value)
+
+
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return next((row[name] for name in names if isinstance(row.get(name), str) and row[name]), "")
 
 
 def _located(file: Path, name: str, root: Path) -> Path:
-    """Return where a file is: below the list's folder, or below a folder above it, up to the one that was named."""
+    """Return where a file is: below the list's folder, or below a folder above it, up to the one that was named.
+
+    Archives put folders in between that the lists do not know of (`obj_swap_upload`, `source/source`); then the file of
+    that name counts whose path has most in common with the list's.
+    """
     top = root if root.is_dir() else root.parent
     folders = [folder for folder in file.parents if folder == top or top in folder.parents]
-    return next((folder / name for folder in folders if (folder / name).exists()), file.parent / name).resolve()
+    found = next((folder / name for folder in folders if (folder / name).exists()), None)
+    if found is None:
+        alike = _by_name(top).get(Path(name).name, [])
+        parts = set(Path(name).parts)
+        found = max(alike, key=lambda path: _in_common(path, parts), default=file.parent / name)
+    return found.resolve()
+
+
+def _in_common(path: Path, parts: set[str]) -> int:
+    return sum(any(own == part or own == f"{part}_upload" for own in path.parts) for part in parts)
+
+
+@cache
+def _by_name(top: Path) -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for path in sorted(top.rglob("*")):
+        if path.suffix.lower() in EXTENSIONS:
+            files.setdefault(path.name, []).append(path)
+    return files
 
 
 LAYOUT = Layout(
