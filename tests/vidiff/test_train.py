@@ -187,6 +187,7 @@ def test_the_learning_rate_rises_then_falls_over_the_run():
 def test_a_run_limited_by_time_ends_in_time_with_a_low_rate(toy_dataset, tmp_path):
     settings = recipe("steps=null", "minutes=0.03", "log_every=1")
     position = train_model(settings, toy_dataset, tmp_path)
-    assert 1.8 <= position.seconds < 10
+    # the last step ends before the limit by what getting the next batch takes, and that is less than a step or two
+    assert 1.8 - 2 * position.seconds / position.step <= position.seconds < 10
     last = [row for row in rows(tmp_path) if "loss" in row][-1]
     assert last["lr"] < 0.5 * settings.optimizer.lr
