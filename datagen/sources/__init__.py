@@ -57,7 +57,7 @@ def find_source(spec: str, licence: str) -> Source:
 
 def layout_for(path: str) -> str:
     """Return the name of the layout that a path is read by when none is named."""
-    endings = {".csv": "table", ".parquet": "table", ".tar": "tars"}
+    endings = {".csv": "table", ".parquet": "table", ".jsonl": "table", ".tar": "tars"}
     return endings.get(Path(path).suffix.lower(), "videos")
 
 

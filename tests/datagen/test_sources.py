@@ -194,7 +194,7 @@ def test_a_table_gives_captions_licences_splits_masks_and_pairs(tmp_path):
     pd.DataFrame(rows).to_json(tmp_path / "t.jsonl", lines=True, orient="records")
     a, b = found(str(tmp_path / "t.csv"))
     assert (a.licence, a.split, a.facts["caption"]) == ("CC-BY-4.0", "val", "noise")
-    for other in (str(tmp_path / "t.parquet"), f"table:{tmp_path / 't.jsonl'}"):
+    for other in (str(tmp_path / "t.parquet"), str(tmp_path / "t.jsonl")):
         assert [(v.sha256, v.licence, v.split) for v in found(other)] == [
             (v.sha256, v.licence, v.split) for v in (a, b)
         ]
