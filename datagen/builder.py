@@ -80,7 +80,7 @@ def build(
         before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
         plan = make_plan(found, recipe, before=before, excluded=excluded)
         _check_tasks(recipe, plan)
-        ledger.claim(plan, fresh=fresh)
+        ledger.claim(plan, fresh=fresh, overwrite=overwrite)
         save_examined(out, examined)
         if retry_failed:
             ledger.drop_failed(plan.units)

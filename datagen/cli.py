@@ -28,7 +28,8 @@ def build(
         list[str] | None,
         typer.Option(
             "--from",
-            help="'scenes', or a video file, a folder, a glob pattern; may be repeated. [default: scenes]",
+            help="'scenes', a video, a folder, a pattern, a table, a .tar, or LAYOUT:PATH (see 'datagen sources'); may be "
+            "repeated. [default: scenes]",
             show_default=False,
         ),
     ] = None,

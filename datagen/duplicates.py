@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from shards.sample import Video
 
 _SIDE, _KEPT = 32, 8
-_BITS = _KEPT * _KEPT
-_BANDS = 8
 _RANK = {"test": 0, "val": 1, "train": 2}
 """Of two clips that look alike the one in train goes: what is measured on stays."""
 
@@ -71,50 +69,46 @@ def doubles(clips: Iterable[Seen], distance: int) -> Iterator[Double]:
 
     `distance`: 1 to 8; 1 finds equal hashes alone.
     """
-    kept: list[Seen] = []
-    table: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for clip in sorted(clips, key=lambda clip: clip.order):
-        values = [int(text, 16) for text in clip.hashes]
-        near = _nearest(
-            clip, values, {place for band in _bands(values) for place in table.get(band, ())}, kept, distance
-        )
-        if near is not None:
-            yield near
+    ordered = sorted(clips, key=lambda clip: clip.order)
+    if not ordered:
+        return
+    hashes = np.array([[int(text, 16) for text in clip.hashes] for clip in ordered], np.uint64).reshape(
+        len(ordered), -1
+    )
+    kept: list[int] = []
+    for i, clip in enumerate(ordered):
+        near = [
+            place
+            for place in _near(hashes[i], hashes[kept], distance)
+            if _is_copy(clip, ordered[kept[place]], distance)
+        ]
+        if not near:
+            kept.append(i)
             continue
-        for band in _bands(values):
-            table[band].add(len(kept))
-        kept.append(clip)
+        apart = {place: _apart(clip.hashes, ordered[kept[place]].hashes)[0] for place in near}
+        best = min(near, key=lambda place: (apart[place], ordered[kept[place]].order))
+        yield Double(clip=clip, like=ordered[kept[best]], bits=apart[best])
 
 
-def _nearest(clip: Seen, values: list[int], places: set[int], kept: Sequence[Seen], distance: int) -> Double | None:
-    found = []
-    pair = [int(text, 16) for text in clip.pair]
-    for place in places:
-        other = kept[place]
-        if other.group == clip.group:
-            continue
-        bits = _apart(values, other.hashes)
-        # another edit of a clip is no copy of it, but must not be in another split
-        edited_alike = not (pair and other.pair) or _apart(pair, other.pair)[1] < distance
-        if bits[1] < distance and (edited_alike or clip.split != other.split):
-            found.append((bits[0], other.order, other))
-    if not found:
-        return None
-    bits_apart, _, like = min(found, key=lambda item: item[:2])
-    return Double(clip=clip, like=like, bits=bits_apart)
+def _near(own: NDArray[np.uint64], others: NDArray[np.uint64], distance: int) -> list[int]:
+    """Return which of the others [n k] have, for two of the clip's hashes [k], one nearer than `distance` bits."""
+    bits = np.bitwise_count(own[None, :, None] ^ others[:, None, :]).min(2)
+    second = np.partition(bits, min(1, bits.shape[1] - 1), axis=1)[:, min(1, bits.shape[1] - 1)] if len(bits) else bits
+    return [int(place) for place in np.flatnonzero(second < distance)]
 
 
-def _apart(values: Sequence[int], others: Sequence[str]) -> list[int]:
+def _is_copy(clip: Seen, other: Seen, distance: int) -> bool:
+    """Whether a clip that looks like another may not stay: another edit of it may, but not in another split."""
+    if other.group == clip.group:
+        return False
+    edited_alike = not (clip.pair and other.pair) or _apart(clip.pair, other.pair)[1] < distance
+    return edited_alike or clip.split != other.split
+
+
+def _apart(hashes: Sequence[str], others: Sequence[str]) -> list[int]:
     """Return in how many bits each hash differs from the nearest of the others, sorted: clips may be shifted in time."""
-    return sorted(min((value ^ int(text, 16)).bit_count() for text in others) for value in values)
-
-
-def _bands(values: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield pieces of the hashes: of two that differ in fewer bits than there are pieces, one piece is equal."""
-    width = _BITS // _BANDS
-    for value in set(values):
-        for band in range(_BANDS):
-            yield band, (value >> (band * width)) & ((1 << width) - 1)
+    values = [int(text, 16) for text in others]
+    return sorted(min((int(text, 16) ^ value).bit_count() for value in values) for text in hashes)
 
 
 def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:

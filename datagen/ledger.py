@@ -78,7 +78,8 @@ class Ledger:
             raise OutputError(
                 f"{self.out} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
             )
-        return overwrite or old is None
+        # of a dataset that came without its notes nothing is known but what it is: it is made anew
+        return overwrite or old is None or not (self.folder / "plan.json").is_file()
 
     def assigned(self) -> tuple[Assigned, ...]:
         """Return the units as an earlier run planned them."""
@@ -91,14 +92,27 @@ class Ledger:
             for unit in self._read("plan.json", {"units": []})["units"]
         )
 
-    def claim(self, plan: Plan, *, fresh: bool) -> None:
-        """Make the folder this build's own, and note its plan."""
+    def claim(self, plan: Plan, *, fresh: bool, overwrite: bool) -> None:
+        """Make the folder this build's own, and note its plan.
+
+        Raises:
+            OutputError: it holds a dataset without its notes that was made from other sources.
+        """
         if fresh:
+            self._check_inputs(plan, overwrite=overwrite)
             clear(self.out)
         remove_temporaries(self.out)
         if self._recorded() is None:
             publish_json(self.folder / "identity.json", self.identity)
         self.note_plan(plan)
+
+    def _check_inputs(self, plan: Plan, *, overwrite: bool) -> None:
+        manifest = _read_manifest(self.out)
+        if manifest is not None and manifest.get("inputs") != plan.inputs and not overwrite:
+            raise OutputError(
+                f"{self.out} holds a dataset from other sources, without the notes of its build ({FOLDER}); give --overwrite to "
+                "replace it, or another --out"
+            )
 
     def note_plan(self, plan: Plan) -> None:
         """Keep the plan for later runs, and for those that have the dataset alone to go by."""

@@ -35,7 +35,10 @@ class Unit:
     @property
     def digest(self) -> str:
         """Short hash of which clips it has: shards made of others are out of date."""
-        lines = [f"{video.sha256} {window.start} {window.step} {window.frames}" for video, window in self.clips]
+        lines = [
+            f"{video.sha256} {video.id} {video.licence} {video.fps} {window.start} {window.step} {window.frames}"
+            for video, window in self.clips
+        ]
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
@@ -170,7 +173,14 @@ def assign_splits(
     official = {video.sha256: video.split for video in videos if video.split and shares.official}
     given = {**official, **(known or {})}
     # pairs of one clean video go where the first of them went
-    groups = {video.group: given[video.sha256] for video in videos if video.sha256 in given}
+    groups: dict[str, str] = {}
+    for video in videos:
+        split = given.get(video.sha256)
+        if split is not None and groups.setdefault(video.group, split) != split:
+            raise SourceError(
+                f"{video.name} should be in {split}, and another pair of the same clean video in {groups[video.group]}: that "
+                "would be a leak; give all of them one split, leave one out, or set splits.official=false in a new --out"
+            )
     given |= {
         video.sha256: groups[video.group] for video in videos if video.sha256 not in given and video.group in groups
     }

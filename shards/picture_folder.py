@@ -43,7 +43,7 @@ def pictures_in(path: Path) -> list[Path]:
 
 def in_order(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return a key that sorts `frame_2` before `frame_10`."""
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in _DIGITS.split(name) if part)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in _DIGITS.split(name) if part)
 
 
 class PictureReader:
@@ -167,14 +167,17 @@ class PictureReader:
         try:
             with Image.open(file) as image:
                 if image.mode == "P":
-                    return np.array(image)
+                    numbers = np.array(image)
+                    return (numbers > 0).astype(np.uint8) if set(np.unique(numbers)) <= {0, 255} else numbers
                 values = np.array(image.convert("RGB" if len(image.getbands()) >= 3 else "L"))
         except OSError:
             raise VideoError(f"{file}: not a picture, or damaged") from None
         if values.ndim == 3:
             return _from_palette(values, file)
         # a mask is black and white, but for what a lossy codec left at its edges; few small numbers are object numbers
-        return values if values.max() < 64 else (values > 127).astype(np.uint8)
+        found = np.unique(values)
+        numbered = bool((found[found != 255] < 64).all()) and len(found) > 2
+        return values if numbered or values.max() < 64 else (values > 127).astype(np.uint8)
 
 
 def palette() -> NDArray[np.uint8]:

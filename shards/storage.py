@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +14,8 @@ from typing import IO, Any
 from configs import OutputError
 
 TEMPORARY = ".tmp"
+_OURS = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
+"""As `publishing` names them: files of that ending may be somebody else's."""
 
 
 class Discard(Exception):
@@ -58,7 +61,8 @@ def sha256_of(path: Path) -> str:
 def remove_temporaries(root: Path) -> None:
     """Delete what killed writers left under `root`."""
     for path in root.rglob(f".*{TEMPORARY}"):
-        path.unlink(missing_ok=True)
+        if _OURS.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -68,6 +68,8 @@ _BACKDROPS = {
 _MATERIALS = {"brick": "brick", "grassy": "grass", "stony": "gravel"}
 _GROUNDS = {"grass": "grass", "gravel": "gravel", "brick": "bricks"}
 _GROUND_COLOURS = {"grass": (96, 128, 62), "gravel": (134, 126, 118), "brick": (150, 84, 62)}
+_SEEN_STILL = 0.03
+"""Share of the picture's width by which a thing at rest may drift."""
 _COVERED = 0.06
 """Of a third of the picture: what may be covered there by other things where one is added."""
 _PLACES = ((-0.28, "on the left"), (0.0, "in the middle"), (0.28, "on the right"))
@@ -167,7 +169,10 @@ def _motion(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
         "bounce": {"y": Track(offset=1.8 * thing.radius, sway=0.75 * thing.radius, phase=thing.y.phase)},
     }
     moves = abs(thing.x.speed) > far / 3 or thing.spin.speed != 0 or thing.y.sway > 0.2 * thing.radius
-    if moves:
+    # to stand still in the world is to be seen standing still only before a camera that hardly moves
+    begin = view_at(scene, 0).project(start, 0, thing.z.at(0))[0]
+    seen_still = abs(end.project(start, 0, thing.z.at(0))[0] - begin) / scene.width < _SEEN_STILL
+    if moves and seen_still:
         still = {"x": thing.x, "y": thing.y, "z": thing.z, "spin": thing.spin}
         tracks["still"] = {axis: Track(offset=track.at(0)) for axis, track in still.items()}
     # what it does already is no edit, and nobody sees a disc spin

@@ -94,7 +94,10 @@ def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn | None:
     if clip.ids is None or not names or clip.scene is not None:
         return None
     k = one_of(list(names), rng)
-    if local.clean_plate(clip.frames, _mask(clip, k)) is None:
+    # what lies close to another object cannot be taken away without cutting into that one
+    others = (clip.ids > 0) & (clip.ids != k)
+    touched = bool((others & (local.widened(_mask(clip, k)) > 0)).any())
+    if touched or local.clean_plate(clip.frames, _mask(clip, k)) is None:
         return None
     return Drawn(program=[{"op": "remove", "object": k}], words=phrase(_REMOVE, rng, x=one_of(names[k], rng)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ from configs import SourceError, unknown_name
 if TYPE_CHECKING:
     from datagen.settings import Recipe
     from datagen.sources.base import Reader, Source
+    from datagen.sources.layouts import Layout
+    from datagen.sources.library import Entry
 
 
 def source_summaries() -> dict[str, str]:
@@ -52,7 +55,17 @@ def find_source(spec: str, licence: str) -> Source:
     chosen = layout(name)
     if licence == "unknown" and chosen.licence:
         licence = chosen.licence
-    return Library(partial(chosen.entries, Path(path)), licence, masks=chosen.masks)
+    return Library(partial(_listed, chosen, name, Path(path)), licence, masks=chosen.masks)
+
+
+def _listed(chosen: Layout, name: str, path: Path) -> Iterator[Entry]:
+    """Yield what a layout lists; annotations of another form than it knows are one line, too."""
+    try:
+        yield from chosen.entries(path)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{path}: its lists are not those of the layout {name} ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
+        ) from None
 
 
 def layout_for(path: str) -> str:

@@ -33,6 +33,8 @@ MAX_UPSCALE = 1.34
 """A target must be sharp: a video is enlarged by no more than this."""
 DECODE_TRIES = 3
 _MOST_AT_ONCE = 8
+_STRETCHED = 0.03
+"""Share by which the proportions of a video's tracks may differ: rounding, and the odd cropped row."""
 HIGH_RATE = 200.0
 """Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
 _LONGEST_EXPOSURE = 0.06
@@ -144,8 +146,12 @@ class Library:
         width, height = recipe.clip.width, recipe.clip.height
         fps = info.fps or entry.fps or recipe.clip.folder_fps
         span = recipe.clip.span_at(fps)
-        reason = ""
-        if entry.pair and not numbers and probed["pair"].frames != info.frames:
+        reason = _other_shape(info, probed) or ""
+        if reason:
+            pass
+        elif "masks" in probed and not numbers and probed["masks"].frames != info.frames:
+            reason = f"uneven masks: {info.frames} frames and {probed['masks'].frames} masks"
+        elif entry.pair and not numbers and probed["pair"].frames != info.frames:
             reason = f"uneven pair: {info.frames} and {probed['pair'].frames} frames"
         elif frames < span:
             reason = f"too short: {frames} frames, a clip reaches over {span} (clip.frames, clip.step)"
@@ -246,6 +252,15 @@ def with_new_decoders(ask: Callable[[], A]) -> A:
     return ask()
 
 
+def _other_shape(info: VideoInfo, probed: Mapping[str, VideoInfo]) -> str | None:
+    """Say which track has other proportions than the main one, or is so small that it would have to be enlarged much more."""
+    for track, other in probed.items():
+        stretched = abs(other.width / other.height * info.height / info.width - 1)
+        if stretched > _STRETCHED or (track == "pair" and other.height * 2 < info.height):
+            return f"uneven {track}: {info.width}x{info.height} and {other.width}x{other.height}"
+    return None
+
+
 def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:
     numbers = video.facts.get("numbers", {}).get("main", range(video.frames))
     return find_cuts(
@@ -275,7 +290,8 @@ def _aligned(entry: Entry) -> dict[str, list[int]]:
     shared = set.intersection(*map(set, stems.values()))
     if not shared:
         raise VideoError(f"no frame of {' and '.join(stems)} has the same name")
-    return {track: [place for place, stem in enumerate(names) if stem in shared] for track, names in stems.items()}
+    ordered = [stem for place, stem in enumerate(stems["main"]) if stem in shared and stem not in stems["main"][:place]]
+    return {track: [names.index(stem) for stem in ordered] for track, names in stems.items()}
 
 
 def _numbers(video: SourceVideo, track: str, window: Window) -> list[int]:
@@ -301,6 +317,8 @@ def _sha256(entry: Entry) -> str:
 
 def _content_sha256(locator: str) -> str:
     files = pictures_in(Path(locator)) if is_pictures(Path(locator)) else [locator]
+    if len(files) == 1:
+        return _file_sha256(str(files[0]))
     digest = hashlib.sha256("\n".join(_file_sha256(str(file)) for file in files).encode())
     return digest.hexdigest()
 
@@ -335,8 +353,8 @@ def _status(locator: str) -> str:
         if member:
             path = member.tar
         elif is_pictures(path):
-            found = [file.stat() for file in pictures_in(path)]
-            return f"{len(found)} {sum(s.st_size for s in found)} {max((s.st_mtime_ns for s in found), default=0)}"
+            found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in pictures_in(path)]
+            return hashlib.blake2b(repr(found).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
         status = path.stat()
     except OSError:
         return "missing"

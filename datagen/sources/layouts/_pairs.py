@@ -64,4 +64,4 @@ def folder_pairs(
 
 
 def _better_named(parent: Path, name: str, names: tuple[str, ...]) -> bool:
-    return any((parent / better).is_dir() for better in names[: names.index(name)])
+    return any(any(folders_of_pictures(parent / better)) for better in names[: names.index(name)])

@@ -25,7 +25,7 @@ def entries(path: Path) -> Iterator[Entry]:
     found = 0
     for tar in tars:
         for key, members in _samples(tar):
-            videos = [member for ending, member in sorted(members.items()) if f".{ending}" in EXTENSIONS]
+            videos = [member for ending, member in sorted(members.items()) if Path(f"x.{ending}").suffix in EXTENSIONS]
             for video in videos[:1]:
                 found += 1
                 yield Entry(
