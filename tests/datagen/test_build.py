@@ -542,3 +542,22 @@ def test_size_rate_and_crop_have_options_of_their_own(tmp_path):
         ["--fps", "5", "--set", "clip.step=2"],
     ):
         assert command("build", *wrong, "--print-config").returncode == 2
+
+
+def test_temporary_files_of_others_are_left_alone(video_folder, small_recipe, tmp_path):
+    build(small_recipe, tmp_path, sources=[str(video_folder)])
+    (tmp_path / ".precious.tmp").write_text("mine")
+    (tmp_path / ".folder.tmp").mkdir()
+    build(small_recipe, tmp_path, sources=[str(video_folder)])
+    assert (tmp_path / ".precious.tmp").read_text() == "mine"
+
+
+def test_a_dataset_without_its_notes_is_made_anew_or_refused(tmp_path):
+    many, few = (load(Recipe, "default", ["clip.size=32", "clip.frames=2", f"scenes.count={n}"]) for n in (60, 6))
+    build(many, tmp_path / "x")
+    shutil.rmtree(tmp_path / "x" / ".build")
+    with pytest.raises(OutputError, match="without the notes of its build"):
+        build(few, tmp_path / "x")
+    build(few, tmp_path / "x", overwrite=True)
+    assert verify(tmp_path / "x") == []
+    assert len(list(tmp_path.glob("x/*/train-*.tar"))) == 2

@@ -501,3 +501,81 @@ def test_pairs_are_found_where_their_archives_put_them(tmp_path):
     assert video.facts["instruction"] == "swap dog to cat"
     assert video.locator.endswith("obj_swap_upload/0001/abc_org.mp4")
     assert video.tracks["pair"].endswith("obj_swap_upload/0001/abc.mp4")
+
+
+def test_one_clean_video_in_two_official_splits_is_refused(tmp_path):
+    for part, beta in (("train", "0.005"), ("test", "0.03")):
+        frames(tmp_path / part / "gt" / "REDS" / "000")
+        frames(tmp_path / part / "hazy" / "REDS" / f"000_200_{beta}", shift=30)
+    recipe = load(Recipe, "default", [*RECIPE, "tasks={dehaze: {}}"])
+    with pytest.raises(SourceError, match="that would be a leak"):
+        build(recipe, tmp_path / "out", sources=[f"hazeworld:{tmp_path}"])
+
+
+def test_a_frame_that_is_there_twice_shifts_no_mask(tmp_path):
+    frames(tmp_path / "JPEGImages" / "480p" / "x", count=5, names="{:05d}.png")
+    masks(tmp_path / "Annotations" / "480p" / "x", count=5)
+    image(tmp_path / "JPEGImages" / "480p" / "x" / "00002.jpg", 9)
+    (video,) = found(f"davis:{tmp_path}")
+    assert video.frames == 5
+    assert {len(numbers) for numbers in video.facts["numbers"].values()} == {5}
+    assert video.facts["numbers"]["masks"] == [0, 1, 2, 3, 4]
+
+
+def test_masks_of_other_proportions_or_number_are_a_reject(tmp_path):
+    write_video(tmp_path / "a.mp4", moving_clip(1, frames=8), fps=25)
+    masks(tmp_path / "m", count=8, every=3)
+    frames(tmp_path / "v")
+    image(tmp_path / "square" / "00000.png", 1)
+    for n in range(4):
+        Image.new("L", (40, 40)).save(tmp_path / "square" / f"{n:05d}.png")
+    pd.DataFrame([{"path": "a.mp4", "masks": "m"}, {"path": "v", "masks": "square"}]).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    items = list(find_source(str(tmp_path / "t.csv"), "").videos(load(Recipe, "default", RECIPE), {}))
+    assert sorted(item.reason for item in items) == [
+        "uneven masks: 48x32 and 40x40",
+        "uneven masks: 8 frames and 3 masks",
+    ]
+
+
+def test_an_empty_folder_of_the_better_name_hides_no_sequence(tmp_path):
+    frames(tmp_path / "train" / "s" / "sharp")
+    frames(tmp_path / "train" / "s" / "blur", shift=30)
+    (tmp_path / "train" / "s" / "blur_gamma").mkdir()
+    assert len(found(f"gopro:{tmp_path}")) == 1
+
+
+def test_a_video_in_a_tar_may_have_dots_in_its_name(tmp_path):
+    write_video(tmp_path / "my.clip.mp4", moving_clip(1, frames=6), fps=25)
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(tmp_path / "my.clip.mp4", "my.clip.mp4")
+    assert len(found(str(tmp_path / "x.tar"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "text"),
+    [
+        ("magicbrush", "edit_turns.json", '[{"input": "a.png"}]'),
+        ("instruct_pix2pix", "seeds.json", '["a", "b"]'),
+        ("davis", "meta_expressions/valid/meta_expressions.json", "[1]"),
+    ],
+)
+def test_lists_of_another_form_are_one_line(layout, name, text, tmp_path):
+    frames(tmp_path / "JPEGImages" / "480p" / "x")
+    masks(tmp_path / "Annotations" / "480p" / "x")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SourceError, match=f"its lists are not those of the layout {layout}"):
+        found(f"{layout}:{tmp_path}")
+
+
+def test_another_licence_or_name_makes_the_samples_anew(tmp_path):
+    write_video(tmp_path / "a.mp4", moving_clip(1, frames=6), fps=25)
+    recipe = load(Recipe, "default", [*RECIPE, "tasks={recolor: {}}"])
+    for licence in ("AAA", "BBB"):
+        build(recipe, tmp_path / "out", sources=[str(tmp_path / "a.mp4")], licence=licence)
+        assert set(Dataset(tmp_path / "out").index()["licence"].to_pylist()) == {licence}
+    (tmp_path / "a.mp4").rename(tmp_path / "b.mp4")
+    build(recipe, tmp_path / "out", sources=[str(tmp_path / "b.mp4")], licence="BBB")
+    assert replay(tmp_path / "out", Dataset(tmp_path / "out").keys()[0]).faithful

@@ -10,7 +10,7 @@ from shards import read_video, write_video
 from shards.containers import Limits
 from shards.fence import FencedReader
 from shards.members import member_at, members_of
-from shards.picture_folder import PictureReader, palette
+from shards.picture_folder import PictureReader, in_order, palette
 from tests.conftest import moving_clip
 
 MIDDLE = (0.5, 0.5)
@@ -160,3 +160,18 @@ def test_a_tar_that_is_cut_off_or_none_is_one_line(tmp_path):
 def test_a_locator_like_a_member_that_is_a_file_is_that_file(tmp_path):
     write_video(tmp_path / "a.tar#512+70", moving_clip(frames=3), fps=25)
     assert read_video(tmp_path / "a.tar#512+70").shape == (3, 32, 48, 3)
+
+
+def test_255_beside_numbers_is_void_and_alone_it_is_the_object(tmp_path):
+    numbers = np.zeros((32, 48), np.uint8)
+    numbers[4:12, 6:20], numbers[20:28, 30:40], numbers[0, :] = 1, 2, 255
+    alone = np.where(numbers == 1, np.uint8(255), np.uint8(0))
+    (tmp_path / "m").mkdir()
+    Image.fromarray(numbers).save(tmp_path / "m" / "0.png")
+    indexed = Image.fromarray(alone, "P")
+    indexed.putpalette([0, 0, 0] * 255 + [255, 255, 255])
+    indexed.save(tmp_path / "m" / "1.png")
+    labels = PictureReader(tmp_path / "m").read_labels()
+    assert np.array_equal(labels[0], numbers)
+    assert np.array_equal(labels[1], numbers == 1)
+    assert in_order("1\u00b21.jpg")
