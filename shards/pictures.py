@@ -123,7 +123,7 @@ class Scaler:
             place = crop and orientation.stored(crop)
             self._graph, self._made_for = self._build(frame, *wanted, crop=place), (*kind, wanted, crop)
         self._graph.push(frame)
-        return orientation.apply(cast(Picture, cast(av.VideoFrame, self._graph.pull()).to_ndarray()))
+        return orientation.apply(_interleaved(cast(av.VideoFrame, self._graph.pull())))
 
     def _build(self, frame: av.VideoFrame, width: int, height: int, *, crop: Place | None) -> av.filter.Graph:
         graph = av.filter.Graph()
@@ -139,10 +139,20 @@ class Scaler:
             graph.add("crop", f"{wide}:{high}:{left}:{top}:exact=1"),
             # the flags that PyAV's own conversion uses; without them colours come out about one level darker
             graph.add("scale", f"{width}:{height}:flags=area+accurate_rnd+full_chroma_int:threads=1"),
-            graph.add("format", "rgb24"),
+            # swscale makes rgb24 without vector code: 16 ms a clip, not 6; the pixels are as near to exact
+            graph.add("format", "gbrp"),
             graph.add("buffersink"),
         ]
         for step, following in pairwise(steps):
             step.link_to(following)
         graph.configure()
         return graph
+
+
+def _interleaved(frame: av.VideoFrame) -> Picture:
+    """Return [h w 3] of a frame that has its green, blue and red in planes."""
+    green, blue, red = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[call-overload]
+        for plane in frame.planes
+    )
+    return cast(Picture, cv2.merge((red, green, blue)))
