@@ -30,7 +30,7 @@ from shards.codecs import encode_mask, encode_video
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 9
-ROUNDS = 3
+ROUNDS = 5
 RECIPE = ["clip.per_video=6", "tasks={dehaze: {}}"]
 
 
@@ -213,8 +213,8 @@ def two_workers_over_one(plan: Plan, recipe: Recipe) -> dict[str, float]:
 
     import ray
 
-    # long enough that which unit happens to be the last does not matter
-    units = [Unit(split="train", number=i, clips=unit.clips) for i, unit in enumerate(even_units(plan, 8) * ROUNDS)]
+    # units as long as real ones, and so many that which happens to be the last does not matter
+    units = [Unit(split="train", number=i, clips=unit.clips) for i, unit in enumerate(even_units(plan, 4) * ROUNDS)]
     rates: dict[int, list[float]] = {1: [], 2: []}
     for workers in (1, 2) * 3:
         ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
