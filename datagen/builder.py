@@ -11,6 +11,7 @@ from pathlib import Path
 
 from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
+from datagen.destination import Destination, RemoteDestination, find_destination
 from datagen.ledger import Ledger, check_foreign, load_examined, locked, save_examined
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import find_copies, is_published, publish_dataset
@@ -46,6 +47,7 @@ def build(
     recipe: Recipe,
     out: Path | str,
     *,
+    staging: Path | None = None,
     sources: Sequence[str] = ("scenes",),
     licence: str = "unknown",
     workers: int = 0,
@@ -56,35 +58,37 @@ def build(
 ) -> Manifest:
     """Build a dataset, finish one, or add to it what is new in the sources, and return its manifest.
 
-    `sources`: `scenes`, paths of video files, folders and glob patterns, or `LAYOUT:PATH`. `workers`: how many Ray
-    workers; 0 builds in this process. `address`: a running Ray cluster. `retry_failed`: try again what could not be read
-    or made. The same recipe and sources give the same shards, whatever the workers, the order of the sources, and however
-    often the build was killed in between.
+    `out`: a folder, or a URL that fsspec opens, such as s3://bucket/name; its shards are made in the folder `staging` (by
+    default one in the user's cache) and do not stay there. `sources`: `scenes`, paths of video files, folders and glob
+    patterns, or `LAYOUT:PATH`. `workers`: how many Ray workers; 0 builds in this process. `address`: a running Ray
+    cluster. `retry_failed`: try again what could not be read or made. The same recipe and sources give the same shards,
+    whatever the workers, the order of the sources, and however often the build was killed in between.
 
     Raises:
         SourceError: a source is missing, or no clip of any is usable.
         OutputError: `out` cannot be written, holds another build's dataset (and not `overwrite`), or is being built.
         UnitError: some units failed; the same call tries them again.
     """
-    out, progress = Path(out), progress or Progress()
-    check_foreign(out)
-    examined = load_examined(out)
+    progress = progress or Progress()
+    place = _pulled(out, workers, staging)
+    check_foreign(place.folder)
+    examined = load_examined(place.folder)
     if retry_failed:
         examined = {
             mark: item for mark, item in examined.items() if not item.get("reason", "").startswith("unreadable")
         }
-    found = list(_examine(sources, licence, recipe, progress, examined, out))
-    with locked(out):
-        ledger = Ledger(out, recipe, version("vidiff"))
+    found = list(_examine(sources, licence, recipe, progress, examined, place.folder))
+    with locked(place.folder):
+        ledger = Ledger(place, recipe, version("vidiff"))
         fresh = ledger.is_fresh(overwrite=overwrite)
         before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
         plan = make_plan(found, recipe, before=before, excluded=excluded)
         _check_tasks(recipe, plan)
         ledger.claim(plan, fresh=fresh, overwrite=overwrite)
-        save_examined(out, examined)
+        save_examined(place.folder, examined)
         if retry_failed:
             ledger.drop_failed(plan.units)
-        run = partial(_run, recipe=recipe, out=out, workers=workers, address=address, progress=progress)
+        run = partial(_run, recipe=recipe, place=place, workers=workers, address=address, progress=progress)
         return _finish(ledger, recipe, found, plan, excluded, run, progress)
 
 
@@ -93,6 +97,7 @@ def take_out(
     names: Sequence[str],
     *,
     reason: str | None,
+    staging: Path | None = None,
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -105,11 +110,13 @@ def take_out(
         DatasetError: `out` has no notes of its build, or no such source.
         SourceError: nothing would be left, or a source video that a shard needs is gone.
     """
-    out, progress = Path(out), progress or Progress()
+    progress = progress or Progress()
+    place = _pulled(out, workers, staging)
+    out = place.folder
     manifest = load_manifest(out)
     recipe = check(Recipe, manifest.recipe, where=f"{out}/manifest.json")
     with locked(out):
-        ledger = Ledger(out, recipe, manifest.code_version)
+        ledger = Ledger(place, recipe, manifest.code_version)
         found, excluded = ledger.found(), ledger.excluded()
         chosen = _named(names, [item for item in found if isinstance(item, SourceVideo)], out)
         # a copy of what goes may stay, so look again at which there are
@@ -129,8 +136,16 @@ def take_out(
         ledger.note_plan(plan)
         if reason is None:
             save_examined(out, {k: v for k, v in load_examined(out).items() if v.get("sha256") not in chosen})
-        run = partial(_run, recipe=recipe, out=out, workers=workers, address=None, progress=progress)
+        run = partial(_run, recipe=recipe, place=place, workers=workers, address=None, progress=progress)
         return _finish(ledger, recipe, found, plan, excluded, run, progress)
+
+
+def _pulled(out: Path | str, workers: int, staging: Path | None) -> Destination:
+    place = find_destination(out, workers=workers, staging=staging)
+    if isinstance(place, RemoteDestination):
+        with locked(place.folder):
+            place.pull()
+    return place
 
 
 Run = Callable[[list[Unit]], Iterator[UnitResult]]
@@ -138,13 +153,13 @@ Run = Callable[[list[Unit]], Iterator[UnitResult]]
 
 
 def _run(
-    units: list[Unit], *, recipe: Recipe, out: Path, workers: int, address: str | None, progress: Progress
+    units: list[Unit], *, recipe: Recipe, place: Destination, workers: int, address: str | None, progress: Progress
 ) -> Iterator[UnitResult]:
     if not units:
         return iter(())
     if workers:
-        return run_on_ray(units, recipe, out, progress.at_work, workers=workers, address=address)
-    return run_here(units, recipe, out, progress.at_work)
+        return run_on_ray(units, recipe, place, progress.at_work, workers=workers, address=address)
+    return run_here(units, recipe, place, progress.at_work)
 
 
 def _finish(
@@ -169,8 +184,11 @@ def _finish(
         ledger.note_plan(plan)
         results = _build_missing(ledger, plan, run, progress)
     if is_published(ledger.out, plan, results):
-        return load_manifest(ledger.out)
-    return publish_dataset(ledger.out, recipe, plan, results)
+        manifest = load_manifest(ledger.out)
+    else:
+        manifest = publish_dataset(ledger.out, recipe, plan, results)
+    ledger.place.publish()
+    return manifest
 
 
 def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> list[UnitResult]:
@@ -179,7 +197,7 @@ def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> 
     missing = {unit.name: unit for unit in plan.units if unit.name not in results}
     progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing.values()))
     if missing:
-        (ledger.out / MANIFEST).unlink(missing_ok=True)
+        ledger.place.remove(MANIFEST)
     for unit in missing.values():
         ledger.drop(unit)
     for result in run(list(missing.values())):

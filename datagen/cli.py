@@ -19,10 +19,22 @@ def main() -> NoReturn:
     run(app)
 
 
+Staging = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where the shards for a URL are made and its notes are kept. [default: in the user's cache]",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def build(
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write the dataset to.", show_default=False)
+        str | None,
+        typer.Option(
+            "--out", "-o", help="Folder to write the dataset to, or a URL such as s3://bucket/name.", show_default=False
+        ),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -74,6 +86,7 @@ def build(
         str | None,
         typer.Option(help="A running Ray cluster to build on, as in 'auto' or ray://host:10001.", show_default=False),
     ] = None,
+    staging: Staging = None,
     licence: Annotated[str, typer.Option(help="Licence of the videos, kept with every sample.")] = "unknown",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that another recipe made.")] = False,
     retry_failed: Annotated[
@@ -95,7 +108,9 @@ def build(
         return
     if out is None:
         raise typer.BadParameter("give --out FOLDER, the folder to write the dataset to")
-    commands.build_dataset(settings, out, source or ["scenes"], licence, workers, address, overwrite, retry_failed)
+    commands.build_dataset(
+        settings, out, source or ["scenes"], licence, workers, address, overwrite, retry_failed, staging
+    )
 
 
 Names = Annotated[
@@ -110,25 +125,29 @@ Workers = Annotated[
 ]
 
 
+Place = Annotated[str, typer.Argument(help="A dataset folder, or the URL of one.", show_default=False)]
+
+
 @app.command()
 def reject(
-    folder: Folder,
+    folder: Place,
     source: Names,
     reason: Annotated[str, typer.Option(help="Why, for rejects.jsonl.")] = "by hand",
     workers: Workers = None,
+    staging: Staging = None,
 ) -> None:
     """Take source videos out for good: the shards they were in are made again, and later builds leave them out."""
     from datagen import commands
 
-    commands.take_out_sources(folder, source, reason, workers)
+    commands.take_out_sources(folder, source, reason, workers, staging)
 
 
 @app.command()
-def forget(folder: Folder, source: Names, workers: Workers = None) -> None:
+def forget(folder: Place, source: Names, workers: Workers = None, staging: Staging = None) -> None:
     """Take source videos out with all that is known of them, rejects included; a later build may take them in again."""
     from datagen import commands
 
-    commands.take_out_sources(folder, source, None, workers)
+    commands.take_out_sources(folder, source, None, workers, staging)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from rich.table import Table
 from configs import DatasetError, load
 from configs.loader import check, read_mapping
 from datagen.builder import Progress, build, take_out
+from datagen.destination import find_destination
 from datagen.diff import Comparison, compare
 from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
@@ -54,21 +55,24 @@ def possible_tasks(sources: list[str]) -> list[str]:
 
 def build_dataset(
     settings: Recipe,
-    out: Path,
+    out: str,
     sources: list[str],
     licence: str,
     workers: int | None,
     address: str | None,
     overwrite: bool,
     retry_failed: bool,
+    staging: Path | None,
 ) -> None:
     """Build with a progress bar, then say what came of it."""
     started = time.monotonic()
     count = (os.cpu_count() or 1) if workers is None else workers
+    place = find_destination(out, workers=count, staging=staging)
     with BuildBar() as bar:
         manifest = build(
             settings,
             out,
+            staging=staging,
             sources=sources,
             licence=licence,
             workers=count,
@@ -84,12 +88,13 @@ def build_dataset(
         _count(len(manifest.shards), "shard"),
     )
     out_console.print(f"{made}{counts[0]} of {counts[1]} in {counts[2]} ({time.monotonic() - started:.1f} s)")
-    for line in _told_rejects(out / "rejects.jsonl"):
+    for line in _told_rejects(place.folder / "rejects.jsonl"):
         out_console.print(line)
     lacking = [name for name in SPLITS if not any(shard.split == name for shard in manifest.shards)]
     if lacking:
         out_console.print(f"no {' and no '.join(lacking)} split: there are too few source videos for one")
-    out_console.print(f"dataset: {out}   look at it: datagen view {out}")
+    look = f"   look at it: datagen view {out}" if place.name == str(place.folder) else ""
+    out_console.print(f"dataset: {place.name}{look}")
 
 
 _GROUPS = {
@@ -205,11 +210,13 @@ def verify_dataset(folder: Path, decode: bool) -> None:
     out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
 
 
-def take_out_sources(folder: Path, names: list[str], reason: str | None, workers: int | None) -> None:
+def take_out_sources(
+    folder: str, names: list[str], reason: str | None, workers: int | None, staging: Path | None
+) -> None:
     """Take source videos out of a dataset and say what is left."""
     with BuildBar() as bar:
         count = (os.cpu_count() or 1) if workers is None else workers
-        manifest = take_out(folder, names, reason=reason, workers=count, progress=bar)
+        manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
         f"{_count(bar.made + bar.clips, 'clip')} made again"

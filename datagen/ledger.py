@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from configs import OutputError
-from datagen.plan import SPLITS, Assigned, Excluded, Plan, Unit
+from datagen.destination import BESIDE, NOTES, SHARD, Destination
+from datagen.plan import Assigned, Excluded, Plan, Unit
 from datagen.settings import Recipe
 from datagen.sources.base import Examined, Reject, SourceVideo, Window
 from datagen.synthesize import UnitResult
@@ -22,9 +22,7 @@ from shards import task_names
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
 
-FOLDER = ".build"
-_SHARD = re.compile(rf"({'|'.join(SPLITS)})-\d{{6,}}\.(tar|parquet)")
-_OURS = (FOLDER, MANIFEST, "README.md", "rejects.jsonl")
+_OURS = (NOTES, MANIFEST, *BESIDE)
 
 
 @contextlib.contextmanager
@@ -35,8 +33,8 @@ def locked(out: Path) -> Iterator[None]:
         OutputError: another build holds it, or the folder cannot be written.
     """
     try:
-        (out / FOLDER).mkdir(parents=True, exist_ok=True)
-        with (out / FOLDER / "lock").open("a+") as file:
+        (out / NOTES).mkdir(parents=True, exist_ok=True)
+        with (out / NOTES / "lock").open("a+") as file:
             _lock(file.fileno(), out)
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -50,7 +48,7 @@ def _lock(descriptor: int, out: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = (out / FOLDER / "lock").read_text() or "?"
+        holder = (out / NOTES / "lock").read_text() or "?"
         raise OutputError(
             f"{out}: another build (process {holder}) is at work here; wait for it or choose another --out"
         ) from None
@@ -59,9 +57,10 @@ def _lock(descriptor: int, out: Path) -> None:
 class Ledger:
     """Reads and writes the notes of one build; only whoever holds the lock writes."""
 
-    def __init__(self, out: Path, recipe: Recipe, code_version: str) -> None:
-        self.out = out
-        self.folder = out / FOLDER
+    def __init__(self, place: Destination, recipe: Recipe, code_version: str) -> None:
+        self.place = place
+        self.out = place.folder
+        self.folder = self.out / NOTES
         self.identity = {"recipe": identity_of(recipe.model_dump(mode="json")), "code": code_version}
 
     def is_fresh(self, *, overwrite: bool) -> bool:
@@ -76,7 +75,7 @@ class Ledger:
             parts = [part["name"] for part in old["recipe"].get("merged", ())]
             changes = f"it was merged of {', '.join(parts)}" if parts else "; ".join(difference(old, self.identity))
             raise OutputError(
-                f"{self.out} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
+                f"{self.place.name} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
             )
         # of a dataset that came without its notes nothing is known but what it is: it is made anew
         return overwrite or old is None or not (self.folder / "plan.json").is_file()
@@ -100,25 +99,25 @@ class Ledger:
         """
         if fresh:
             self._check_inputs(plan, overwrite=overwrite)
+            self.place.clear()
             clear(self.out)
         remove_temporaries(self.out)
-        if self._recorded() is None:
-            publish_json(self.folder / "identity.json", self.identity)
+        self._note("identity.json", self.identity)
         self.note_plan(plan)
 
     def _check_inputs(self, plan: Plan, *, overwrite: bool) -> None:
         manifest = _read_manifest(self.out)
         if manifest is not None and manifest.get("inputs") != plan.inputs and not overwrite:
             raise OutputError(
-                f"{self.out} holds a dataset from other sources, without the notes of its build ({FOLDER}); give --overwrite to "
-                "replace it, or another --out"
+                f"{self.place.name} holds a dataset from other sources, without the notes of its build ({NOTES}); give "
+                "--overwrite to replace it, or another --out"
             )
 
     def note_plan(self, plan: Plan) -> None:
         """Keep the plan for later runs, and for those that have the dataset alone to go by."""
         units = [asdict(unit) for unit in plan.assigned]
-        publish_json(self.folder / "plan.json", {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
-        publish_json(self.folder / "sources.json", {video.sha256: vars(video) for video in plan.videos})
+        self._note("plan.json", {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
+        self._note("sources.json", {video.sha256: vars(video) for video in plan.videos})
 
     def found(self) -> list[SourceVideo | Reject]:
         """Return what the last run found in the sources, without looking at them again."""
@@ -138,7 +137,7 @@ class Ledger:
     def exclude(self, excluded: Excluded) -> None:
         """Note what is taken out."""
         clips = [[*clip, reason, list(excluded.likes[clip])] for clip, reason in sorted(excluded.clips.items())]
-        publish_json(self.folder / "excluded.json", {"videos": dict(excluded.videos), "clips": clips})
+        self._note("excluded.json", {"videos": dict(excluded.videos), "clips": clips})
 
     def finished(self, unit: Unit) -> UnitResult | None:
         """Return the result of a unit whose shards are all in place and made of its present clips, or None."""
@@ -146,13 +145,7 @@ class Ledger:
         if values is None or values["clips"] != unit.digest:
             return None
         result = UnitResult.from_plain(values["result"])
-        whole = all(
-            (self.out / shard.path).is_file()
-            and (self.out / shard.path).stat().st_size == shard.bytes
-            and (self.out / shard.index).is_file()
-            for shard in result.shards
-        )
-        return result if whole else None
+        return result if all(self.place.has(shard) for shard in result.shards) else None
 
     def drop(self, unit: Unit) -> None:
         """Remove what is out of date of a unit that will be made again: it may give fewer shards than it did."""
@@ -160,21 +153,25 @@ class Ledger:
         if values is None or values["clips"] == unit.digest:
             return
         for shard in UnitResult.from_plain(values["result"]).shards:
-            (self.out / shard.path).unlink(missing_ok=True)
-            (self.out / shard.index).unlink(missing_ok=True)
-        (self.folder / "units" / f"{unit.name}.json").unlink()
+            self.place.remove(shard.path)
+            self.place.remove(shard.index)
+        self.place.remove(f"{NOTES}/units/{unit.name}.json")
 
     def drop_failed(self, units: Sequence[Unit]) -> None:
         """Forget the results of units in which a clip could not be read, or a pair not be made."""
         for unit in units:
             result = self.finished(unit)
-            if result and any(r.where == "decode" or r.kind == "failed" for r in result.rejects):
-                (self.folder / "units" / f"{unit.name}.json").unlink()
+            if result and any(r.where == "decode" or r.kind in ("failed", "crashed") for r in result.rejects):
+                self.place.remove(f"{NOTES}/units/{unit.name}.json")
 
     def record(self, unit: Unit, result: UnitResult) -> None:
-        """Note that a unit is finished; its shards are on disk by now."""
+        """Note that a unit is finished; its shards are in place by now."""
         values = {"clips": unit.digest, "result": result.to_plain()}
-        publish_json(self.folder / "units" / f"{unit.name}.json", values)
+        self._note(f"units/{unit.name}.json", values)
+
+    def _note(self, name: str, value: Any) -> None:
+        publish_json(self.folder / name, value)
+        self.place.note(self.folder / name)
 
     def _read(self, name: str, default: Any) -> Any:
         path = self.folder / name
@@ -201,7 +198,7 @@ def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:
 def load_examined(out: Path) -> Examined:
     """Return what earlier builds into `out` found out about the source files; nothing if that cannot be read."""
     try:
-        found: Examined = json.loads((out / FOLDER / "examined.json").read_text(encoding="utf-8"))
+        found: Examined = json.loads((out / NOTES / "examined.json").read_text(encoding="utf-8"))
         return found
     except (OSError, ValueError):
         return {}
@@ -210,7 +207,7 @@ def load_examined(out: Path) -> Examined:
 def save_examined(out: Path, examined: Examined) -> None:
     """Keep `examined` for the next build into `out`."""
     if examined != load_examined(out):
-        publish_json(out / FOLDER / "examined.json", examined)
+        publish_json(out / NOTES / "examined.json", examined)
 
 
 def _read_manifest(out: Path) -> dict[str, Any] | None:
@@ -227,8 +224,8 @@ def check_foreign(out: Path) -> None:
     """Raise `OutputError` where `out` is a file, or a folder of other things than a dataset."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out must name a folder")
-    known = _read_manifest(out) is not None or (out / FOLDER / "identity.json").is_file()
-    strangers = [path.name for path in sorted(out.iterdir()) if path.name != FOLDER] if out.is_dir() else []
+    known = _read_manifest(out) is not None or (out / NOTES / "identity.json").is_file()
+    strangers = [path.name for path in sorted(out.iterdir()) if path.name != NOTES] if out.is_dir() else []
     if strangers and not known:
         raise OutputError(f"{out} is not empty and not a dataset (it has {strangers[0]!r}); choose another --out")
 
@@ -241,7 +238,7 @@ def clear(out: Path) -> None:
             path.parent.rmdir()
     for name in _OURS[1:]:
         (out / name).unlink(missing_ok=True)
-    for path in (out / FOLDER).glob("*"):
+    for path in (out / NOTES).glob("*"):
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != "lock":
@@ -252,7 +249,7 @@ def _our_shards(out: Path) -> Iterator[Path]:
     """Yield the shards that builds wrote; a file of somebody's own, or one behind a link, is not among them."""
     for folder in sorted(out.iterdir()) if out.is_dir() else []:
         if folder.name in task_names() and folder.is_dir() and not folder.is_symlink():
-            yield from (path for path in sorted(folder.iterdir()) if _SHARD.fullmatch(path.name) and path.is_file())
+            yield from (path for path in sorted(folder.iterdir()) if SHARD.fullmatch(path.name) and path.is_file())
 
 
 def difference(old: Any, new: Any, where: str = "") -> list[str]:

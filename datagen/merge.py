@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, DatasetError, OutputError
-from datagen.ledger import FOLDER, check_foreign, clear, locked
+from datagen.destination import NOTES
+from datagen.ledger import check_foreign, clear, locked
 from datagen.plan import SPLITS, clips_for_parallelism
 from datagen.publishing import contents
 from datagen.rejects import NAME as REJECTS
@@ -110,7 +111,7 @@ def merge(
         _claim(out, recipe)
         shards = _write(out, parts, picks, recipe["shard_megabytes"] * 2**20, step)
         manifest = _publish(out, parts, recipe, shards)
-        shutil.rmtree(out / FOLDER)
+        shutil.rmtree(out / NOTES)
     return manifest
 
 
@@ -127,10 +128,10 @@ def _check_arguments(folders: Sequence[Path], weights: Sequence[float]) -> None:
 
 def _check_out(out: Path) -> None:
     """Raise `OutputError` unless `out` is new, empty, or holds a merge that was killed."""
-    killed = (out / FOLDER / _NOTE).is_file() and not (out / MANIFEST).exists()
+    killed = (out / NOTES / _NOTE).is_file() and not (out / MANIFEST).exists()
     if out.is_dir() and not killed:
-        strangers = [path.name for path in sorted(out.iterdir()) if path.name != FOLDER]
-        strangers += [FOLDER] if (out / FOLDER / "identity.json").exists() else []
+        strangers = [path.name for path in sorted(out.iterdir()) if path.name != NOTES]
+        strangers += [NOTES] if (out / NOTES / "identity.json").exists() else []
         if strangers:
             raise OutputError(f"{out} is not empty (it has {strangers[0]!r}); choose another --out, or remove it first")
     elif not out.is_dir():
@@ -251,7 +252,7 @@ def _claim(out: Path, recipe: dict[str, Any]) -> None:
     _check_out(out)
     clear(out)
     remove_temporaries(out)
-    publish_json(out / FOLDER / _NOTE, recipe)
+    publish_json(out / NOTES / _NOTE, recipe)
 
 
 def _write(out: Path, parts: Sequence[Part], picks: Sequence[Pick], limit: int, step: Step) -> list[Shard]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from configs import DatasetError, SourceError
 from configs.loader import check
+from datagen.destination import NOTES
 from datagen.gates import score
-from datagen.ledger import FOLDER
 from datagen.settings import Recipe
 from datagen.sources import find_source
 from datagen.sources.base import Clip, SourceVideo, Window
@@ -124,7 +124,7 @@ def _locate(folder: Path, stored: Sample, recipe: Recipe, sources: Sequence[str]
         for item in find_source(spec, stored.meta.licence).videos(recipe, {}):
             if isinstance(item, SourceVideo) and item.sha256 == wanted:
                 return replace(item, id=stored.meta.source_id)
-    notes = folder / FOLDER / "sources.json"
+    notes = folder / NOTES / "sources.json"
     known = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     if wanted not in known:
         raise SourceError(

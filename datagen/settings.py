@@ -139,6 +139,10 @@ class LimitSettings(Settings):
     max_seconds: float = 6 * 3600.0
     decode_seconds: float = 60.0
     """Time one clip may take to decode; then the decoder is killed."""
+    clip_seconds: float = Field(300.0, gt=0)
+    """Time one clip may take in all on a Ray worker; then the worker is killed, and the clip left out the second time."""
+    worker_bytes: int = Field(8 * 2**30, ge=2**28)
+    """Memory a Ray worker may take beyond what it starts with; an effect that needs more loses its pair."""
 
 
 class OwnInstructions(Settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,12 +26,25 @@ from datagen.tasks.base import NATIVE
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
-_FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, cv2.error)
+_FAULTS = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, cv2.error)
 """What an effect may raise on one odd clip: that pair is lost, and listed, but not the build."""
+CRASHES = 2
+"""How often the process that makes a pair may die before the pair is left out."""
 Read = Callable[[SourceVideo, Window], Clip]
 """Decodes one clip."""
-Tick = Callable[[int, list[Reject]], None]
-"""Called after every clip with the number of samples it gave and the rejects."""
+
+
+class Watch:
+    """Who runs a unit is told here what it is at, and tells it what to keep away from; this one does neither."""
+
+    avoid: Mapping[tuple[int, str], str] = {}
+    """Reasons not to make some clips of a unit: by their number and the task, or all of the clip where the task is ``."""
+
+    def at(self, clip: int, task: str = "") -> None:
+        """Clip number `clip` is read or encoded, or a pair of it made for `task`."""
+
+    def made(self, samples: int) -> None:
+        """One more clip is done and gave so many samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,30 +66,33 @@ class UnitResult:
         return cls(unit=values["unit"], shards=shards, rejects=tuple(Reject(**reject) for reject in values["rejects"]))
 
 
-def build_unit(
-    unit: Unit, recipe: Recipe, out: Path, read: Read, tick: Tick = lambda kept, rejects: None
-) -> UnitResult:
+def build_unit(unit: Unit, recipe: Recipe, out: Path, read: Read, watch: Watch | None = None) -> UnitResult:
     """Write the shards of one unit, one per task, and return what is in them. `read` is what `open_readers` gave."""
     rejects: list[Reject] = []
+    watch = watch or Watch()
     with ExitStack() as stack:
         writers = {
             task: stack.enter_context(ShardWriter(out / task / f"{unit.name}.tar")) for task in sorted(recipe.tasks)
         }
-        for video, window in unit.clips:
-            samples, turned_away = clip_samples(video, window, unit.split, recipe, read)
+        for number in range(len(unit.clips)):
+            samples, turned_away = clip_samples(unit, number, recipe, read, watch)
             for sample in samples:
                 writers[sample.row["task"]].add(sample)
             rejects += turned_away
-            tick(len(samples), turned_away)
+            watch.made(len(samples))
     shards = tuple(writer.shard for writer in writers.values() if writer.shard)
     return UnitResult(unit=unit.name, shards=shards, rejects=tuple(rejects))
 
 
 def clip_samples(
-    video: SourceVideo, window: Window, split: str, recipe: Recipe, read: Read
+    unit: Unit, number: int, recipe: Recipe, read: Read, watch: Watch
 ) -> tuple[list[EncodedSample], list[Reject]]:
-    """Decode one clip once and make a sample of it for every task."""
+    """Decode one clip of a unit once and make a sample of it for every task."""
+    video, window = unit.clips[number]
     at: dict[str, Any] = {"source": video.name, "sha256": video.sha256, "start": window.start}
+    if (number, "") in watch.avoid:
+        return [], [Reject(where="decode", reason=watch.avoid[number, ""], tries=CRASHES, **at)]
+    watch.at(number)
     try:
         clip = read(video, window)
     except VideoError as error:
@@ -93,8 +109,12 @@ def clip_samples(
         if refusal:
             rejects.append(Reject(where="task", task=task, reason=refusal, scores=scores, **at))
             continue
+        if (number, task) in watch.avoid:
+            rejects.append(Reject(where="task", task=task, reason=watch.avoid[number, task], tries=CRASHES, **at))
+            continue
+        watch.at(number, task)
         try:
-            sample = make_sample(clip, task, split, recipe, scores)
+            sample = make_sample(clip, task, unit.split, recipe, scores)
         except _FAULTS as error:
             reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             rejects.append(Reject(where="task", task=task, reason=reason, **at))
@@ -107,6 +127,7 @@ def clip_samples(
             rejects.append(Reject(where="pair", task=task, reason=refusal, scores=sample.meta.scores, **at))
         else:
             samples.append(sample)
+    watch.at(number)
     encoded_target: dict[int, tuple[bytes, float]] = {}
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
 

@@ -20,10 +20,11 @@ import av
 
 from configs import load
 from datagen import Recipe
+from datagen.destination import Destination
 from datagen.plan import Plan, Unit, make_plan
 from datagen.sources import find_source
 from datagen.sources.base import Clip, SourceVideo, Window
-from datagen.synthesize import Read, build_unit, clip_samples, open_readers, tune_process
+from datagen.synthesize import Read, Watch, build_unit, clip_samples, open_readers, tune_process
 from datagen.workers import run_on_ray
 from shards import EncodedSample, write_shard
 from shards.codecs import encode_mask, encode_video
@@ -158,7 +159,7 @@ def bytes_per_second(plan: Plan, recipe: Recipe) -> dict[str, float | str]:
     """Compare writing shards (index, hashes, fsync) with a bare tar writer that is given the same members."""
     unit = plan.units[0]
     with scratch() as folder, open_readers(recipe) as read:
-        samples = [s for clip in unit.clips for s in clip_samples(*clip, unit.split, recipe, read)[0]]
+        samples = [s for n in range(len(unit.clips)) for s in clip_samples(unit, n, recipe, read, Watch())[0]]
         size = sum(len(data) for sample in samples for data in sample.members.values())
         ours = min(timed(lambda: write_shard(folder / "a.tar", samples)) for _ in range(5))
         bare = min(timed(lambda: bare_tar(folder / "b.tar", samples)) for _ in range(5))
@@ -234,7 +235,7 @@ def two_workers_over_one(plan: Plan, recipe: Recipe) -> dict[str, float]:
 
 def on_ray(units: list[Unit], recipe: Recipe, folder: Path, workers: int) -> None:
     """Build units and throw the results away."""
-    list(run_on_ray(units, recipe, folder, lambda *_: None, workers=workers))
+    list(run_on_ray(units, recipe, Destination(folder), lambda *_: None, workers=workers))
 
 
 def even_units(plan: Plan, count: int) -> list[Unit]:
