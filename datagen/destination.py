@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from datagen.plan import SPLITS
 from datagen.synthesize import UnitResult
 from shards import Shard, task_names
 from shards.manifest import NAME as MANIFEST
+from shards.storage import publish, sha256_of
 
 NOTES = ".build"
 """Folder of a build's own notes, inside the dataset."""
@@ -104,12 +105,16 @@ class RemoteDestination(Destination):
             of_unit = name.endswith(".parquet") or name.startswith(f"{NOTES}/units/")
             if name.endswith(".tar") or (of_unit and local.is_file() and local.stat().st_size == size):
                 continue
-            local.parent.mkdir(parents=True, exist_ok=True)
-            self._trying("read", partial(system.get_file, f"{root}/{name}", str(local)))
+            data = self._content(name)
+            # an upload that was cut short; what is here, if anything, is better
+            if data is not None and not (name.endswith(".json") and not _is_json(data)):
+                publish(local, data)
 
     def has(self, shard: Shard) -> bool:
         """Whether a shard is there at its size, and its index here."""
-        return self._size_of(shard.path) == shard.bytes and (self.folder / shard.index).is_file()
+        index = self.folder / shard.index
+        whole = index.is_file() and sha256_of(index) == shard.index_sha256
+        return whole and self._size_of(shard.path) == shard.bytes
 
     def settle(self, result: UnitResult) -> None:
         """Upload the shards of a finished unit, and delete them here."""
@@ -228,6 +233,13 @@ def find_destination(out: Path | str, *, workers: int, staging: Path | None = No
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidiff" / "staging"
+
+
+def _is_json(data: bytes) -> bool:
+    with contextlib.suppress(ValueError):
+        json.loads(data)
+        return True
+    return False
 
 
 def _is_shard(name: str) -> bool:

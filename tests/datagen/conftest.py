@@ -1,12 +1,15 @@
 """Small videos of known content for the tests of building."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from configs import load
-from datagen import Recipe
+from datagen import Recipe, build
 from shards import write_video
 from tests.conftest import moving_clip
 
@@ -34,3 +37,28 @@ def video_folder(tmp_path_factory) -> Path:
     write_video(folder / "tiny.mp4", moving_clip(9, frames=14, height=16, width=16), fps=25)
     write_video(folder / "black.mp4", np.zeros((14, 54, 72, 3), np.uint8), fps=25)
     return folder
+
+
+@pytest.fixture(scope="session")
+def built(video_folder, small_recipe, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "dataset"
+    build(small_recipe, out, sources=[str(video_folder)])
+    return out
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Everything a reader sees, by name; a build's own notes are left out."""
+    files = [path for path in root.rglob("*") if path.is_file() and ".build" not in path.parts]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def command(*arguments: object, **options) -> subprocess.CompletedProcess:
+    line = [sys.executable, "-m", "datagen", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)

@@ -27,25 +27,7 @@ from datagen.tasks.recolor import Recolor
 from shards import Dataset, get_task, verify, write_video
 from shards.fence import FencedReader
 from tests.conftest import moving_clip
-from tests.datagen.conftest import SMALL
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    """Everything a reader sees, by name; a build's own notes are left out."""
-    files = [path for path in root.rglob("*") if path.is_file() and ".build" not in path.parts]
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
-
-
-@pytest.fixture(scope="module")
-def built(video_folder, small_recipe, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("built") / "dataset"
-    build(small_recipe, out, sources=[str(video_folder)])
-    return out
-
-
-def command(*arguments: object, **options) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-m", "datagen", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, **options)
+from tests.datagen.conftest import SMALL, command, contents, wait_for
 
 
 def test_every_good_video_is_in_and_every_bad_one_is_listed_with_its_reason(built):
@@ -91,13 +73,6 @@ def test_a_second_run_changes_nothing_and_is_quick(built, video_folder, small_re
     build(small_recipe, built, sources=[str(video_folder)])
     assert time.monotonic() - started < 5
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*.tar")} == before
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
