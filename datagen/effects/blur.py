@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -12,21 +12,42 @@ from datagen.effects.light import TO_LINEAR, to_stored
 from shards.sample import Video
 
 Light = NDArray[np.float32]
-"""Linear light, float32 [h w 3] in [0, 1]."""
+"""Linear light in [0, 1], float32 [h w c]."""
 Flow = NDArray[np.float32]
 """Displacement (x, y) of every pixel in pixels, float32 [h w 2]."""
 
 
-def linear_mean(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return g((1/M) sum g^-1(S_i)) of M frames uint8 [h w 3], g(x) = x^(1/2.2).
+def mean_stored(pictures: Iterable[Light]) -> NDArray[np.uint8]:
+    """Return g((1/M) sum L_i), uint8, of M pictures in linear light; g(x) = x^(1/2.2).
 
     Source: Nah et al., "Deep Multi-scale Convolutional Neural Network for Dynamic Scene Deblurring", 2017, eq. 2.
     """
-    total: Light = cv2.LUT(frames[0], TO_LINEAR)
-    for frame in frames[1:]:
-        cv2.add(total, cv2.LUT(frame, TO_LINEAR), dst=total)
-    total *= 1 / len(frames)
+    each = iter(pictures)
+    total, count = next(each).copy(), 1
+    for picture in each:
+        cv2.add(total, picture, dst=total)
+        count += 1
+    total *= 1 / count
     return to_stored(total)
+
+
+class Lights:
+    """The frames of a video, uint8 [t h w 3], in linear light: float32 [h w 4], of which the last channel is 1.
+
+    Of four channels OpenCV's `remap` takes half the time of three. Some are kept: neighbouring exposures share frames.
+    """
+
+    def __init__(self, video: Video, *, keep: int) -> None:
+        self.video = video
+        self._keep = keep
+        self._made: dict[int, Light] = {}
+
+    def __getitem__(self, number: int) -> Light:
+        if number not in self._made:
+            if len(self._made) >= self._keep:
+                del self._made[next(iter(self._made))]
+            self._made[number] = cv2.LUT(cv2.cvtColor(self.video[number], cv2.COLOR_RGB2RGBA), TO_LINEAR)
+        return self._made[number]
 
 
 class Interpolator:
@@ -38,33 +59,30 @@ class Interpolator:
     """
 
     def __init__(self, video: Video) -> None:
-        self._video = video
+        self._lights = Lights(video, keep=4)
         self._gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        # half of the time, and frames moved along the flow come no nearer to their neighbours with it
+        self._search.setVariationalRefinementIterations(0)
         self._flows: dict[tuple[int, int], Flow] = {}
         rows, columns = np.mgrid[: video.shape[1], : video.shape[2]].astype(np.float32)
         self._grid = np.dstack([columns, rows])
 
-    def at(self, time: float) -> NDArray[np.uint8]:
-        """Return uint8 [h w 3], the picture at `time` in frames; a whole number gives that frame itself."""
-        n = min(max(round(time), 0), len(self._video) - 1)
+    def at(self, time: float) -> Light:
+        """Return linear light, float32 [h w 4] (`Lights`), at `time` in frames; a whole number gives that frame itself."""
+        n = min(max(round(time), 0), len(self._gray) - 1)
         d = time - n
         if d == 0:
-            return self._video[n]
-        moved: NDArray[np.uint8] = cv2.remap(
-            self._video[n],
-            self._grid - np.float32(abs(d)) * self._flow(n, 1 if d > 0 else -1),
-            None,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+            return self._lights[n]
+        places = cv2.scaleAdd(self._flow(n, 1 if d > 0 else -1), -abs(d), self._grid)
+        moved: Light = cv2.remap(self._lights[n], places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return moved
 
     def _flow(self, n: int, side: int) -> Flow:
         other = n + side
-        if len(self._video) == 1:
+        if len(self._gray) == 1:
             return np.zeros_like(self._grid)
-        if not 0 <= other < len(self._video):
+        if not 0 <= other < len(self._gray):
             return -self._flow(n, -side)
         if (n, other) not in self._flows:
             self._flows[n, other] = self._search.calc(self._gray[n], self._gray[other], None)
@@ -72,18 +90,19 @@ class Interpolator:
 
 
 def exposure_blur(
-    video: Video, centres: Sequence[int], *, samples: Sequence[int], per_interval: int, at: Callable[[float], Video]
+    centres: Sequence[int], *, samples: Sequence[int], per_interval: int, at: Callable[[float], Light]
 ) -> Video:
     """Return what a camera would have caught that kept its shutter open around some frames: uint8 [len(centres) h w 3].
 
     Each result is the linear mean of `samples[i]` (odd) pictures, `1 / per_interval` frames apart, around frame
-    `centres[i]` of `video`. `at` gives the picture at a time in frames.
+    `centres[i]` of the video. `at` gives the picture at a time in frames, as `Interpolator.at` does.
     """
-    blurred = np.empty((len(centres), *video.shape[1:]), np.uint8)
-    for i, (centre, count) in enumerate(zip(centres, samples, strict=True)):
+    blurred = []
+    for centre, count in zip(centres, samples, strict=True):
         reach = count // 2
-        blurred[i] = linear_mean([at(centre + k / per_interval) for k in range(-reach, reach + 1)])
-    return blurred
+        mean = mean_stored(at(centre + k / per_interval) for k in range(-reach, reach + 1))
+        blurred.append(cv2.cvtColor(mean, cv2.COLOR_RGBA2RGB) if mean.shape[2] == 4 else mean)
+    return np.stack(blurred)
 
 
 def shake_blur(video: Video, paths: Sequence[Sequence[Sequence[float]]]) -> Video:

@@ -10,10 +10,9 @@ import numpy as np
 from pydantic import AfterValidator, Field, PositiveFloat
 
 from configs import Interval, PositiveInterval, Settings
-from datagen.effects.blur import Interpolator, defocus_blur, exposure_blur, shake_blur, tremor
+from datagen.effects.blur import Interpolator, Light, Lights, defocus_blur, exposure_blur, shake_blur, tremor
 from datagen.sources.base import Clip, Moments
 from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth, pick
-from shards.sample import Video
 
 Kind = Literal["motion", "shake", "defocus"]
 _SHARES: dict[Kind, float] = {"motion": 0.6, "shake": 0.25, "defocus": 0.15}
@@ -55,7 +54,7 @@ class Deblur(Builder[DeblurOptions]):
 
     name = "deblur"
     effect = "blur"
-    version = 1
+    version = 2
     Options = DeblurOptions
 
     def draw(self, clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class Deblur(Builder[DeblurOptions]):
             samples = max(2 * round((exposure * clip.fps * per_interval - 1) / 2) + 1, 3)
             share = round(samples / per_interval, 5)
             steps = {"samples": [samples] * frames, "per_interval": per_interval}
-            return {**light, **steps, "exposure": [share] * frames, "interpolation": "flow: DIS fast"}
+            return {**light, **steps, "exposure": [share] * frames, "interpolation": "flow: DIS fast, not refined"}
         amplitude = rng.uniform(*options.shake) * height
         paths = tremor(rng, frames, fps=clip.fps, exposure=exposure, amplitude=amplitude, places=_SHAKE_PLACES)
         return {**light, "exposure": [round(exposure * clip.fps, 5)] * frames, "paths": paths}
@@ -84,7 +83,7 @@ class Deblur(Builder[DeblurOptions]):
         if parameters["kind"] == "motion":
             samples, per_interval = parameters["samples"], parameters["per_interval"]
             at = Interpolator(video).at if parameters["interpolation"] != NONE else _moment(clip)
-            source = exposure_blur(video, range(len(video)), samples=samples, per_interval=per_interval, at=at)
+            source = exposure_blur(range(len(video)), samples=samples, per_interval=per_interval, at=at)
         elif parameters["kind"] == "shake":
             source = shake_blur(video, parameters["paths"])
         else:
@@ -103,12 +102,13 @@ def _draw_true_exposure(clip: Clip, moments: Moments, seconds: float) -> dict[st
     return {"samples": samples, "per_interval": step, "exposure": shares, "interpolation": NONE}
 
 
-def _moment(clip: Clip) -> Callable[[float], Video]:
+def _moment(clip: Clip) -> Callable[[float], Light]:
     """Return what gives the video's own frame at a time in frames of the clip."""
     moments = clip.moments
     if moments is None:
         raise ValueError(f"{clip.video.id} was not read at its full rate")
-    return lambda time: moments.frames[moments.first + round(time * clip.window.step)]
+    lights = Lights(moments.frames, keep=2 * clip.window.step)
+    return lambda time: lights[moments.first + round(time * clip.window.step)]
 
 
 def _draw_exposure(options: DeblurOptions, rng: np.random.Generator) -> float:

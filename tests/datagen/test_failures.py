@@ -71,7 +71,7 @@ def test_one_pair_that_takes_its_worker_along_is_left_out_and_its_neighbours_sta
     assert [(r["source"], r["start"], r["task"]) for r in bad] == [("video 1.mp4", 4, "recolor")]
     assert bad[0]["tries"] == (2 if reason == "crashed" else 1)
     ours, whole = Dataset(tmp_path / "x"), Dataset(built)
-    lost = {key for key in whole.keys("recolor")} - set(ours.keys())
+    lost = set(whole.keys("recolor")) - set(ours.keys())
     assert len(lost) == 1
     assert set(ours.keys()) | lost == set(whole.keys())
     assert {name: data for name, data in contents(tmp_path / "x").items() if name.startswith("dehaze")} == {
