@@ -112,12 +112,17 @@ def floors_and_builds(
 def floor_and_build(
     unit: Unit, recipe: Recipe, folder: Path, read: Read, floor: Callable[[Unit, Recipe, Read], None]
 ) -> tuple[float, float]:
-    """Build one unit, going through the floor of each video when its first clip is about to be read."""
+    """Build one unit, going through the floor of one video whenever the first clip of another is about to be read.
+
+    Of the last but one, lest what is kept of a scene for its edited twin should serve here.
+    """
     floors: dict[str, float] = {}
+    names = list(dict.fromkeys(video.sha256 for video, _ in unit.clips))
+    others = dict(zip(names, [*names[-2:], *names], strict=False))
 
     def read_after_floor(video: SourceVideo, window: Window) -> Clip:
         if video.sha256 not in floors:
-            same = tuple(clip for clip in unit.clips if clip[0].sha256 == video.sha256)
+            same = tuple(clip for clip in unit.clips if clip[0].sha256 == others[video.sha256])
             floors[video.sha256] = timed(lambda: floor(Unit(split=unit.split, number=0, clips=same), recipe, read))
         return read(video, window)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -20,6 +22,9 @@ _MIPS = 5
 _SEAM = 1.3
 """Metres by which the tiles are shifted, so that the line they are mirrored at is not in the middle of the picture."""
 _SHADOW = 0.5
+_KEPT_BYTES = 64 * 2**20
+_Cutout = tuple[Picture, NDArray[np.float32]]
+"""Colours and coverage of a thing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +75,8 @@ def view_at(scene: Scene, frame: int) -> View:
 
 def render(scene: Scene) -> Rendered:
     """Render all frames; the same scene gives the same bytes."""
-    ground = _ground_mips(scene)
-    backdrop = backdrop_picture(scene.backdrop, scene.backdrop_seed)
-    pictures = {k: thing_picture(thing) for k, thing in scene.shown}
+    backgrounds = _backgrounds(replace(scene, things=(), hidden=(), light=1.0))
+    pictures = {k: _halved(thing) for k, thing in scene.shown}
     shape = (scene.frames, scene.height, scene.width)
     out = Rendered(
         frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
@@ -81,7 +85,7 @@ def render(scene: Scene) -> Rendered:
         view = view_at(scene, i)
         depth = view.ground_depth()
         out.depth[i] = depth[:, None]
-        canvas = _background(view, depth, ground, backdrop)
+        canvas = backgrounds.picture(i)
         # the farthest first
         order = sorted(scene.shown, key=lambda item: -item[1].z.at(view.s))
         for _, thing in order:
@@ -135,6 +139,30 @@ def optical_flow(scene: Scene, rendered: Rendered) -> NDArray[np.float32]:
             points = np.stack([u[shown], v[shown], np.ones(shown.sum(), np.float32)])
             flow[i][shown] = ((step @ points)[:2] - points[:2]).T
     return flow
+
+
+class _Backgrounds:
+    """What is behind the things, frame by frame; kept where that is little, for the scene after an edit mostly has the same."""
+
+    def __init__(self, empty: Scene) -> None:
+        self._empty = empty
+        self._ground = _ground_mips(empty)
+        self._backdrop = backdrop_picture(empty.backdrop, empty.backdrop_seed)
+        self._keeps = 12 * empty.frames * empty.height * empty.width <= _KEPT_BYTES
+        self._kept: dict[int, NDArray[np.float32]] = {}
+
+    def picture(self, frame: int) -> NDArray[np.float32]:
+        """Return float32 [h w 3] in 0..255, for the caller to paint on."""
+        if frame in self._kept:
+            return self._kept[frame].copy()
+        view = view_at(self._empty, frame)
+        made = _background(view, view.ground_depth(), self._ground, self._backdrop)
+        if self._keeps:
+            self._kept[frame] = made.copy()
+        return made
+
+
+_backgrounds = lru_cache(maxsize=1)(_Backgrounds)
 
 
 def _ground_mips(scene: Scene) -> list[NDArray[np.float32]]:
@@ -227,7 +255,7 @@ def _paint(
     ids: NDArray[np.uint8],
     view: View,
     thing: Thing,
-    picture: tuple[Picture, NDArray[np.float32]],
+    sizes: Sequence[_Cutout],
     number: int,
 ) -> None:
     """Put one thing over what is painted already, all of which is farther away."""
@@ -238,7 +266,7 @@ def _paint(
         return
     rows, columns = box
     size = (columns.stop - columns.start, rows.stop - rows.start)
-    colours, coverage = _reduced(picture, float(np.hypot(pose[0, 0], pose[1, 0])))
+    colours, coverage = _next_above(sizes, float(np.hypot(pose[0, 0], pose[1, 0])))
     factor = THING_PIXELS / colours.shape[0]
     local = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1]]) @ pose @ _from_reduced(factor)
     alpha = cv2.warpAffine(coverage, local[:2], size, flags=cv2.INTER_LINEAR)
@@ -250,15 +278,21 @@ def _paint(
     depth[rows, columns][shown] = thing.z.at(view.s) - view.z
 
 
-def _reduced(picture: tuple[Picture, NDArray[np.float32]], zoom: float) -> tuple[Picture, NDArray[np.float32]]:
+@lru_cache(maxsize=32)  # an edited scene has most of its things from the scene before
+def _halved(thing: Thing) -> list[_Cutout]:
+    """Return a thing's picture, and the same at half its size, and at half of that, ..."""
+    sizes = [thing_picture(thing)]
+    while sizes[-1][0].shape[0] >= 16:
+        sizes.append(tuple(cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in sizes[-1]))
+    return sizes
+
+
+def _next_above(sizes: Sequence[_Cutout], zoom: float) -> _Cutout:
     """Return the picture at the size that comes next above its size on screen, so that warping it does not alias."""
-    colours, coverage = picture
-    while zoom < 0.5 and colours.shape[0] >= 16:
-        colours, coverage = (
-            cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in (colours, coverage)
-        )
-        zoom *= 2
-    return colours, coverage
+    halvings = 0
+    while zoom < 0.5 and halvings < len(sizes) - 1:
+        zoom, halvings = 2 * zoom, halvings + 1
+    return sizes[halvings]
 
 
 def _from_reduced(factor: float) -> NDArray[np.float64]:
