@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import numpy as np
 
 from configs import load
 from datagen import Recipe
@@ -26,8 +27,9 @@ from datagen.sources import find_source
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.synthesize import Read, Watch, build_unit, clip_samples, open_readers, tune_process
 from datagen.workers import run_on_ray
-from shards import EncodedSample, write_shard
+from shards import EncodedSample, get_task, write_shard
 from shards.codecs import encode_mask, encode_video
+from shards.sample import Video
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 9
@@ -77,7 +79,7 @@ def dehaze_over_floor(plan: Plan, recipe: Recipe) -> dict[str, float | str]:
 
 
 def task_over_floor(task: str, source: str) -> dict[str, float | str]:
-    """Compare building one task with reading the clips and encoding its members. Of scenes rendering is the reading."""
+    """Compare building one task with reading the clips and encoding the members. Of scenes rendering is the reading."""
     recipe = load(Recipe, "default", ["clip.per_video=2", f"tasks={{{task}: {{}}}}", "scenes.count=24"])
     plan = make_plan(find_source(source, "unknown").videos(recipe, {}), recipe)
     unit = Unit(split="train", number=0, clips=tuple(clip for unit in plan.units for clip in unit.clips))
@@ -131,12 +133,19 @@ def floor_and_build(
 
 
 def rendered_floor(unit: Unit, recipe: Recipe, read: Read) -> None:
-    """Render every clip and encode it twice, with its mask."""
+    """Render every clip and encode what its sample has."""
     for clip in unit.clips:
-        frames = read(*clip).frames
-        for _ in ("source", "target"):
-            encode_video(frames, 25.0, recipe.codec)
-        encode_mask(frames[..., 0] // 128 * 255, 25.0)
+        encode_members(read(*clip).frames, recipe)
+
+
+def encode_members(frames: Video, recipe: Recipe) -> None:
+    """Encode a clip twice, and a mask where the task has one."""
+    for _ in ("source", "target"):
+        encode_video(frames, 25.0, recipe.codec)
+    if any("mask" in get_task(task).members for task in recipe.tasks):
+        mask = np.zeros(frames.shape[:3], np.uint8)
+        mask[:, 64:192, 64:192] = 255
+        encode_mask(mask, 25.0)
 
 
 def peak_memory(clips: str) -> dict[str, float | str]:
@@ -182,20 +191,17 @@ def bare_tar(path: Path, samples: list[EncodedSample]) -> None:
 
 
 def floor(unit: Unit, recipe: Recipe, read: Read) -> None:
-    """Decode every clip at its size in one pass per file, and encode it twice."""
+    """Decode every clip at its size in one pass per file, and encode what its sample has."""
     wanted: dict[str, list[range]] = {}
     for video, window in unit.clips:
         wanted.setdefault(video.locator, []).append(window.indices)
     for path, windows in wanted.items():
         for frames in decoded(path, windows, recipe.clip.width):
-            for _ in ("source", "target"):
-                encode_video(frames, 25.0, recipe.codec)
+            encode_members(frames, recipe)
 
 
-def decoded(path: str, windows: list[range], size: int) -> Iterator[object]:
+def decoded(path: str, windows: list[range], size: int) -> Iterator[Video]:
     """Yield the windows of one file, decoded in order with one thread and scaled inside the decoder."""
-    import numpy as np
-
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
