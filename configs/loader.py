@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -151,7 +152,8 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without what a recipe has no use for: aliases, which can blow a small file up, and keys given twice."""
+    """YAML without what a recipe has no use for: aliases, which can blow a small file up, keys given twice, and numbers
+    that one does not recognise as such (16:9 in base 60, 010 in base 8, 0x10)."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -164,6 +166,20 @@ class _PlainLoader(yaml.SafeLoader):
         if twice is not None:
             raise yaml.YAMLError(f"the key {twice!r} is given twice")
         return super().construct_mapping(node, deep)
+
+
+_NUMBERS = {
+    "int": r"[-+]?(0|[1-9][0-9]*)",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _pattern in _NUMBERS.items():
+    _PlainLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(f"({_pattern})$"), list("-+.0123456789")
+    )
 
 
 def _parse(text: str) -> Any:

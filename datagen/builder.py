@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
 from datagen.destination import Destination, RemoteDestination, find_destination
-from datagen.ledger import Ledger, check_foreign, load_examined, locked, save_examined
+from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import find_copies, is_published, publish_dataset
 from datagen.settings import Recipe
@@ -70,6 +71,8 @@ def build(
         UnitError: some units failed; the same call tries them again.
     """
     progress = progress or Progress()
+    for task, options in recipe.tasks.items():
+        builder(task).prepare(builder(task).options(options))
     place = _pulled(out, workers, staging)
     check_foreign(place.folder)
     examined = load_examined(place.folder)
@@ -113,31 +116,43 @@ def take_out(
     progress = progress or Progress()
     place = _pulled(out, workers, staging)
     out = place.folder
-    manifest = load_manifest(out)
-    recipe = check(Recipe, manifest.recipe, where=f"{out}/manifest.json")
+    begun = begun_removal(out, names, reason)
+    values, code = (begun["recipe"], begun["code"]) if begun else _made_by(load_manifest(out), out)
+    recipe = check(Recipe, values, where=f"{out}/manifest.json")
     with locked(out):
-        ledger = Ledger(place, recipe, manifest.code_version)
-        found, excluded = ledger.found(), ledger.excluded()
-        chosen = _named(names, [item for item in found if isinstance(item, SourceVideo)], out)
-        # a copy of what goes may stay, so look again at which there are
-        clips = {clip: why for clip, why in excluded.clips.items() if excluded.likes[clip][0] not in chosen}
-        videos = {sha256: why for sha256, why in excluded.videos.items() if sha256 not in chosen}
-        before = ledger.assigned()
-        if reason is not None:
-            videos |= dict.fromkeys(sorted(chosen), f"rejected: {reason}")
-        else:
+        ledger = Ledger(place, recipe, code)
+        found = ledger.found()
+        chosen = set(begun["chosen"]) if begun else _named(names, found, out)
+        if reason is None:
             found = [item for item in found if item.sha256 not in chosen]
-            before = tuple(unit.without(chosen) for unit in before)
-        excluded = Excluded(videos=videos, clips=clips, likes={clip: excluded.likes[clip] for clip in clips})
+        before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
+        excluded = _excluded_too(ledger.excluded(), chosen, reason)
         plan = make_plan(found, recipe, before=before, excluded=excluded)
         if not plan.clips:
             raise SourceError(f"{out}: nothing would be left; delete the folder instead")
+        # from here on the videos are not known by name any more: killed, it goes on by this note
+        ledger.begin_removal(names, reason, chosen)
         ledger.exclude(excluded)
         ledger.note_plan(plan)
         if reason is None:
             save_examined(out, {k: v for k, v in load_examined(out).items() if v.get("sha256") not in chosen})
         run = partial(_run, recipe=recipe, place=place, workers=workers, address=None, progress=progress)
         return _finish(ledger, recipe, found, plan, excluded, run, progress)
+
+
+def _made_by(manifest: Manifest, out: Path) -> tuple[Mapping[str, Any], str]:
+    if manifest.parts:
+        raise DatasetError(f"{out} was merged: take the sources out of its parts, and merge these again")
+    return manifest.recipe, manifest.code_version
+
+
+def _excluded_too(excluded: Excluded, chosen: Collection[str], reason: str | None) -> Excluded:
+    # a copy of what goes may stay, so look again at which there are
+    clips = {clip: why for clip, why in excluded.clips.items() if excluded.likes[clip][0] not in chosen}
+    videos = {sha256: why for sha256, why in excluded.videos.items() if sha256 not in chosen}
+    if reason is not None:
+        videos |= dict.fromkeys(sorted(chosen), f"rejected: {reason}")
+    return Excluded(videos=videos, clips=clips, likes={clip: excluded.likes[clip] for clip in clips})
 
 
 def _pulled(out: Path | str, workers: int, staging: Path | None) -> Destination:
@@ -188,6 +203,7 @@ def _finish(
     else:
         manifest = publish_dataset(ledger.out, recipe, plan, results)
     ledger.place.publish()
+    ledger.end_removal()
     return manifest
 
 
@@ -207,19 +223,20 @@ def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> 
     return [results[unit.name] for unit in plan.units]
 
 
-def _named(names: Sequence[str], videos: Sequence[SourceVideo], out: Path) -> set[str]:
+def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Path) -> set[str]:
     """Return the sha256 of the videos that are meant."""
+    videos = [item for item in found if isinstance(item, SourceVideo)]
     chosen: set[str] = set()
     for name in names:
-        found = {
+        meant = {
             video.sha256
             for video in videos
             if name in (video.id, video.name) or (len(name) >= 8 and video.sha256.startswith(name))
         }
-        if not found:
+        if not meant:
             known = [video.id for video in videos]
             raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the sha256 of one)")
-        chosen |= found
+        chosen |= meant
     return chosen
 
 

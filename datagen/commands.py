@@ -90,6 +90,9 @@ def build_dataset(
     out_console.print(f"{made}{counts[0]} of {counts[1]} in {counts[2]} ({time.monotonic() - started:.1f} s)")
     for line in _told_rejects(place.folder / "rejects.jsonl"):
         out_console.print(line)
+    if settings.clip.fps is not None:
+        for line in _told_rates(Dataset(place.folder), settings.clip.fps):
+            out_console.print(line)
     lacking = [name for name in SPLITS if not any(shard.split == name for shard in manifest.shards)]
     if lacking:
         out_console.print(f"no {' and no '.join(lacking)} split: there are too few source videos for one")
@@ -103,6 +106,10 @@ _GROUPS = {
     "gate": "clips left out",
     "excluded": "taken out afterwards",
 }
+
+
+_SAME_RATE = 0.01
+"""Share by which a clip's frame rate may miss the one wanted without a word: 29.97 is 30."""
 
 
 def _count(number: int, what: str) -> str:
@@ -120,6 +127,18 @@ def _told_rejects(path: Path) -> Iterator[str]:
         yield f"  {group}: {', '.join(f'{kind} {number}' for kind, number in sorted(kinds.items()))}"
     if counts:
         yield f"  each with its reason: {path}"
+
+
+def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:
+    """Say whose frame rate has no whole step to the one wanted."""
+    rates = dataset.index().select(["source_sha256", "fps"]).to_pandas().drop_duplicates("source_sha256")["fps"]
+    others = rates[(rates / wanted - 1).abs() > _SAME_RATE]
+    if len(others):
+        between = f"{others.min():.4g} to {others.max():.4g}" if others.min() != others.max() else f"{others.min():.4g}"
+        yield (
+            f"{_count(len(others), 'source')} of {len(rates)} cannot give {wanted:g} frames per second by taking every n-th "
+            f"frame; their clips have {between}"
+        )
 
 
 class BuildBar(Progress):

@@ -100,6 +100,8 @@ def judge_pair(scores: Mapping[str, Any], gates: GateSettings, *, changes: bool,
     """
     if changes and scores["pair_psnr"] > gates.max_pair_psnr:
         return f"no change: pair_psnr {scores['pair_psnr']:g}"
+    if changes and scores["pair_changed"] < gates.min_pair_changed:
+        return f"no change: pair_changed {scores['pair_changed']:g}"
     if changes and scores["pair_changed"] > gates.max_pair_changed:
         return f"overdone: pair_changed {scores['pair_changed']:g}"
     if keeps_outside and scores.get("pair_outside", 0) > 0:

@@ -6,13 +6,14 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from configs import OutputError
+from configs import DatasetError, OutputError
 from datagen.destination import BESIDE, NOTES, SHARD, Destination
 from datagen.plan import Assigned, Excluded, Plan, Unit
 from datagen.settings import Recipe
@@ -22,6 +23,7 @@ from shards import task_names
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
 
+_REMOVAL = "removal.json"
 _OURS = (NOTES, MANIFEST, *BESIDE)
 
 
@@ -59,6 +61,7 @@ class Ledger:
 
     def __init__(self, place: Destination, recipe: Recipe, code_version: str) -> None:
         self.place = place
+        self.recipe = recipe
         self.out = place.folder
         self.folder = self.out / NOTES
         self.identity = {"recipe": identity_of(recipe.model_dump(mode="json")), "code": code_version}
@@ -169,6 +172,17 @@ class Ledger:
         values = {"clips": unit.digest, "result": result.to_plain()}
         self._note(f"units/{unit.name}.json", values)
 
+    def begin_removal(self, names: Sequence[str], reason: str | None, chosen: Collection[str]) -> None:
+        """Note that some source videos are being taken out."""
+        recipe = self.recipe.model_dump(mode="json")
+        asked = {"names": sorted(names), "reason": reason}
+        self._note(_REMOVAL, asked | {"chosen": sorted(chosen), "recipe": recipe, "code": self.identity["code"]})
+
+    def end_removal(self) -> None:
+        """Note that nothing is being taken out any more."""
+        if (self.folder / _REMOVAL).exists():
+            self.place.remove(f"{NOTES}/{_REMOVAL}")
+
     def _note(self, name: str, value: Any) -> None:
         publish_json(self.folder / name, value)
         self.place.note(self.folder / name)
@@ -187,6 +201,25 @@ class Ledger:
         if values is None:
             return None
         return {"recipe": identity_of(values["recipe"]), "code": values.get("code_version")}
+
+
+def begun_removal(out: Path, names: Sequence[str], reason: str | None) -> dict[str, Any] | None:
+    """Return the note of the same removal that was begun and not finished, or None.
+
+    Raises:
+        DatasetError: another one was begun.
+    """
+    path = out / NOTES / _REMOVAL
+    if not path.is_file():
+        return None
+    noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if (noted["names"], noted["reason"] is None) == (sorted(names), reason is None):
+        return noted
+    command = "forget" if noted["reason"] is None else "reject"
+    said = " ".join(f"--source {shlex.quote(name)}" for name in noted["names"])
+    raise DatasetError(
+        f"{out}: a removal did not finish; first run 'datagen {command} {shlex.quote(str(out))} {said}' again"
+    )
 
 
 def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:

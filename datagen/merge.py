@@ -15,6 +15,7 @@ from typing import Any
 
 from configs import ConfigError, DatasetError, OutputError
 from datagen.destination import NOTES
+from datagen.leaks import check_leaks
 from datagen.ledger import check_foreign, clear, locked
 from datagen.plan import SPLITS, clips_for_parallelism
 from datagen.publishing import contents
@@ -102,7 +103,7 @@ def merge(
     shares: Sequence[float | None] = weights or [None] * len(folders)
     parts = [_open(folder, share, step) for folder, share in zip(folders, shares, strict=True)]
     picks = [pick for number, part in enumerate(parts) for pick in _picks(number, part.dataset)]
-    _check_leaks(parts, picks)
+    check_leaks([(part.name, part.dataset) for part in parts])
     picks = _without_doubles(parts, picks)
     if weights:
         picks = weighted(parts, picks, seed)
@@ -158,25 +159,6 @@ def _picks(part: int, dataset: Dataset) -> Iterator[Pick]:
     for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
         for row in batch.to_pylist():
             yield Pick(part=part, **row)
-
-
-def _check_leaks(parts: Sequence[Part], picks: Iterable[Pick]) -> None:
-    """Raise `DatasetError` where a source video is in more than one split: a model would be tested on what it saw."""
-    places: dict[str, dict[str, int]] = {}
-    for pick in picks:
-        places.setdefault(pick.source_sha256, {}).setdefault(pick.split, pick.part)
-    leaks = [(sha256, splits) for sha256, splits in sorted(places.items()) if len(splits) > 1]
-    if leaks:
-        shown = "; ".join(
-            f"{sha256[:12]} is " + " and ".join(f"{split} in {parts[part].name}" for split, part in splits.items())
-            for sha256, splits in leaks[:3]
-        )
-        more = f"; and {len(leaks) - 3} more" if len(leaks) > 3 else ""
-        videos = "1 source video is" if len(leaks) == 1 else f"{len(leaks)} source videos are"
-        raise DatasetError(
-            f"LEAK: {videos} in different splits: {shown}{more}; rebuild one dataset with the other's seed and splits, "
-            "or leave it out"
-        )
 
 
 def _without_doubles(parts: Sequence[Part], picks: Iterable[Pick]) -> list[Pick]:

@@ -122,6 +122,8 @@ class GateSettings(Settings):
     copy_bits: int = Field(8, ge=0, le=8)
     """Clips of different videos whose perceptual hashes (64 bits) differ in fewer bits are taken for copies, and one is
     left out; 0 keeps all, but equal clips in different splits are an error."""
+    min_pair_changed: Share = 0.001
+    """Share of the pixels in which a pair's clips differ visibly (by over 10 grey levels): below it nobody sees the edit."""
     max_pair_changed: Share = 1.0
     """Share of the pixels in which a pair's clips differ visibly: above it an edit has changed too much. Of use where pairs
     that exist should be local edits."""

@@ -92,10 +92,12 @@ def with_templates(task: Task, shared: Sequence[str], train: Sequence[str], held
     wanted = task.attributes()
     for text in (*shared, *train, *heldout):
         try:
-            found = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+            fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
         except ValueError:
             raise ConfigError(f"task {task.name}: template {text!r} has a brace that is not closed") from None
-        if found != wanted or not text.strip():
+        found = {name for _, name, _, _ in fields}
+        # a width or a conversion would change the words
+        if found != wanted or not text.strip() or any(spec or conversion for _, _, spec, conversion in fields):
             needs = " and ".join(f"{{{name}}}" for name in sorted(wanted)) or "no attributes"
             raise ConfigError(f"task {task.name}: template {text!r} must have {needs}")
     return replace(

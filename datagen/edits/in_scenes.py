@@ -11,7 +11,7 @@ from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.scenes import Scene, Thing, Track, render
 from datagen.scenes.description import BACKDROPS, COLOURS, GROUNDS, MATERIALS, SHAPES, SIZES
 from datagen.scenes.editing import run_program, thing_to_plain
-from datagen.scenes.render import view_at
+from datagen.scenes.render import share_seen, view_at
 from datagen.sources.base import Clip
 
 _WORDINGS: dict[str, tuple[str, ...]] = {
@@ -70,6 +70,9 @@ _GROUNDS = {"grass": "grass", "gravel": "gravel", "brick": "bricks"}
 _GROUND_COLOURS = {"grass": (96, 128, 62), "gravel": (134, 126, 118), "brick": (150, 84, 62)}
 _SEEN_STILL = 0.03
 """Share of the picture's width by which a thing at rest may drift."""
+_TRIES = 8
+_LEAST_SEEN, _MOSTLY_SEEN = 0.004, 0.6
+"""Of the picture, and of the thing itself, that must be seen of it where an edit puts it."""
 _COVERED = 0.06
 """Of a third of the picture: what may be covered there by other things where one is added."""
 _PLACES = ((-0.28, "on the left"), (0.0, "in the middle"), (0.28, "on the right"))
@@ -199,6 +202,16 @@ def _apply(clip: Clip, program: Sequence[Operation]) -> Edited:
     return Edited(target=target, mask=np.where(changes, np.uint8(255), np.uint8(0)))
 
 
+def _shows(scene: Scene, operation: Operation) -> bool:
+    """Whether one sees, from the first frame to the last, the thing that was put somewhere."""
+    if operation["op"] not in ("add", "motion"):
+        return True
+    edited = run_program(scene, [operation])
+    k = operation.get("object", len(edited.things))
+    seen = [share_seen(edited, k, frame) for frame in (0, scene.frames // 2, scene.frames - 1)]
+    return all(picture >= _LEAST_SEEN and itself >= _MOSTLY_SEEN for picture, itself in seen)
+
+
 def _referred(clip: Clip, rng: np.random.Generator, *, with_motion: bool = True) -> tuple[int, str]:
     """Draw an object and a phrase that fits it alone; without motion words where the motion is to change."""
     names = {
@@ -254,7 +267,11 @@ def _in_scenes(draw: Callable[[Clip, Scene, np.random.Generator], Drawn | None],
     def drawn(clip: Clip, rng: np.random.Generator) -> Drawn | None:
         if clip.scene is None or (names and not clip.names):
             return None
-        return draw(clip, clip.scene, rng)
+        for _ in range(_TRIES):
+            made = draw(clip, clip.scene, rng)
+            if made is None or _shows(clip.scene, made.program[0]):
+                return made
+        return None
 
     return Edit(draw=drawn, apply=_apply)
 

@@ -68,7 +68,7 @@ def _scatter(
 def patches(
     frames: int, size: tuple[int, int], *, seed: int, cells: int, amount: float, wind: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Return float32 [t h w], the density of drifting haze: within 1 +- `amount`, 1 in the mean of many seeds, and smooth.
+    """Return float32 [t h w], the density of drifting haze: within 1 +- `amount`, 1 in the clip's mean, and smooth.
 
     Cubic interpolation between random values, `cells` of them over the height of the picture. It moves by `wind`,
     (x, y) in picture heights per frame.
@@ -78,20 +78,21 @@ def patches(
     reach = [abs(step) * frames for step in wind]
     rows, columns = (int(np.ceil(cells * part)) + 4 for part in (1 + reach[1], width / height + reach[0]))
     coarse = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
-    density = np.empty((frames, height, width), np.float32)
     # drawn at a quarter of the size and enlarged: it is smooth, and this is ten times as fast
     sides = [max(side // _FINER, 8) for side in size]
     y = (np.arange(sides[0], dtype=np.float32) + 0.5) / sides[0]
     x = (np.arange(sides[1], dtype=np.float32) + 0.5) / sides[1] * (width / height)
+    small = np.empty((frames, *sides), np.float32)
     for i in range(frames):
         # the corner starts where the whole way lies inside the values
         across, down = (max(step * frames, 0) - step * i for step in wind)
         map_x = np.broadcast_to(((x + across) * cells + 1)[None], sides).astype(np.float32)
         map_y = np.broadcast_to(((y + down) * cells + 1)[:, None], sides).astype(np.float32)
-        small = cv2.remap(coarse, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        cv2.resize(small, (width, height), dst=density[i], interpolation=cv2.INTER_LINEAR)
-    # a cubic overshoots the values that it passes through
-    np.clip(density, -1, 1, out=density)
-    density *= amount
-    density += 1
+        cv2.remap(coarse, map_x, map_y, cv2.INTER_CUBIC, dst=small[i], borderMode=cv2.BORDER_REPLICATE)
+    small -= small.mean()
+    small *= amount / np.abs(small).max()
+    small += 1
+    density = np.empty((frames, height, width), np.float32)
+    for coarser, fine in zip(small, density, strict=True):
+        cv2.resize(coarser, (width, height), dst=fine, interpolation=cv2.INTER_LINEAR)
     return density

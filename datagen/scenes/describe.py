@@ -21,7 +21,7 @@ class Appearance:
     by these names. `centre`: float32 [t 2], (column, row) of its centre in pixels, which may lie outside the picture.
     `box`: int32 [t 4], (left, top, right, bottom) around what is seen of it, right and bottom exclusive, zeros where
     nothing is. `pixels`: int64 [t], how many pixels show it. `visible`: float32 [t] in [0, 1], the share of its outline
-    that is neither hidden nor outside.
+    that is neither hidden nor outside. `own_way`: pixels by which its own motion takes it to the right, the camera's apart.
     """
 
     number: int
@@ -31,6 +31,7 @@ class Appearance:
     box: NDArray[np.int32]
     pixels: NDArray[np.int64]
     visible: NDArray[np.float32]
+    own_way: float
 
 
 def describe(scene: Scene, rendered: Rendered) -> tuple[Appearance, ...]:
@@ -53,6 +54,7 @@ def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> 
         pixels=pixels.astype(np.int64),
         # pixels are whole and outlines are not: a small thing may count a little more than its area
         visible=np.minimum(pixels / whole, 1).astype(np.float32),
+        own_way=float((thing.x.at(1) - thing.x.at(0)) * placed[0, 2]),
     )
 
 

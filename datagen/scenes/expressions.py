@@ -129,8 +129,10 @@ def _motions(size: tuple[int, int]) -> Iterator[tuple[str, Fits]]:
 
     def moving(sign: int) -> Fits:
         def fits(thing: Appearance) -> bool | None:
-            # what is seen of a thing that is being covered moves although the thing does not
-            ways = [sign * (places[-1] - places[0]) / width for places in (thing.centre[:, 0], _columns(thing))]
+            # what is seen of a thing that is being covered moves although the thing does not; and before a camera that
+            # turns all things move, and some of them stand still
+            seen = [places[-1] - places[0] for places in (thing.centre[:, 0], _columns(thing))]
+            ways = [sign * way / width for way in (*seen, thing.own_way)]
             return True if min(ways) > _MOVING else False if max(ways) < _STILL else None
 
         return fits

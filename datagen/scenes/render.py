@@ -96,6 +96,22 @@ def render(scene: Scene) -> Rendered:
     return out
 
 
+def share_seen(scene: Scene, k: int, frame: int) -> tuple[float, float]:
+    """Return how much of the picture the k-th thing (from 1) covers in a frame, and how much of itself is seen then."""
+    view = view_at(scene, frame)
+    size = (scene.height, scene.width)
+    canvas, depth = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    pixels = []
+    for shown in ([scene.things[k - 1]], [thing for _, thing in scene.shown]):
+        ids = np.zeros(size, np.uint8)
+        for thing in sorted(shown, key=lambda item: -item.z.at(view.s)):
+            number = 1 if thing is scene.things[k - 1] else 2
+            _paint(canvas, depth, ids, view, thing, _halved(thing), number)
+        pixels.append(int((ids == 1).sum()))
+    alone, among = pixels
+    return among / ids.size, among / max(alone, 1)
+
+
 def without(scene: Scene, k: int) -> Scene:
     """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+from configs.loader import check
 from datagen.instructions import generator
 from datagen.scenes import absent, describe, draw_scene, expressions, render
-from datagen.settings import Recipe
+from datagen.settings import ClipSettings, Recipe
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 
 VERSION = 1
@@ -25,12 +27,10 @@ class Scenes:
         """Yield the scenes; nothing is rendered yet."""
         span = recipe.clip.span_at(recipe.scenes.fps)
         for number in range(recipe.scenes.count):
-            size = (recipe.clip.height, recipe.clip.width)
-            description = f"scene {VERSION} {recipe.seed} {number} {span} {size}"
             yield SourceVideo(
                 kind=self.kind,
                 id=f"scene-{number:06d}",
-                sha256=hashlib.sha256(description.encode()).hexdigest(),
+                sha256=_sha256(recipe.seed, number, recipe.clip, span),
                 licence="CC0-1.0",
                 frames=span,
                 fps=recipe.scenes.fps,
@@ -43,6 +43,21 @@ class Scenes:
     def reader(recipe: Recipe) -> Iterator[SceneReader]:
         """Open a renderer."""
         yield SceneReader((recipe.clip.height, recipe.clip.width))
+
+
+def is_scene(source_id: str, sha256: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether a sample's source is a scene, by the recipe (as plain values) of the dataset that it is in."""
+    number = source_id.removeprefix("scene-")
+    if not number.isdecimal():
+        return False
+    clip = check(ClipSettings, recipe["clip"], where="clip")
+    span = clip.span_at(recipe["scenes"]["fps"])
+    return any(_sha256(recipe["seed"], int(number), clip, span, version) == sha256 for version in range(1, VERSION + 1))
+
+
+def _sha256(seed: int, number: int, clip: ClipSettings, span: int, version: int = VERSION) -> str:
+    description = f"scene {version} {seed} {number} {span} {(clip.height, clip.width)}"
+    return hashlib.sha256(description.encode()).hexdigest()
 
 
 class SceneReader:

@@ -67,6 +67,9 @@ class Builder(ABC, Generic[O]):
         """Check the task's options; `ConfigError` names a wrong one."""
         return check(self.Options, values, where=f"tasks.{self.name}")
 
+    def prepare(self, options: O) -> None:
+        """Raise where something that the options name is not at hand, before anything is built."""
+
     def refuse(self, clip: Clip, scores: Mapping[str, Any], options: O) -> str | None:
         """Say why a clip that passed the gates is of no use for this task, or None."""
         return None

@@ -51,8 +51,8 @@ class DehazeOptions(Settings):
     """Of the clip's median pixel. The scattering coefficient beta follows from it and the clip's depth, whose unit
     differs from source to source, so that the same range means the same amount of haze everywhere."""
     faintest: float = Field(0.06, gt=0, lt=1)
-    """Least transmission of the clip's far end (its 95th percentile of depth): beyond it nothing is left to restore, so
-    beta is lowered to keep it."""
+    """Least transmission of the clip's far end (its 95th percentile of depth), in the densest patch: beyond it nothing is
+    left to restore, so beta is lowered to keep it."""
     airlight: ShareInterval = (0.7, 1.0)
     """Brightness of the airlight in linear light (RESIDE's range)."""
     cast: float = Field(0.04, ge=0, le=0.3)
@@ -73,8 +73,15 @@ class Dehaze(Builder[DehazeOptions]):
 
     name = "dehaze"
     effect = "haze"
-    version = 2
+    version = 3
     Options = DehazeOptions
+
+    def prepare(self, options: DehazeOptions) -> None:
+        """Raise `MissingExtraError` for a depth model without weights."""
+        if options.depth != "prior":
+            from datagen.effects.depth_model import describe_model
+
+            describe_model(options.depth.removeprefix("model:"))
 
     def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw depth (where the clip has none), beta and airlight per frame, and patches."""
@@ -133,25 +140,31 @@ def _draw_haze(
 ) -> dict[str, Any]:
     frames = len(clip.frames)
     middle, far = np.percentile(depth[::2, ::8, ::8], [50, 95])
-    beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / far)
+    patch = _draw_patches(options, rng)
+    densest = 1 + patch.get("amount", 0.0)
+    beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / (far * densest))
     brightness = rng.uniform(*options.airlight)
     colour = np.clip(brightness + rng.uniform(-options.cast, options.cast, 3), 0, 1)
     betas = beta * _track(rng, frames, options.drift)
     airlights = np.clip(colour * _track(rng, frames, options.drift)[:, None], 0, 1)
-    patch: dict[str, Any] = {}
-    if rng.random() < options.patchy:
-        angle, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0, _GUSTS)
-        patch = {
-            "seed": int(rng.integers(2**31)),
-            "cells": int(rng.integers(2, 5)),
-            "amount": round(float(rng.uniform(*options.patchiness)), 4),
-            "wind": _rounded([speed * math.cos(angle), 0.3 * speed * math.sin(angle)], 5),
-        }
     return {
         "beta": _rounded(betas, 7),
         "airlight": [_rounded(row, 5) for row in airlights],
         "patches": patch,
         "light": "linear, gamma 2.2",
+    }
+
+
+def _draw_patches(options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw the arguments of `patches`, or nothing for haze that is everywhere equally dense."""
+    if rng.random() >= options.patchy:
+        return {}
+    angle, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0, _GUSTS)
+    return {
+        "seed": int(rng.integers(2**31)),
+        "cells": int(rng.integers(2, 5)),
+        "amount": round(float(rng.uniform(*options.patchiness)), 4),
+        "wind": _rounded([speed * math.cos(angle), 0.3 * speed * math.sin(angle)], 5),
     }
 
 

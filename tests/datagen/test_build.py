@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -536,3 +537,31 @@ def test_a_dataset_without_its_notes_is_made_anew_or_refused(tmp_path):
     build(few, tmp_path / "x", overwrite=True)
     assert verify(tmp_path / "x") == []
     assert len(list(tmp_path.glob("x/*/train-*.tar"))) == 2
+
+
+@pytest.mark.parametrize("size", ["16:9", "0x100", "0256"])
+def test_a_size_is_pixels_and_nothing_that_yaml_makes_a_number_of(size, tmp_path):
+    done = command("build", "--size", size, "--out", tmp_path / "x")
+    assert done.returncode == 2
+    assert "must be a number of pixels, or WIDTHxHEIGHT as in 432x240" in done.stderr
+
+
+def test_a_frame_rate_that_a_video_cannot_give_is_said(tmp_path):
+    write_video(tmp_path / "v.mp4", moving_clip(3, frames=40, height=54, width=72), fps=Fraction(30000, 1001))
+    options = [word for value in SMALL for word in ("--set", value)]
+    done = command("build", "--from", tmp_path / "v.mp4", "--fps", 20, *options, "--out", tmp_path / "x")
+    assert (
+        "1 source of 1 cannot give 20 frames per second by taking every n-th frame; their clips have 29.97"
+        in done.stdout
+    )
+    done = command("build", "--from", tmp_path / "v.mp4", "--fps", 15, *options, "--out", tmp_path / "y")
+    assert "frames per second" not in done.stdout
+
+
+def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(video_folder, tmp_path):
+    setting = "tasks={dehaze: {depth: 'model:no/such-model'}}"
+    done = command("build", "--from", video_folder, "--set", setting, "--out", tmp_path / "x")
+    assert done.returncode not in (0, 1)
+    assert "no depth model 'no/such-model' here" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "x").exists()

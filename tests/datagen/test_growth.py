@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -130,6 +131,28 @@ def test_a_forgotten_source_leaves_no_trace_and_may_come_again(videos, tmp_path)
     assert "v03" not in Dataset(out).index()["source_id"].to_pylist()
     build(recipe(), out, sources=[str(inputs)])
     assert samples(out).keys() == everything.keys()
+
+
+@pytest.mark.parametrize("reason", [None, "by hand"])
+def test_a_removal_that_is_killed_goes_on_when_it_is_asked_for_again(reason, videos, tmp_path, monkeypatch):
+    inputs, out, whole = some(videos, tmp_path / "in", range(8)), tmp_path / "out", tmp_path / "whole"
+    for folder in (out, whole):
+        build(recipe(), folder, sources=[str(inputs)])
+    take_out(whole, ["v03"], reason=reason)
+    with monkeypatch.context() as patch:
+        patch.setattr("datagen.workers.build_unit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            take_out(out, ["v03"], reason=reason)
+    with pytest.raises(
+        DatasetError, match=r"a removal did not finish; first run 'datagen (forget|reject) .*out --source v03' again"
+    ):
+        take_out(out, ["v04"], reason=reason)
+    take_out(out, ["v03"], reason=reason)
+    assert samples(out) == samples(whole)
+    assert rejects(out) == rejects(whole)
+    # and that is the end of it: nothing of this name is there now
+    with pytest.raises(DatasetError, match="no source named 'v03'") if reason is None else nullcontext():
+        take_out(out, ["v03"], reason=reason)
 
 
 def test_what_is_no_source_or_all_there_is_cannot_be_taken_out(videos, tmp_path):

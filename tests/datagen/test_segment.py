@@ -46,8 +46,9 @@ def fits(phrase: str, thing, rendered, number: int) -> bool:
     if "on the left" in phrase or "on the right" in phrase:
         return (columns.max() < 0.42) if "left" in phrase else (columns.min() > 0.58)
     if "moving" in phrase:
-        way = columns[-1] - columns[0]
-        return way < -0.015 if "left" in phrase else way > 0.015
+        # in the picture, and in the world: what stands still before a camera that turns is not what moves
+        ways = (columns[-1] - columns[0], thing.x.at(1) - thing.x.at(0))
+        return max(ways) < -0.015 if "left" in phrase else min(ways) > 0.015
     return True
 
 

@@ -1,0 +1,93 @@
+"""What a model is tested on must not be what it was trained on: source videos in two splits of datasets to be merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from configs import DatasetError
+from datagen.duplicates import Seen, doubles
+from datagen.sources.rendered import is_scene
+from shards import Dataset
+
+_COPY_BITS = 8
+"""As the default of `gates.copy_bits`: what a build would leave out as a copy."""
+_SHOWN = 3
+
+
+def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> None:
+    """Raise `DatasetError` where a source video, or a clip that looks like another's, is in different splits."""
+    splits: dict[str, dict[str, str]] = {}
+    seen: dict[tuple[str, int], Seen] = {}
+    names: dict[str, str] = {}
+    for name, dataset in datasets:
+        recipes = list(_recipes(dataset.manifest.recipe))
+        for row in _rows(dataset):
+            sha256 = row["source_sha256"]
+            splits.setdefault(sha256, {}).setdefault(row["split"], name)
+            names[sha256] = f"{row['source_id']} in {name}"
+            # scenes that look alike are two scenes none the less
+            if not any(is_scene(row["source_id"], sha256, recipe) for recipe in recipes):
+                seen.setdefault((sha256, row["start"]), _seen(row))
+    _check_videos(splits)
+    _check_looks(seen, names)
+
+
+def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
+    leaks = [(sha256, places) for sha256, places in sorted(splits.items()) if len(places) > 1]
+    if leaks:
+        shown = [
+            f"{sha256[:12]} is " + " and ".join(f"{split} in {name}" for split, name in places.items())
+            for sha256, places in leaks
+        ]
+        videos = "1 source video is" if len(leaks) == 1 else f"{len(leaks)} source videos are"
+        raise DatasetError(
+            f"LEAK: {videos} in different splits: {_some(shown)}; rebuild one dataset with the other's seed and splits, "
+            "or leave it out"
+        )
+
+
+def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
+    found = [double for double in doubles(seen.values(), _COPY_BITS) if double.clip.split != double.like.split]
+    if found:
+        shown = [
+            f"frame {each.clip.start} of {names[each.clip.sha256]} ({each.clip.split}) and frame {each.like.start} of "
+            f"{names[each.like.sha256]} ({each.like.split}), {each.bits} of 64 bits apart"
+            for each in found
+        ]
+        clips = "1 clip looks like one" if len(found) == 1 else f"{len(found)} clips look like some"
+        raise DatasetError(
+            f"LEAK: {clips} in another split: {_some(shown)}; take them out of one with 'datagen reject'"
+        )
+
+
+def _some(shown: list[str]) -> str:
+    more = f"; and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return "; ".join(shown[:_SHOWN]) + more
+
+
+def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    names = ["source_id", "source_sha256", "start", "split", "scores"]
+    for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
+        yield from batch.to_pylist()
+
+
+def _recipes(recipe: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a dataset's recipe, or those of the datasets that it was merged of."""
+    if "merged" not in recipe:
+        yield recipe
+    for part in recipe.get("merged", ()):
+        yield from _recipes(part["recipe"])
+
+
+def _seen(row: Mapping[str, Any]) -> Seen:
+    scores = json.loads(row["scores"])
+    return Seen(
+        sha256=row["source_sha256"],
+        group=row["source_sha256"],
+        start=row["start"],
+        split=row["split"],
+        hashes=scores.get("phash", ()),
+        pair=scores.get("phash_pair", ()),
+    )
