@@ -1,29 +1,24 @@
 import json
 import os
 import pickle
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-import shards.tasks
-from configs import ConfigError, DecoderLostError, OutputError, SourceError, load
+from configs import DecoderLostError, OutputError, SourceError, load
 from datagen import Recipe, build
 from datagen.builder import Progress
 from datagen.ledger import load_examined
 from datagen.plan import make_plan, windows
-from datagen.replay import replay
 from datagen.sources import find_source
 from datagen.sources.layouts.videos import video_files
 from datagen.sources.library import Library
 from datagen.synthesize import build_unit, open_readers
-from datagen.tasks import builder
 from datagen.tasks.recolor import Recolor
 from shards import Dataset, get_task, verify, write_video
 from shards.fence import FencedReader
@@ -53,7 +48,6 @@ def test_a_video_is_in_one_split_only(built):
 
 
 def test_heldout_templates_never_appear_in_train(built):
-    from shards import get_task
 
     for row in Dataset(built).index().to_pylist():
         assert row["instruction"] in get_task(row["task"]).templates(row["split"])
@@ -80,7 +74,7 @@ def test_a_second_run_changes_nothing_and_is_quick(built, video_folder, small_re
     ("number", "when"), [(signal.SIGKILL, "plan"), (signal.SIGKILL, "first shard"), (signal.SIGTERM, "first shard")]
 )
 def test_a_killed_build_resumes_to_the_same_bytes(tmp_path, number, when):
-    recipe = [*SMALL, "scenes.count=40", "clip.frames=8", "clip.size=96"]
+    recipe = [*SMALL, "scenes.count=90", "clip.frames=8", "clip.size=96"]
     options = [word for value in recipe for word in ("--set", value)]
     line = ["build", "--workers", 0, *options, "--out"]
     out = tmp_path / "killed"
@@ -181,40 +175,6 @@ def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--task", "dehase"], "did you mean 'dehaze'"),
-        (["--set", "clip.sise=3"], "did you mean 'size'"),
-        (["--set", "tasks.dehaze.airlihgt=[0,1]"], "did you mean 'airlight'"),
-        (["--set", "clip.size=big"], "clip.size"),
-        (["--recipe", "defualt"], "did you mean 'default'"),
-        (["--from", "/nowhere/at/all"], "no such file, folder or pattern"),
-        (["--from", "{folder}/text.mp4"], "no usable clip"),
-        (["--from", "{folder}/black.mp4", "--set", "clip.size=48", "--workers", "0"], "black"),
-        (["--out", "{folder}/text.mp4"], "is a file"),
-        (["--out", "/proc/nothing"], "cannot write"),
-        (["--tusk", "dehaze"], "No such option"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments, words):
-    given = [str(argument).format(folder=video_folder) for argument in arguments]
-    done = command(
-        "build",
-        "--set",
-        "clip.frames=4",
-        "--set",
-        "scenes.count=2",
-        *(["--out", tmp_path / "o"] if "--out" not in given else []),
-        *given,
-    )
-    assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert words in lines[0]
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_read_only_output_is_one_line(tmp_path, small_recipe):
     tmp_path.chmod(0o500)
@@ -225,18 +185,6 @@ def test_a_read_only_output_is_one_line(tmp_path, small_recipe):
 def test_no_usable_clip_is_an_error_that_lists_the_reasons(video_folder, small_recipe, tmp_path):
     with pytest.raises(SourceError, match=r"all 3 were rejected .black 3."):
         build(small_recipe, tmp_path / "x", sources=[str(video_folder / "black.mp4")])
-
-
-def test_help_answers_at_once():
-    started = time.monotonic()
-    assert command("--help").returncode == 0
-    loaded = command("build", "--help")
-    assert loaded.returncode == 0
-    assert time.monotonic() - started < 3
-    code = (
-        "import sys, datagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'ray', 'numpy', 'cv2', 'pandas')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -250,29 +198,6 @@ def test_windows_lie_end_to_end_unless_a_hop_is_given(frames, step, hop, starts)
     found = list(windows(frames, clip))
     assert [window.start for window in found] == starts
     assert all(window.indices[-1] < frames and len(window.indices) == 16 for window in found)
-
-
-@pytest.mark.parametrize(
-    ("setting", "words"),
-    [
-        ("tasks={dehaze: {transmission: [0.9, 0.1]}}", "must not exceed"),
-        ("tasks={dehaze: {transmission: [0, 0]}}", "greater than 0"),
-        ("tasks={dehaze: {airlight: [-5, 9]}}", "airlight"),
-        ("tasks={inpaint: {kinds: {}}}", "kinds"),
-        ("tasks={inpaint: {extent: [0.5, 2]}}", "at most 1"),
-        ("tasks={deblur: {exposure: [0, 5]}}", "between 0 and 1 second"),
-        ("tasks={recolor: {looks: {gray: -1}}}", "looks"),
-        ("scenes.fps=.inf", "fps"),
-        ("scenes.fps=0.0004", "fps"),
-        ("gates.min_motion=.nan", "min_motion"),
-    ],
-)
-def test_settings_that_make_no_sense_are_named(setting, words, tmp_path):
-    done = command("build", "--from", "scenes", "--out", tmp_path / "x", "--set", setting)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("text", ["[1]", "not json", '{"name": "an extension"}'])
@@ -328,17 +253,6 @@ def test_a_pattern_does_not_run_in_circles_through_links(video_folder, tmp_path)
     assert video_files(Path(f"{tmp_path}/**/*.mp4")) == [tmp_path / "video.mp4"]
     assert video_files(Path(str(tmp_path))) == [tmp_path / "video.mp4"]
     assert time.monotonic() - started < 5
-
-
-@pytest.mark.parametrize("option", ["--out", "--from", "--recipe"])
-def test_names_that_are_too_long_or_empty_are_one_line(option, video_folder, tmp_path):
-    values = {"--out": tmp_path / "x", "--from": video_folder, "--recipe": "default"}
-    for value in ("y" * 5000 + (".yaml" if option == "--recipe" else ""), *([] if option == "--out" else [""])):
-        line = [part for name, given in (values | {option: value}).items() for part in (name, given)]
-        done = command("build", *line, cwd=tmp_path)
-        assert done.returncode == 2
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
 
 
 def test_overwriting_takes_nothing_that_is_not_the_dataset_s_own(video_folder, small_recipe, tmp_path):
@@ -407,13 +321,6 @@ def test_a_frame_every_few_minutes_is_a_video_too(tmp_path):
     assert Dataset(tmp_path / "x").index()["fps"].to_pylist()[0] < 0.01
 
 
-def test_without_arguments_the_help_is_shown():
-    done = command()
-    assert done.returncode == 2
-    assert "build" in done.stderr
-    assert "verify" in done.stderr
-
-
 def test_a_decoder_lost_while_probing_is_replaced_and_never_held_against_the_file(
     built, video_folder, small_recipe, tmp_path, monkeypatch
 ):
@@ -452,74 +359,6 @@ def test_a_leftover_of_a_killed_worker_is_gone_when_the_dataset_is_done(video_fo
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_task_that_is_declared_but_cannot_be_built_says_so(monkeypatch):
-    monkeypatch.setitem(shards.tasks._REGISTERED, "derain", get_task("dehaze"))
-    with pytest.raises(ConfigError, match=r"'derain' is declared but has no builder yet; can be built: deblur, dehaze"):
-        builder("derain")
-
-
-def test_all_means_every_task_that_the_sources_can_give(video_folder, tmp_path):
-    line = ["--all", "--workers", "0", *(part for setting in SMALL for part in ("--set", setting))]
-    done = command("build", "--from", video_folder, "--out", tmp_path / "video", *line)
-    assert done.returncode == 0, done.stderr
-    assert "leaving out segment" in done.stderr
-    # no blur shows on clips as smooth as these
-    assert Dataset(tmp_path / "video").tasks == ["dehaze", "edit", "inpaint", "recolor"]
-    assert "no change" in (tmp_path / "video" / "rejects.jsonl").read_text()
-    done = command("build", "--from", "scenes", "--out", tmp_path / "scenes", "--set", "scenes.count=8", *line)
-    assert done.returncode == 0, done.stderr
-    assert Dataset(tmp_path / "scenes").tasks == ["deblur", "dehaze", "edit", "inpaint", "recolor", "segment"]
-    assert verify(tmp_path / "scenes", decode=True) == []
-
-
-def test_instructions_of_ones_own_are_used_beside_the_built_in_ones(tmp_path):
-    own = tmp_path / "own.yaml"
-    own.write_text("dehaze:\n  train: [Make the air crystal clear.]\n  heldout: [Wipe the mist away.]\n")
-    settings = ["scenes.count=120", "clip.frames=2", "clip.size=32"]
-    line = [part for setting in settings for part in ("--set", setting)]
-    done = command("build", "-t", "dehaze", "--out", tmp_path / "x", "--workers", "0", "--instructions", own, *line)
-    assert done.returncode == 0, done.stderr
-    said = {(row["instruction"], row["split"]) for row in Dataset(tmp_path / "x").index().to_pylist()}
-    assert ("Make the air crystal clear.", "train") in said
-    assert {split for text, split in said if text == "Wipe the mist away."} <= {"val", "test"}
-    assert len({text for text, _ in said}) > 15
-    assert replay(tmp_path / "x", Dataset(tmp_path / "x").keys()[0]).faithful
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("segment: [Mark it.]", r"template 'Mark it\.' must have \{color\} and \{object\}"),
-        ("dehaze: ['Do {it}.']", "must have no attributes"),
-        ("dehaze: [Remove the haze.]", "is listed twice"),
-        ("dehaz: [x]", "did you mean 'dehaze'"),
-        ("- x", "wanted is a mapping"),
-    ],
-)
-def test_instructions_that_make_no_sense_are_one_line(text, words, tmp_path):
-    (tmp_path / "own.yaml").write_text(text)
-    done = command("build", "-t", "dehaze", "--out", tmp_path / "x", "--instructions", tmp_path / "own.yaml")
-    assert done.returncode == 2
-    assert re.search(words, done.stderr)
-    assert done.stderr.count("\n") == 1
-
-
-def test_size_rate_and_crop_have_options_of_their_own(tmp_path):
-    line = ["build", "--size", "96x64", "--fps", "12.5", "--crop", "random", "--print-config"]
-    shown = command(*line).stdout
-    assert "size: 96x64" in shown
-    assert "fps: 12.5" in shown
-    assert "crop: random" in shown
-    for wrong in (
-        ["--size", "9"],
-        ["--size", "96x"],
-        ["--crop", "left"],
-        ["--fps", "0"],
-        ["--fps", "5", "--set", "clip.step=2"],
-    ):
-        assert command("build", *wrong, "--print-config").returncode == 2
-
-
 def test_temporary_files_of_others_are_left_alone(video_folder, small_recipe, tmp_path):
     build(small_recipe, tmp_path, sources=[str(video_folder)])
     (tmp_path / ".precious.tmp").write_text("mine")
@@ -537,31 +376,3 @@ def test_a_dataset_without_its_notes_is_made_anew_or_refused(tmp_path):
     build(few, tmp_path / "x", overwrite=True)
     assert verify(tmp_path / "x") == []
     assert len(list(tmp_path.glob("x/*/train-*.tar"))) == 2
-
-
-@pytest.mark.parametrize("size", ["16:9", "0x100", "0256"])
-def test_a_size_is_pixels_and_nothing_that_yaml_makes_a_number_of(size, tmp_path):
-    done = command("build", "--size", size, "--out", tmp_path / "x")
-    assert done.returncode == 2
-    assert "must be a number of pixels, or WIDTHxHEIGHT as in 432x240" in done.stderr
-
-
-def test_a_frame_rate_that_a_video_cannot_give_is_said(tmp_path):
-    write_video(tmp_path / "v.mp4", moving_clip(3, frames=40, height=54, width=72), fps=Fraction(30000, 1001))
-    options = [word for value in SMALL for word in ("--set", value)]
-    done = command("build", "--from", tmp_path / "v.mp4", "--fps", 20, *options, "--out", tmp_path / "x")
-    assert (
-        "1 source of 1 cannot give 20 frames per second by taking every n-th frame; their clips have 29.97"
-        in done.stdout
-    )
-    done = command("build", "--from", tmp_path / "v.mp4", "--fps", 15, *options, "--out", tmp_path / "y")
-    assert "frames per second" not in done.stdout
-
-
-def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(video_folder, tmp_path):
-    setting = "tasks={dehaze: {depth: 'model:no/such-model'}}"
-    done = command("build", "--from", video_folder, "--set", setting, "--out", tmp_path / "x")
-    assert done.returncode not in (0, 1)
-    assert "no depth model 'no/such-model' here" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "x").exists()

@@ -1,0 +1,200 @@
+"""The `datagen` command: what it says of options, settings and instructions."""
+
+import re
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import pytest
+
+import shards.tasks
+from configs import ConfigError
+from datagen.replay import replay
+from datagen.tasks import builder
+from shards import Dataset, get_task, verify, write_video
+from tests.conftest import moving_clip
+from tests.datagen.conftest import SMALL, command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task", "dehase"], "did you mean 'dehaze'"),
+        (["--set", "clip.sise=3"], "did you mean 'size'"),
+        (["--set", "tasks.dehaze.airlihgt=[0,1]"], "did you mean 'airlight'"),
+        (["--set", "clip.size=big"], "clip.size"),
+        (["--recipe", "defualt"], "did you mean 'default'"),
+        (["--from", "/nowhere/at/all"], "no such file, folder or pattern"),
+        (["--from", "{folder}/text.mp4"], "no usable clip"),
+        (["--from", "{folder}/black.mp4", "--set", "clip.size=48", "--workers", "0"], "black"),
+        (["--out", "{folder}/text.mp4"], "is a file"),
+        (["--out", "/proc/nothing"], "cannot write"),
+        (["--tusk", "dehaze"], "No such option"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments, words):
+    given = [str(argument).format(folder=video_folder) for argument in arguments]
+    done = command(
+        "build",
+        "--set",
+        "clip.frames=4",
+        "--set",
+        "scenes.count=2",
+        *(["--out", tmp_path / "o"] if "--out" not in given else []),
+        *given,
+    )
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_help_answers_at_once():
+    started = time.monotonic()
+    assert command("--help").returncode == 0
+    loaded = command("build", "--help")
+    assert loaded.returncode == 0
+    assert time.monotonic() - started < 3
+    code = (
+        "import sys, datagen.cli; sys.exit(any(m in sys.modules for m in ('torch', 'ray', 'numpy', 'cv2', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("tasks={dehaze: {transmission: [0.9, 0.1]}}", "must not exceed"),
+        ("tasks={dehaze: {transmission: [0, 0]}}", "greater than 0"),
+        ("tasks={dehaze: {airlight: [-5, 9]}}", "airlight"),
+        ("tasks={inpaint: {kinds: {}}}", "kinds"),
+        ("tasks={inpaint: {extent: [0.5, 2]}}", "at most 1"),
+        ("tasks={deblur: {exposure: [0, 5]}}", "between 0 and 1 second"),
+        ("tasks={recolor: {looks: {gray: -1}}}", "looks"),
+        ("scenes.fps=.inf", "fps"),
+        ("scenes.fps=0.0004", "fps"),
+        ("gates.min_motion=.nan", "min_motion"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(setting, words, tmp_path):
+    done = command("build", "--from", "scenes", "--out", tmp_path / "x", "--set", setting)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--out", "--from", "--recipe"])
+def test_names_that_are_too_long_or_empty_are_one_line(option, video_folder, tmp_path):
+    values = {"--out": tmp_path / "x", "--from": video_folder, "--recipe": "default"}
+    for value in ("y" * 5000 + (".yaml" if option == "--recipe" else ""), *([] if option == "--out" else [""])):
+        line = [part for name, given in (values | {option: value}).items() for part in (name, given)]
+        done = command("build", *line, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_without_arguments_the_help_is_shown():
+    done = command()
+    assert done.returncode == 2
+    assert "build" in done.stderr
+    assert "verify" in done.stderr
+
+
+def test_a_task_that_is_declared_but_cannot_be_built_says_so(monkeypatch):
+    monkeypatch.setitem(shards.tasks._REGISTERED, "derain", get_task("dehaze"))
+    with pytest.raises(ConfigError, match=r"'derain' is declared but has no builder yet; can be built: deblur, dehaze"):
+        builder("derain")
+
+
+def test_all_means_every_task_that_the_sources_can_give(video_folder, tmp_path):
+    line = ["--all", "--workers", "0", *(part for setting in SMALL for part in ("--set", setting))]
+    done = command("build", "--from", video_folder, "--out", tmp_path / "video", *line)
+    assert done.returncode == 0, done.stderr
+    assert "leaving out segment" in done.stderr
+    # no blur shows on clips as smooth as these
+    assert Dataset(tmp_path / "video").tasks == ["dehaze", "edit", "inpaint", "recolor"]
+    assert "no change" in (tmp_path / "video" / "rejects.jsonl").read_text()
+    done = command("build", "--from", "scenes", "--out", tmp_path / "scenes", "--set", "scenes.count=8", *line)
+    assert done.returncode == 0, done.stderr
+    assert Dataset(tmp_path / "scenes").tasks == ["deblur", "dehaze", "edit", "inpaint", "recolor", "segment"]
+    assert verify(tmp_path / "scenes", decode=True) == []
+
+
+def test_instructions_of_ones_own_are_used_beside_the_built_in_ones(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("dehaze:\n  train: [Make the air crystal clear.]\n  heldout: [Wipe the mist away.]\n")
+    settings = ["scenes.count=120", "clip.frames=2", "clip.size=32"]
+    line = [part for setting in settings for part in ("--set", setting)]
+    done = command("build", "-t", "dehaze", "--out", tmp_path / "x", "--workers", "0", "--instructions", own, *line)
+    assert done.returncode == 0, done.stderr
+    said = {(row["instruction"], row["split"]) for row in Dataset(tmp_path / "x").index().to_pylist()}
+    assert ("Make the air crystal clear.", "train") in said
+    assert {split for text, split in said if text == "Wipe the mist away."} <= {"val", "test"}
+    assert len({text for text, _ in said}) > 15
+    assert replay(tmp_path / "x", Dataset(tmp_path / "x").keys()[0]).faithful
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("segment: [Mark it.]", r"template 'Mark it\.' must have \{color\} and \{object\}"),
+        ("dehaze: ['Do {it}.']", "must have no attributes"),
+        ("dehaze: [Remove the haze.]", "is listed twice"),
+        ("dehaz: [x]", "did you mean 'dehaze'"),
+        ("- x", "wanted is a mapping"),
+    ],
+)
+def test_instructions_that_make_no_sense_are_one_line(text, words, tmp_path):
+    (tmp_path / "own.yaml").write_text(text)
+    done = command("build", "-t", "dehaze", "--out", tmp_path / "x", "--instructions", tmp_path / "own.yaml")
+    assert done.returncode == 2
+    assert re.search(words, done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
+def test_size_rate_and_crop_have_options_of_their_own(tmp_path):
+    line = ["build", "--size", "96x64", "--fps", "12.5", "--crop", "random", "--print-config"]
+    shown = command(*line).stdout
+    assert "size: 96x64" in shown
+    assert "fps: 12.5" in shown
+    assert "crop: random" in shown
+    for wrong in (
+        ["--size", "9"],
+        ["--size", "96x"],
+        ["--crop", "left"],
+        ["--fps", "0"],
+        ["--fps", "5", "--set", "clip.step=2"],
+    ):
+        assert command("build", *wrong, "--print-config").returncode == 2
+
+
+@pytest.mark.parametrize("size", ["16:9", "0x100", "0256"])
+def test_a_size_is_pixels_and_nothing_that_yaml_makes_a_number_of(size, tmp_path):
+    done = command("build", "--size", size, "--out", tmp_path / "x")
+    assert done.returncode == 2
+    assert "must be a number of pixels, or WIDTHxHEIGHT as in 432x240" in done.stderr
+
+
+def test_a_frame_rate_that_a_video_cannot_give_is_said(tmp_path):
+    write_video(tmp_path / "v.mp4", moving_clip(3, frames=40, height=54, width=72), fps=Fraction(30000, 1001))
+    options = [word for value in SMALL for word in ("--set", value)]
+    done = command("build", "--from", tmp_path / "v.mp4", "--fps", 20, *options, "--out", tmp_path / "x")
+    assert (
+        "1 source of 1 cannot give 20 frames per second by taking every n-th frame; their clips have 29.97"
+        in done.stdout
+    )
+    done = command("build", "--from", tmp_path / "v.mp4", "--fps", 15, *options, "--out", tmp_path / "y")
+    assert "frames per second" not in done.stdout
+
+
+def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(video_folder, tmp_path):
+    setting = "tasks={dehaze: {depth: 'model:no/such-model'}}"
+    done = command("build", "--from", video_folder, "--set", setting, "--out", tmp_path / "x")
+    assert done.returncode not in (0, 1)
+    assert "no depth model 'no/such-model' here" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "x").exists()
