@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,6 +92,8 @@ def load_manifest(root: Path) -> Manifest:
     Raises:
         DatasetError: `root` is no dataset, its build did not finish, or it is of a newer format.
     """
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(root)):
+        raise DatasetError(f"{root} is a URL; datasets are read from folders, so copy it into one first")
     if not root.is_dir():
         raise DatasetError(f"{root} is not a dataset folder: {'it is a file' if root.exists() else 'there is nothing'}")
     if not (root / NAME).is_file():

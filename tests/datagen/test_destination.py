@@ -152,6 +152,12 @@ def test_workers_upload_what_they_make(built, video_folder, small_recipe, tmp_pa
     assert not list((tmp_path / "s").rglob("*.tar"))
 
 
+def test_a_url_is_no_folder_to_read_from():
+    done = command("info", "s3://bucket/set")
+    assert done.returncode == 2
+    assert done.stderr == "error: s3:/bucket/set is a URL; datasets are read from folders, so copy it into one first\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
