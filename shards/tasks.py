@@ -100,8 +100,15 @@ def with_templates(task: Task, shared: Sequence[str], train: Sequence[str], held
         if found != wanted or not text.strip() or any(spec or conversion for _, _, spec, conversion in fields):
             needs = " and ".join(f"{{{name}}}" for name in sorted(wanted)) or "no attributes"
             raise ConfigError(f"task {task.name}: template {text!r} must have {needs}")
+    # families that have the task's own templates get these, too
+    own = set(task.shared_templates)
+    families = {
+        name: with_templates(family, shared, train, heldout) if own <= set(family.shared_templates) else family
+        for name, family in task.families.items()
+    }
     return replace(
         task,
+        families=families,
         shared_templates=(*task.shared_templates, *shared),
         train_templates=(*task.train_templates, *train),
         heldout_templates=(*task.heldout_templates, *heldout),
@@ -137,7 +144,11 @@ def _read(path: Path) -> Task:
     return Task(
         name=path.stem,
         families={
-            name: Task(name=f"{path.stem} ({name})", summary=values["summary"], **_groups(texts))
+            name: Task(
+                name=f"{path.stem} ({name})",
+                summary=values["summary"],
+                **_groups(texts, own if texts.get("with_own") else {}),
+            )
             for name, texts in families.items()
         },
         **_groups(own),
@@ -145,5 +156,8 @@ def _read(path: Path) -> Task:
     )
 
 
-def _groups(instructions: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    return {f"{group}_templates": tuple(instructions.get(group, ())) for group in ("shared", "train", "heldout")}
+def _groups(*instructions: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"{group}_templates": tuple(text for texts in instructions for text in texts.get(group, ()))
+        for group in ("shared", "train", "heldout")
+    }

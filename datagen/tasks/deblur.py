@@ -89,7 +89,7 @@ class Deblur(Builder[DeblurOptions]):
         else:
             depth = clip_depth(clip, parameters)
             source = defocus_blur(video, depth, focus=parameters["focus"], aperture=parameters["aperture"])
-        return Pair(source=source, target=video)
+        return Pair(source=source, target=video, family=parameters["kind"])
 
 
 def _draw_true_exposure(clip: Clip, moments: Moments, seconds: float) -> dict[str, Any]:

@@ -234,3 +234,17 @@ def test_of_high_rate_video_the_frames_themselves_are_averaged(tmp_path):
             assert np.abs(sample.source[i] - 255 * mean).max() < 0.6
             assert np.array_equal(sample.target[i], frames[centre])
         assert replay(tmp_path / "x", key).faithful
+
+
+def test_the_instruction_speaks_of_the_blur_that_is_there_and_one_s_own_templates_fit_all(tmp_path):
+    own = "instructions={deblur: {train: [Mine alone.]}}"
+    task = load(Recipe, "default", ["tasks={deblur: {}}", own]).task("deblur")
+    special = {}
+    for kind in ("motion", "shake", "defocus"):
+        pair = builder("deblur").apply(make_clip(), drawn(kinds={kind: 1}))
+        templates = set(task.templates("train", pair.family))
+        assert {"Deblur the video.", "Mine alone."} <= templates
+        special[kind] = templates - set(task.templates("train"))
+        assert special[kind]
+    assert special["motion"].isdisjoint(special["shake"] | special["defocus"])
+    assert "Bring the video into focus." in special["defocus"]
