@@ -23,7 +23,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from configs import ModelError
 from vidiff.autoencoder import PatchAutoencoder
 from vidiff.conditioning import decode_video, encode_text, encode_video, join_tokens, patch_size, unet_input
-from vidiff.guidance import guide, pass_weights
+from vidiff.guidance import Pass, guide, pass_weights
 from vidiff.settings import Scales
 from vidiff.unet import VIDiffUNet
 
@@ -47,6 +47,7 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
     `window`: frames the model was trained on, and takes at once. `steps`: denoising steps by default.
     `shared_noise`: variance of the noise all frames share relative to each frame's own. `fade_noise`: as in
     `vidiff.conditioning.unet_input`. `guidance`: default scales by task, `{"default": {"video": 1, "text": 1}, ...}`.
+    `guidance_rule`: how the scales weigh the passes, see `vidiff.guidance.pass_weights`.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -64,13 +65,19 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         shared_noise: float = 0.0,
         fade_noise: bool = False,
         guidance: Mapping[str, Mapping[str, float]] | None = None,
+        guidance_rule: str = "instruct_pix2pix",
     ) -> None:
         super().__init__()
         # model_index.json records the modules of these classes; they are imported above, as diffusers demands to load them
         self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
         table = {task: dict(scales) for task, scales in (guidance or {"default": {}}).items()}
         self.register_to_config(
-            window=window, steps=steps, shared_noise=shared_noise, fade_noise=fade_noise, guidance=table
+            window=window,
+            steps=steps,
+            shared_noise=shared_noise,
+            fade_noise=fade_noise,
+            guidance=table,
+            guidance_rule=guidance_rule,
         )
 
     @classmethod
@@ -123,6 +130,7 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         num_inference_steps: int | None = None,
         video_guidance_scale: float | None = None,
         text_guidance_scale: float | None = None,
+        guidance_together: bool = True,
         generator: Generator | None = None,
         callback_on_step_end: Callback | None = None,
         output_type: OutputType = "np",
@@ -130,14 +138,16 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Translate one clip of up to `window` frames; `vidiff.translate_long` takes longer ones.
 
         `video`: uint8 [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images, any size. `task` picks the
-        default scales. The result has the input's size and length; equal seeds give equal results on one device.
+        default scales. `guidance_together`: the passes of guidance in one batch, or one after the other, for a third of the
+        memory. The result has the input's size and length; equal seeds give equal results on one device.
         `callback_on_step_end(pipe, step, timestep, {"latents": ...})` may return other latents.
         """
         clip, (height, width) = _pad(_to_tensor(video), self.patch)
         device, dtype = self._execution_device, self.unet.dtype
         scales = self.scales(task, video=video_guidance_scale, text=text_guidance_scale)
         condition = encode_video(self.vae, clip.to(device)).to(dtype)
-        seen_text = {text for _, text in pass_weights(scales)}
+        rule = self.config.guidance_rule
+        seen_text = {text for _, text in pass_weights(scales, rule)}
         contexts = {text: self._context(instruction if text else "", dtype) for text in seen_text}
         self.scheduler.set_timesteps(num_inference_steps or self.config.steps, device=device)
         latents = initial_noise(condition, generator, self.config.shared_noise) * self.scheduler.init_noise_sigma
@@ -146,13 +156,15 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         for step, t in enumerate(self.progress_bar(self.scheduler.timesteps)):
             noisy = self.scheduler.scale_model_input(latents, t)
 
-            def denoise(*, video: bool, text: bool, noisy: Tensor = noisy, t: Tensor = t) -> Tensor:
-                seen = condition if video else torch.zeros_like(condition)
+            def denoise(passes: Sequence[Pass], noisy: Tensor = noisy, t: Tensor = t) -> Sequence[Tensor]:
+                seen = torch.cat([condition if video else torch.zeros_like(condition) for video, _ in passes])
+                noisy = noisy.repeat(len(passes), 1, 1, 1, 1)
                 latent = unet_input(self.scheduler, noisy, seen, t, fade=self.config.fade_noise)
-                predicted: Tensor = self.unet(latent, t, contexts[text]).sample
+                context = torch.cat([contexts[text] for _, text in passes])
+                predicted: Sequence[Tensor] = self.unet(latent, t, context).sample.chunk(len(passes))
                 return predicted
 
-            predicted = guide(denoise, scales)
+            predicted = guide(denoise, scales, rule=rule, together=guidance_together)
             latents = self.scheduler.step(predicted, t, latents, **options).prev_sample
             if callback_on_step_end is not None:
                 latents = (callback_on_step_end(self, step, t, {"latents": latents}) or {}).get("latents", latents)

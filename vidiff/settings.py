@@ -152,6 +152,8 @@ class TrainSettings(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     guidance: dict[str, Scales] = Field(default_factory=lambda: {"default": Scales()})
     """Guidance scales by task, kept with the model; `default` serves the tasks that are not listed."""
+    guidance_rule: Literal["instruct_pix2pix", "instruct_diffusion"] = "instruct_pix2pix"
+    """How the two scales weigh the passes; plain conditioning is 1 and 1 in the first, 0.5 and 0.5 in the second."""
     log_every: int = Field(10, ge=1)
     """Steps between lines of `log.jsonl`."""
     validate_every: int = Field(0, ge=0)

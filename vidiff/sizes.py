@@ -33,6 +33,7 @@ def new_pipeline(settings: TrainSettings) -> VIDiffPipeline:
         shared_noise=settings.noise.shared,
         fade_noise=settings.noise.fade,
         guidance={task: scales.model_dump() for task, scales in settings.guidance.items()},
+        guidance_rule=settings.guidance_rule,
     )
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from configs import ModelError
 from vidiff import Scales, guide, pass_weights
 
 
@@ -10,9 +11,9 @@ class ToyDenoiser:
     def __init__(self):
         self.passes = []
 
-    def __call__(self, *, video, text):
-        self.passes.append((video, text))
-        return torch.ones(1, 1, 1, 1, 1) + 2 * video + 3 * text
+    def __call__(self, passes):
+        self.passes += passes
+        return [torch.ones(1, 1, 1, 1, 1) + 2 * video + 3 * text for video, text in passes]
 
 
 def test_unit_scales_are_the_plain_conditional_pass_alone():
@@ -44,3 +45,18 @@ def test_weights_sum_to_one_and_vanishing_passes_are_left_out(video, text, passe
     weights = pass_weights(Scales(video=video, text=text))
     assert sum(weights.values()) == pytest.approx(1)
     assert len(weights) == passes
+
+
+@pytest.mark.parametrize(("video", "text"), [(1.5, 5.0), (0.5, 0.5), (0.5, 3.0)])
+def test_instruct_diffusion_s_rule_gives_its_own_closed_form(video, text):
+    expected = (1 + 2 + 1 + 3) / 2 + video * 2 + text * 3
+    toy = ToyDenoiser()
+    assert guide(toy, Scales(video=video, text=text), rule="instruct_diffusion").item() == pytest.approx(expected)
+    assert (False, False) not in toy.passes
+    if (video, text) == (0.5, 0.5):
+        assert toy.passes == [(True, True)], "plain conditioning"
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(ModelError, match="did you mean 'instruct_pix2pix'"):
+        pass_weights(Scales(), "instruct_pix2pic")
