@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 import av
@@ -13,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from configs import ConfigError, DatasetError, unknown_name
+from configs import ConfigError, DatasetError, VideoError, unknown_name
 from shards.sample import Video
+from shards.storage import publishing
 
 Mask = NDArray[np.uint8]
 
@@ -22,6 +26,8 @@ LOSSLESS_PSNR = 100.0
 """dB written for a round trip that changes nothing, whose PSNR would be infinite."""
 
 _SAMPLED = 8
+_BITEXACT = {"fflags": "+bitexact"}
+_FFV1 = {"slices": "4"}
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
@@ -77,7 +83,47 @@ def decode_video(data: bytes) -> Video:
 def encode_mask(mask: Mask, fps: float) -> bytes:
     """Encode uint8 [t h w] without loss, as FFV1 in Matroska."""
     frames = (av.VideoFrame.from_ndarray(image, format="gray") for image in mask)
-    return _encode(frames, mask.shape[1:3], fps, "ffv1", "gray", {"slices": "4"})
+    return _encode(frames, mask.shape[1:3], fps, "ffv1", "gray", _FFV1)
+
+
+class MaskWriter:
+    """Writes masks uint8 [h w], one by one, as a file that `decode_mask` reads; use it in a `with` block.
+
+    A reader sees all of the file or nothing; a block that fails leaves nothing.
+
+    Raises:
+        VideoError: a mask has another size than the first.
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path | str, *, fps: float) -> None:
+        self.path, self._fps = Path(path), fps
+        self._size: tuple[int, ...] | None = None
+        self._number = 0
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> MaskWriter:
+        self._file = self._open.enter_context(publishing(self.path))
+        self._container = self._open.enter_context(av.open(self._file, "w", format="matroska", options=_BITEXACT))
+        return self
+
+    def write(self, mask: Mask) -> None:
+        """Append one mask."""
+        if self._size is None:
+            self._size = mask.shape
+            self._stream = _add_stream(self._container, "ffv1", "gray", mask.shape, self._fps, _FFV1)
+        if mask.shape != self._size:
+            raise VideoError(f"{self.path}: all masks must have one size; {mask.shape} follows {self._size}")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(mask), format="gray")
+        frame.pts, self._number = self._number, self._number + 1
+        self._container.mux(self._stream.encode(frame))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._size is not None:
+            self._container.mux(self._stream.encode(None))
+        self._open.__exit__(kind, error, trace)
 
 
 def decode_mask(data: bytes) -> Mask:
@@ -152,17 +198,29 @@ def _encode(
     options: dict[str, str],
 ) -> bytes:
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(encoder, rate=_rate(fps), options=options)
-        assert isinstance(stream, av.VideoStream)
-        stream.height, stream.width = size
-        stream.pix_fmt = pixel_format
-        # the bytes of x264 depend on the number of its threads
-        stream.codec_context.thread_count = 1
-        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+    with av.open(buffer, "w", format="matroska", options=_BITEXACT) as container:
+        stream = _add_stream(container, encoder, pixel_format, size, fps, options)
         for packet in _packets(stream, frames):
             container.mux(packet)
     return buffer.getvalue()
+
+
+def _add_stream(
+    container: av.container.OutputContainer,
+    encoder: str,
+    pixel_format: str,
+    size: tuple[int, ...],
+    fps: float,
+    options: dict[str, str],
+) -> av.VideoStream:
+    stream = container.add_stream(encoder, rate=_rate(fps), options=options)
+    assert isinstance(stream, av.VideoStream)
+    stream.height, stream.width = size
+    stream.pix_fmt = pixel_format
+    # the bytes of x264 depend on the number of its threads
+    stream.codec_context.thread_count = 1
+    stream.codec_context.flags |= av.codec.context.Flags.bitexact
+    return stream
 
 
 def _packets(stream: av.VideoStream, frames: Iterable[av.VideoFrame]) -> Iterator[av.Packet[av.VideoStream]]:

@@ -93,6 +93,14 @@ def translate_command(
     size: Annotated[
         int | None, typer.Option(help="Short side to work at. [default: the training size]", min=16, show_default=False)
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="Also write where the result is painted, as a lossless .mkv.", show_default=False),
+    ] = None,
+    paint: Annotated[
+        str | None,
+        typer.Option(help="Color that --mask looks for. [default: the one the instruction names]", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
 ) -> None:
     """Translate a video with a trained VIDiff model, as an instruction says."""
@@ -100,6 +108,10 @@ def translate_command(
         raise typer.BadParameter("the instruction is empty; say what to do, as in 'Remove the haze.'")
     if out.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"{out}: the result is an .mp4 file; name it so")
+    if mask is not None and mask.suffix.lower() != ".mkv":
+        raise typer.BadParameter(f"{mask}: the mask is an .mkv file; name it so")
+    if paint is not None and mask is None:
+        raise typer.BadParameter("--paint says what --mask looks for; give --mask FILE.mkv, too")
     if task != "default":
         from shards import get_task
 
@@ -112,6 +124,8 @@ def translate_command(
         "text_guidance_scale": text_guidance,
         "task": task,
         "prior_frames": prior_frames,
+        "mask": mask,
+        "paint": paint,
     }
     from rich.console import Console
     from rich.progress import Progress
@@ -130,7 +144,7 @@ def translate_command(
     finally:
         if bar.live.is_started:
             bar.stop()
-    typer.echo(f"wrote {out}")
+    typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
 
 
 def _budget(steps: int | None, minutes: float | None) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import cv2
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 
 from configs import OutputError
 from shards import probe, stream_video, write_video
+from shards.codecs import MaskWriter
 from vidiff.devices import choose_device, keep_freed_memory, quiet_libraries
 from vidiff.long_video import translate_long
 from vidiff.pipeline import load_pipeline
+from vidiff.segmentation import Mask, MaskDecoder, colour_named, paint_named
 from vidiff.upscale import to_full_size
 
 Frame = NDArray[np.uint8]
@@ -31,6 +35,8 @@ def translate_file(
     size: int | None = None,
     seed: int = 0,
     prior_frames: int = 2,
+    mask: Path | str | None = None,
+    paint: str | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
     **sampling: Any,
 ) -> None:
@@ -38,12 +44,16 @@ def translate_file(
 
     The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
     is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length.
-    `sampling` goes to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
+    `mask`: also write, as a lossless .mkv, where the result is painted with the color `paint`, by default the one that the
+    instruction names (`vidiff.segmentation`). `sampling` goes to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
 
     Raises:
         VideoError, ModelError, OutputError: the video, the model or the place of the result is not usable.
+        ConfigError: no color of that name, or none is named.
     """
     info = probe(source)
+    full = (info.width, info.height)
+    colour = None if mask is None else colour_named(paint) if paint else paint_named(instruction)
     if Path(out).resolve() == Path(source).resolve():
         raise OutputError(f"{out} is the input itself; give another name for the result")
     quiet_libraries()
@@ -57,15 +67,50 @@ def translate_file(
             waiting.append((frame, _shrink(frame, small)))
             yield waiting[-1][1]
 
-    def translated() -> Iterator[Frame]:
+    def translated(marks: _Marks) -> Iterator[Frame]:
         sampling["generator"] = torch.Generator().manual_seed(seed)
         results = translate_long(pipe, shrunk(), instruction, prior_frames=prior_frames, **sampling)
         for done, result in enumerate(results, start=1):
             frame, little = waiting.popleft()
+            marks.add(little, result)
             yield to_full_size(frame, little, result)
             on_frame(done, info.frames)
 
-    write_video(out, translated(), fps=info.fps, audio_from=source if info.has_audio else None)
+    with _Marks(mask, colour, info.fps, full) as marks:
+        write_video(out, translated(marks), fps=info.fps, audio_from=source if info.has_audio else None)
+
+
+class _Marks:
+    """Writes the masks beside the translated video; without a path it does nothing."""
+
+    def __init__(
+        self, path: Path | str | None, colour: tuple[int, int, int] | None, fps: float, size: tuple[int, int]
+    ) -> None:
+        self._open = ExitStack()
+        self._decoder = None if path is None or colour is None else MaskDecoder(colour, size=size)
+        self._writer = None if path is None else MaskWriter(path, fps=fps)
+
+    def add(self, source: Frame, painted: Frame) -> None:
+        """Take the next frame, before and after, at the size that the model works at."""
+        if self._decoder is not None:
+            self._write(self._decoder.push(source, painted))
+
+    def _write(self, masks: list[Mask]) -> None:
+        for mask in masks:
+            if self._writer is not None:
+                self._writer.write(mask)
+
+    def __enter__(self) -> _Marks:
+        if self._writer is not None:
+            self._open.enter_context(self._writer)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._decoder is not None:
+            self._write(self._decoder.close())
+        self._open.__exit__(kind, error, trace)
 
 
 def working_size(width: int, height: int, short_side: int, multiple: int) -> tuple[int, int]:

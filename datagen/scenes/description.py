@@ -10,20 +10,8 @@ from typing import Any
 import numpy as np
 
 from configs import ConfigError, unknown_name
+from shards.colours import COLOURS as COLOURS
 
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (214, 38, 40),
-    "orange": (240, 128, 22),
-    "yellow": (242, 208, 40),
-    "green": (44, 160, 60),
-    "cyan": (40, 190, 200),
-    "blue": (40, 84, 210),
-    "purple": (132, 60, 190),
-    "pink": (238, 110, 170),
-    "white": (236, 236, 232),
-    "brown": (130, 82, 44),
-}
-"""Names of object colours, RGB."""
 SHAPES = ("disc", "square", "triangle", "star", "hexagon", "ring", "diamond", "cross")
 MATERIALS = {"plain": "", "brick": "brick", "grassy": "grass", "stony": "gravel"}
 """Names of object surfaces, and the texture each has."""
