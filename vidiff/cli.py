@@ -93,6 +93,10 @@ def translate_command(
     size: Annotated[
         int | None, typer.Option(help="Short side to work at. [default: the training size]", min=16, show_default=False)
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Image that shows what the words mean, for models that take one.", show_default=False),
+    ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(help="Also write where the result is painted, as a lossless .mkv.", show_default=False),
@@ -124,6 +128,7 @@ def translate_command(
         "text_guidance_scale": text_guidance,
         "task": task,
         "prior_frames": prior_frames,
+        "reference": reference,
         "mask": mask,
         "paint": paint,
     }

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset, Sample
+from vidiff.image_instruction import SIDE, to_square
 from vidiff.long_video import prefixed
 from vidiff.settings import DataSettings, TrainSettings
 
@@ -24,11 +25,26 @@ Video = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Clip pairs of one size: `source` and `target` uint8 [b 3 t h w], one instruction each."""
+    """Clip pairs of one size: `source` and `target` uint8 [b 3 t h w], one instruction each.
+
+    `images`: image instructions, uint8 [b 3 224 224]; `with_image`: bool [b], which clips have one.
+    """
 
     source: Tensor
     target: Tensor
     instructions: list[str]
+    images: Tensor | None = None
+    with_image: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingClip:
+    """`source` and `target` uint8 [t h w 3], the instruction, and the image instruction uint8 [224 224 3] if there is one."""
+
+    source: Video
+    target: Video
+    instruction: str
+    image: NDArray[np.uint8] | None = None
 
 
 def named_rng(seed: int, *names: str | int) -> np.random.Generator:
@@ -74,7 +90,7 @@ class Order:
         return [keys[place] for place in places]
 
 
-class TrainingClips(TorchDataset[tuple[Video, Video, str]]):
+class TrainingClips(TorchDataset[TrainingClip]):
     """The clip pair at `(position, crop)`: a pure function of seed, position and crop."""
 
     def __init__(self, dataset: Dataset, settings: TrainSettings) -> None:
@@ -90,16 +106,14 @@ class TrainingClips(TorchDataset[tuple[Video, Video, str]]):
         check_sizes(dataset, list(weights), settings)
         self._order = Order(keys, weights, settings.seed)
 
-    def __getitem__(self, where: tuple[int, int]) -> tuple[Video, Video, str]:
+    def __getitem__(self, where: tuple[int, int]) -> TrainingClip:
         position, crop = where
         sample = self._dataset[self._order[position]]
         return cut(sample, named_rng(self._seed, "clip", position), crop, self._frames, self._data)
 
 
-def cut(
-    sample: Sample, rng: np.random.Generator, crop: int, frames: int, data: DataSettings
-) -> tuple[Video, Video, str]:
-    """Return source and target, uint8 [frames crop crop 3], cut alike at random, and the instruction.
+def cut(sample: Sample, rng: np.random.Generator, crop: int, frames: int, data: DataSettings) -> TrainingClip:
+    """Return source and target, uint8 [frames crop crop 3], cut alike at random, and the instructions.
 
     With K > 0 prior frames, as in long video, the first K source frames are target frames and the instruction says so.
     """
@@ -111,7 +125,12 @@ def cut(
         source, target = source[:, :, ::-1], target[:, :, ::-1]
     count = min(int(rng.choice(data.prior_frames)), frames - 1)
     source = np.concatenate([target[:count], source[count:]])
-    return source, np.ascontiguousarray(target), prefixed(sample.instruction, count)
+    return TrainingClip(
+        source=source,
+        target=np.ascontiguousarray(target),
+        instruction=prefixed(sample.instruction, count),
+        image=None if sample.reference is None else to_square(sample.reference),
+    )
 
 
 def mixture(dataset: Dataset, data: DataSettings) -> dict[str, float]:
@@ -161,6 +180,16 @@ class _Places:
             yield [(step * self._size + number, crop) for number in range(self._size)]
 
 
-def _collate(items: list[tuple[Video, Video, str]]) -> Batch:
-    source, target = (torch.from_numpy(np.stack([item[n] for item in items])).permute(0, 4, 1, 2, 3) for n in (0, 1))
-    return Batch(source=source, target=target, instructions=[item[2] for item in items])
+def _collate(items: list[TrainingClip]) -> Batch:
+    source, target = (
+        torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3)
+        for clips in ([item.source for item in items], [item.target for item in items])
+    )
+    images = [np.zeros((SIDE, SIDE, 3), np.uint8) if item.image is None else item.image for item in items]
+    return Batch(
+        source=source,
+        target=target,
+        instructions=[item.instruction for item in items],
+        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
+        with_image=torch.tensor([item.image is not None for item in items]),
+    )

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from vidiff.conditioning import encode_text, encode_video, join_tokens, unet_input
+from vidiff.conditioning import encode_video, unet_input
 from vidiff.data import Batch
+from vidiff.image_instruction import instruction_tokens
 from vidiff.pipeline import VIDiffPipeline, initial_noise
 from vidiff.settings import DropSettings, NoiseSettings, TrainSettings
 
@@ -29,9 +30,15 @@ def diffusion_loss(pipe: VIDiffPipeline, batch: Batch, settings: TrainSettings, 
 
     noisy = pipe.scheduler.add_noise(clean, noise, timesteps)
     seen = condition * (~no_video).to(condition)[:, None, None, None, None]
+    present = torch.zeros(size, dtype=torch.bool) if batch.with_image is None else batch.with_image & ~no_text
+    if pipe.image_projector is None:
+        present = torch.zeros_like(present)
+    else:
+        no_words, no_image = draw_halves(present, settings.drop, generator)
+        present, no_text = present & ~no_image, no_text | no_words
     instructions = ["" if dropped else text for text, dropped in zip(batch.instructions, no_text.tolist(), strict=True)]
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        context = join_tokens(encode_text(pipe.tokenizer, pipe.text_encoder, instructions))
+        context = instruction_tokens(pipe, instructions, batch.images if present.any() else None, present)
         latent = unet_input(pipe.scheduler, noisy, seen, timesteps, fade=settings.noise.fade)
         predicted = pipe.unet(latent, timesteps, context).sample
     error: Tensor = (predicted.float() - wanted(pipe.scheduler, clean, noise, timesteps)).square()
@@ -65,6 +72,14 @@ def draw_drops(count: int, drop: DropSettings, generator: Generator) -> tuple[Te
     no_text = chance < drop.text + drop.both
     no_video = (chance >= drop.text) & (chance < drop.text + drop.both + drop.video)
     return no_text, no_video
+
+
+def draw_halves(with_image: Tensor, drop: DropSettings, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Return two boolean tensors [b]: which clips with an image instruction lose the words beside it, and which the image."""
+    chance = torch.rand(len(with_image), generator=generator)
+    no_words = chance < drop.words
+    no_image = (chance >= drop.words) & (chance < drop.words + drop.image)
+    return with_image & no_words, with_image & no_image
 
 
 def _to_unit(clip: Tensor, device: torch.device) -> Tensor:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Generator, Tensor
 from torch.nn import functional as F
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 
 from configs import ModelError
 from vidiff.autoencoder import PatchAutoencoder
-from vidiff.conditioning import decode_video, encode_text, encode_video, join_tokens, patch_size, unet_input
+from vidiff.conditioning import decode_video, encode_video, patch_size, unet_input
 from vidiff.guidance import Pass, guide, pass_weights
+from vidiff.image_instruction import ImageProjector, instruction_tokens, to_square
 from vidiff.settings import Scales
 from vidiff.unet import VIDiffUNet
 
@@ -50,7 +51,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
     `guidance_rule`: how the scales weigh the passes, see `vidiff.guidance.pass_weights`.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->vae"
+    model_cpu_offload_seq = "text_encoder->image_encoder->image_projector->unet->vae"
+    _optional_components: ClassVar[list[str]] = ["image_encoder", "image_projector"]
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
@@ -60,6 +62,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         tokenizer: CLIPTokenizer,
         unet: VIDiffUNet,
         scheduler: Any,
+        image_encoder: CLIPVisionModel | None = None,
+        image_projector: ImageProjector | None = None,
         window: int = 16,
         steps: int = 20,
         shared_noise: float = 0.0,
@@ -69,7 +73,15 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         # model_index.json records the modules of these classes; they are imported above, as diffusers demands to load them
-        self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
+        self.register_modules(
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=scheduler,
+            image_encoder=image_encoder,
+            image_projector=image_projector,
+        )
         table = {task: dict(scales) for task, scales in (guidance or {"default": {}}).items()}
         self.register_to_config(
             window=window,
@@ -93,8 +105,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
             pipe: VIDiffPipeline = super().from_pretrained(str(folder), use_safetensors=True, **kwargs)
         except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
             raise ModelError(f"the model in {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
-        for name in ("unet", "vae", "text_encoder"):
-            if name not in kwargs:
+        for name in ("unet", "vae", "text_encoder", "image_encoder", "image_projector"):
+            if name not in kwargs and getattr(pipe, name) is not None:
                 _check_weights(folder / name, getattr(pipe, name))
         return pipe
 
@@ -126,6 +138,7 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         video: Clip,
         instruction: str,
         *,
+        image: Any = None,
         task: str = "default",
         num_inference_steps: int | None = None,
         video_guidance_scale: float | None = None,
@@ -137,7 +150,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
     ) -> VIDiffPipelineOutput:
         """Translate one clip of up to `window` frames; `vidiff.translate_long` takes longer ones.
 
-        `video`: uint8 [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images, any size. `task` picks the
+        `video`: uint8 [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images, any size. `image`: the image
+        instruction, uint8 [h w 3] or a PIL image, for models that take one. `task` picks the
         default scales. `guidance_together`: the passes of guidance in one batch, or one after the other, for a third of the
         memory. The result has the input's size and length; equal seeds give equal results on one device.
         `callback_on_step_end(pipe, step, timestep, {"latents": ...})` may return other latents.
@@ -148,7 +162,10 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         condition = encode_video(self.vae, clip.to(device)).to(dtype)
         rule = self.config.guidance_rule
         seen_text = {text for _, text in pass_weights(scales, rule)}
-        contexts = {text: self._context(instruction if text else "", dtype) for text in seen_text}
+        shown = None if image is None else _to_picture(image)
+        contexts = {
+            text: self._context(instruction if text else "", shown if text else None, dtype) for text in seen_text
+        }
         self.scheduler.set_timesteps(num_inference_steps or self.config.steps, device=device)
         latents = initial_noise(condition, generator, self.config.shared_noise) * self.scheduler.init_noise_sigma
         options = self._step_options(generator)
@@ -173,9 +190,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.maybe_free_model_hooks()
         return VIDiffPipelineOutput(frames=_from_tensor(decoded[..., :height, :width], output_type))
 
-    def _context(self, instruction: str, dtype: torch.dtype) -> Tensor:
-        text = encode_text(self.tokenizer, self.text_encoder, [instruction])
-        return join_tokens(text).to(dtype)
+    def _context(self, instruction: str, image: Tensor | None, dtype: torch.dtype) -> Tensor:
+        return instruction_tokens(self, [instruction], image).to(dtype)
 
     def _step_options(self, generator: Generator | None) -> dict[str, Any]:
         takes = inspect.signature(self.scheduler.step).parameters
@@ -251,6 +267,14 @@ def _to_tensor(video: Clip) -> Tensor:
             raise ModelError(f"a clip must be uint8 [t h w 3], is {frames.dtype} {list(frames.shape)}")
         clip = torch.from_numpy(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).float() / 127.5 - 1
     return clip[None]
+
+
+def _to_picture(image: Any) -> Tensor:
+    """Return uint8 [1 3 224 224] of an image uint8 [h w 3] or of PIL's."""
+    array = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ModelError(f"the image instruction must be uint8 [h w 3], is {array.dtype} {list(array.shape)}")
+    return torch.from_numpy(to_square(array)).permute(2, 0, 1)[None]
 
 
 def _pad(clip: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from configs import Settings
+from configs import Settings, Share
 
 
 class Scales(Settings):
@@ -42,6 +42,13 @@ class ModelSettings(Settings):
     text_layers: int = Field(2, ge=1)
     text_length: int = Field(77, ge=8)
     """Tokens an instruction is padded or cut to."""
+    image_width: int = Field(0, ge=0)
+    """Width of the encoder of image instructions; 0 leaves it out: the model then takes text alone."""
+    image_layers: int = Field(2, ge=1)
+    image_size: int = Field(64, ge=8)
+    """Side, in pixels, at which image instructions are looked at."""
+    image_patch: int = Field(16, ge=1)
+    """Side, in pixels, of what becomes one token of an image instruction."""
     predict_residual: bool = True
     """Add the source latent to the prediction: an untrained network then returns its source. For `sample` only."""
 
@@ -51,6 +58,8 @@ class ModelSettings(Settings):
             raise ValueError(f"groups ({self.groups}) must divide every one of channels {list(self.channels)}")
         if len(self.temporal_heads) != len(self.channels):
             raise ValueError(f"temporal_heads needs {len(self.channels)} numbers, one per level of channels")
+        if self.image_size % self.image_patch:
+            raise ValueError(f"image_patch ({self.image_patch}) must divide image_size ({self.image_size})")
         return self
 
 
@@ -109,6 +118,11 @@ class DropSettings(Settings):
     text: float = 0.05
     video: float = 0.05
     both: float = 0.05
+    """`text` and `both` drop the whole instruction, an image with it."""
+    image: Share = 0.1
+    """Share of the image instructions that are dropped alone, so that text alone will do ..."""
+    words: Share = 0.1
+    """... and of the texts beside them, so that an image alone will do."""
 
 
 class OptimizerSettings(Settings):
@@ -139,6 +153,11 @@ class TrainSettings(Settings):
     minutes: float | None = Field(None, gt=0)
     """Wall-clock time of the loop, validation included."""
     seed: int = 0
+    trained: tuple[Literal["unet", "text_encoder", "image_encoder", "image_projector"], ...] = (
+        "unet",
+        "image_projector",
+    )
+    """Parts that learn; the others stay as they are. Encoders with pretrained weights are best left alone."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the U-Net's arithmetic; weights are float32."""
     threads: int = Field(0, ge=0)

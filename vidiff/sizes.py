@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
 from vidiff.autoencoder import PatchAutoencoder
 from vidiff.conditioning import small_text_encoder, small_tokenizer
+from vidiff.image_instruction import ImageProjector, small_image_encoder
 from vidiff.pipeline import VIDiffPipeline
 from vidiff.settings import ModelSettings, NoiseSettings, TrainSettings
 from vidiff.unet import VIDiffUNet
@@ -22,12 +25,14 @@ def new_pipeline(settings: TrainSettings) -> VIDiffPipeline:
         text_encoder = small_text_encoder(tokenizer, width=model.text_width, layers=model.text_layers)
         vae = PatchAutoencoder(patch=model.patch)
         unet = _small_unet(model, latent_channels=3 * model.patch**2)
+        images = _image_parts(model)
     return VIDiffPipeline(
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
         scheduler=make_scheduler(settings.noise),
+        **images,
         window=model.window,
         steps=settings.noise.steps,
         shared_noise=settings.noise.shared,
@@ -48,6 +53,18 @@ def make_scheduler(noise: NoiseSettings) -> DDIMScheduler:
         timestep_spacing="trailing",
         clip_sample=False,
     )
+
+
+def _image_parts(model: ModelSettings) -> dict[str, Any]:
+    if model.image_width == 0:
+        return {}
+    encoder = small_image_encoder(
+        side=model.image_size, patch=model.image_patch, width=model.image_width, layers=model.image_layers
+    )
+    return {
+        "image_encoder": encoder,
+        "image_projector": ImageProjector(vision_dim=model.image_width, context_dim=model.text_width),
+    }
 
 
 def _small_unet(model: ModelSettings, latent_channels: int) -> VIDiffUNet:

@@ -146,11 +146,15 @@ def train_step(
 
 
 def make_state(pipe: VIDiffPipeline, settings: TrainSettings) -> TrainState:
-    """Collect what is trained: the U-Net and the text encoder. Stages that freeze parts choose here."""
+    """Collect what is trained, `settings.trained`; the other parts are frozen."""
     parameters: dict[str, Tensor] = {}
-    for part in ("unet", "text_encoder"):
-        module = getattr(pipe, part).train()
-        parameters |= {f"{part}.{name}": value for name, value in module.named_parameters() if value.requires_grad}
+    for part in ("unet", "text_encoder", "image_encoder", "image_projector"):
+        module = getattr(pipe, part)
+        if module is None:
+            continue
+        learns = part in settings.trained
+        module.train(learns).requires_grad_(learns)
+        parameters |= {f"{part}.{name}": value for name, value in module.named_parameters() if learns}
     chosen = settings.optimizer
     optimizer = torch.optim.AdamW(
         parameters.values(), lr=chosen.lr, betas=(0.9, chosen.beta2), weight_decay=chosen.weight_decay

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from configs import OutputError
 from shards import probe, stream_video, write_video
 from shards.codecs import MaskWriter
+from shards.picture_folder import PictureReader
 from vidiff.devices import choose_device, keep_freed_memory, quiet_libraries
 from vidiff.long_video import translate_long
 from vidiff.pipeline import load_pipeline
@@ -35,6 +36,7 @@ def translate_file(
     size: int | None = None,
     seed: int = 0,
     prior_frames: int = 2,
+    reference: Path | str | None = None,
     mask: Path | str | None = None,
     paint: str | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
@@ -44,8 +46,9 @@ def translate_file(
 
     The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
     is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length.
-    `mask`: also write, as a lossless .mkv, where the result is painted with the color `paint`, by default the one that the
-    instruction names (`vidiff.segmentation`). `sampling` goes to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
+    `reference`: a picture that goes with the instruction. `mask`: also write, as a lossless .mkv, where the result is
+    painted with the color `paint`, by default the one that the instruction names (`vidiff.segmentation`). `sampling` goes
+    to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
 
     Raises:
         VideoError, ModelError, OutputError: the video, the model or the place of the result is not usable.
@@ -56,6 +59,8 @@ def translate_file(
     colour = None if mask is None else colour_named(paint) if paint else paint_named(instruction)
     if Path(out).resolve() == Path(source).resolve():
         raise OutputError(f"{out} is the input itself; give another name for the result")
+    if reference is not None:
+        sampling["image"] = PictureReader(reference).read([0])[0]
     quiet_libraries()
     pipe = load_pipeline(model).to(choose_device())
     keep_freed_memory()

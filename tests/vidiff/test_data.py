@@ -43,15 +43,18 @@ def test_source_and_target_are_cut_alike(toy_dataset):
     sample = Dataset(toy_dataset)["dehaze-train-0003"]
     twin = type(sample)(key="twin", source=sample.target, target=sample.target, instruction="x", meta=sample.meta)
     for seed in range(5):
-        source, target, _ = cut(twin, np.random.default_rng(seed), 16, 3, DataSettings(prior_frames=(0,)))
+        clip = cut(twin, np.random.default_rng(seed), 16, 3, DataSettings(prior_frames=(0,)))
+        source, target = clip.source, clip.target
         assert source.shape == (3, 16, 16, 3)
         assert np.array_equal(source, target)
 
 
 def test_prior_frames_replace_source_by_target_and_the_instruction_says_so(toy_dataset):
     sample = Dataset(toy_dataset)["dehaze-train-0003"]
-    plain, target, _ = cut(sample, np.random.default_rng(0), 16, 4, DataSettings(prior_frames=(0,)))
-    source, _, instruction = cut(sample, np.random.default_rng(0), 16, 4, DataSettings(prior_frames=(2,)))
+    without = cut(sample, np.random.default_rng(0), 16, 4, DataSettings(prior_frames=(0,)))
+    plain, target = without.source, without.target
+    clip = cut(sample, np.random.default_rng(0), 16, 4, DataSettings(prior_frames=(2,)))
+    source, instruction = clip.source, clip.instruction
     assert np.array_equal(source[:2], target[:2])
     assert np.array_equal(source[2:], plain[2:])
     assert instruction == "Based on the first 2 frames, remove the haze."

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import ModelError, OutputError, VideoError
 from shards import probe, read_video, write_video
+from vidiff import TrainSettings, translate_file
 from vidiff import translate as room
-from vidiff import translate_file
 from vidiff.translate import working_size
 
 
@@ -83,3 +84,25 @@ def test_a_real_clip_keeps_size_rate_and_frames(model, clips, tmp_path):
     before, after = probe(clip), probe(tmp_path / "out.mp4")
     assert (after.width, after.height, after.frames) == (before.width, before.height, before.frames)
     assert after.fps == pytest.approx(before.fps, rel=1e-3)
+
+
+def test_a_reference_image_goes_with_the_instruction(video, tmp_path):
+    import configs
+    from vidiff.sizes import new_pipeline
+
+    blind = new_pipeline(configs.load(TrainSettings, "tiny-fast"))
+    seeing = new_pipeline(configs.load(TrainSettings, "tiny-fast", ["model.image_width=32"]))
+    for name, model in (("blind", blind), ("seeing", seeing)):
+        model.save_pretrained(tmp_path / name)
+    Image.fromarray(np.full((40, 50, 3), 200, np.uint8)).save(tmp_path / "reference.png")
+    translate_file(
+        tmp_path / "seeing", video, tmp_path / "out.mp4", "Recolor it.", reference=tmp_path / "reference.png"
+    )
+    assert probe(tmp_path / "out.mp4").frames == 11
+    with pytest.raises(ModelError, match="takes no image instruction"):
+        translate_file(
+            tmp_path / "blind", video, tmp_path / "no.mp4", "Recolor it.", reference=tmp_path / "reference.png"
+        )
+    assert not (tmp_path / "no.mp4").exists()
+    with pytest.raises(VideoError, match="nothing"):
+        translate_file(tmp_path / "seeing", video, tmp_path / "no.mp4", "x", reference=tmp_path / "nothing.png")
