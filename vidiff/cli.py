@@ -1,4 +1,4 @@
-"""The `vidiff-train` and `vidiff-translate` commands."""
+"""The `vidiff-train`, `vidiff-translate` and `vidiff-convert` commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from configs.cli import application, run
 
 train_app = application("Train a VIDiff model on a dataset that 'datagen build' made.")
+convert_app = application("Make a VIDiff model of pretrained image and motion weights.")
 translate_app = application("Translate a video with a trained VIDiff model, as an instruction says.")
 
 
@@ -24,6 +25,11 @@ def translate() -> NoReturn:
     """Run the `vidiff-translate` command."""
     _spin_briefly()
     run(translate_app)
+
+
+def convert() -> NoReturn:
+    """Run the `vidiff-convert` command."""
+    run(convert_app)
 
 
 def _spin_briefly() -> None:
@@ -150,6 +156,30 @@ def translate_command(
         if bar.live.is_started:
             bar.stop()
     typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
+
+
+@convert_app.command()
+def convert_command(
+    kind: Annotated[str, typer.Argument(help="sd15, instruct-pix2pix or animatediff.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(help="A folder in diffusers' layout, or a name on the hub.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new model.", show_default=False)],
+    base: Annotated[
+        Path | None, typer.Option(help="For animatediff: the converted model to put it into.", show_default=False)
+    ] = None,
+    window: Annotated[int, typer.Option(help="Frames the model takes at once.", min=1, max=32)] = 16,
+) -> None:
+    """Make a VIDiff model of pretrained image and motion weights."""
+    from vidiff.convert import convert as convert_weights
+
+    done = convert_weights(kind, source, out, base=base, window=window)
+    typer.echo(
+        f"{done.taken} tensors taken over, {len(done.new)} new ones for time, which change nothing until trained"
+    )
+    if kind != "animatediff":
+        typer.echo(f"one frame comes out as the image model makes it, to {done.apart:.0e}")
+    typer.echo(f"wrote {out}")
 
 
 def _budget(steps: int | None, minutes: float | None) -> list[str]:

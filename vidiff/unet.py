@@ -137,7 +137,12 @@ class VIDiffUNet(UNetMotionModel):  # type: ignore[misc]
                 f"the 2D U-Net takes {unet.config.in_channels} channels; it must take {unet.config.out_channels} "
                 f"(text-to-image) or {2 * unet.config.out_channels} (with a condition image)"
             )
-        model: VIDiffUNet = cls.from_unet2d(unet, motion_adapter=adapter)
+        try:
+            model: VIDiffUNet = cls.from_unet2d(unet, motion_adapter=adapter)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"the 2D U-Net cannot become a video U-Net: {' '.join(str(error).split())[:200]}"
+            ) from None
         model.register_to_config(predict_residual=predict_residual)
         return model
 
