@@ -191,7 +191,9 @@ class VIDiffUNet(UNetMotionModel):  # type: ignore[misc]
 def _with_condition_channels(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """Return a copy whose first convolution also takes a condition latent, with zero weights for it."""
     channels = unet.config.in_channels
-    wide = UNet2DConditionModel.from_config({**unet.config, "in_channels": 2 * channels})
+    # what was left at its default is listed there, and would go back to it
+    config = {name: value for name, value in unet.config.items() if name != "_use_default_values"}
+    wide = UNet2DConditionModel.from_config({**config, "in_channels": 2 * channels})
     weights = dict(unet.state_dict())
     first = weights["conv_in.weight"]
     weights["conv_in.weight"] = torch.cat([first, torch.zeros_like(first)], dim=1)

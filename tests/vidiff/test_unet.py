@@ -1,9 +1,12 @@
+import os
+
 import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
 
 from configs import ModelError
 from vidiff import VIDiffUNet
+from vidiff.convert import compare
 
 
 def flat_unet(in_channels=8, **options):
@@ -140,3 +143,16 @@ def test_a_pretrained_motion_adapter_loads_into_the_transformers():
     for block, source in [(unet.mid_block, adapter.mid_block), (unet.up_blocks[1], adapter.up_blocks[1])]:
         loaded = block.motion_modules[0].transformer.state_dict()
         assert all(torch.equal(loaded[name], value) for name, value in source.motion_modules[0].state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") < 16 * 2**30, reason="needs 16 GB of free memory"
+)
+@torch.no_grad()
+def test_the_full_size_of_stable_diffusion_converts_tensor_by_tensor():
+    # 860 million weights, drawn once, at the defaults of diffusers, which are those of 1.5 but for the context
+    flat = UNet2DConditionModel(cross_attention_dim=768).eval()
+    done = compare(flat, VIDiffUNet.from_2d(flat))
+    assert done.taken == 686
+    assert done.apart < 1e-4
