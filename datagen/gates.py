@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from datagen.duplicates import perceptual_hashes
 from datagen.effects.colour import colourfulness
-from datagen.settings import GateSettings
+from datagen.settings import EngineSettings, GateSettings
 from shards.codecs import pooled_psnr
 from shards.sample import Video
 
@@ -106,6 +106,19 @@ def judge_pair(scores: Mapping[str, Any], gates: GateSettings, *, changes: bool,
         return f"overdone: pair_changed {scores['pair_changed']:g}"
     if keeps_outside and scores.get("pair_outside", 0) > 0:
         return f"changed outside its mask: pair_outside {scores['pair_outside']:g}"
+    return ""
+
+
+def judge_generated(scores: Mapping[str, Any], engine: EngineSettings) -> str:
+    """Return why a pair with these scores of a CLIP may not be used, or nothing; pairs without them may."""
+    rules = [
+        ("another picture", "pair_clip_image", engine.min_pair_clip_image),
+        ("not as described", "pair_clip_text", engine.min_pair_clip_text),
+        ("another change", "pair_clip_direction", engine.min_pair_clip_direction),
+    ]
+    for reason, name, least in rules:
+        if scores.get(name, least) < least:
+            return f"{reason}: {name} {scores[name]:g}"
     return ""
 
 

@@ -142,8 +142,10 @@ def _recipes(recipe: Mapping[str, Any], part: str = "") -> Iterator[tuple[str, M
 
 def _limits(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
     """Yield setting, task and value of every threshold: those of all clips, and tasks' own options of that form."""
+    engine = recipe.get("engine", {})
     groups = [
         ("", recipe.get("gates", {})),
+        ("", engine if engine.get("clip") else {}),
         *((task, _options(task, given)) for task, given in recipe.get("tasks", {}).items()),
     ]
     for task, settings in groups:

@@ -132,6 +132,6 @@ def _locate(folder: Path, stored: Sample, recipe: Recipe, sources: Sequence[str]
         )
     video = SourceVideo(**known[wanted])
     gone = [where for where in (video.locator, *video.tracks.values()) if not _is_there(where)]
-    if video.kind != "scenes" and gone:
+    if video.kind == "files" and gone:
         raise SourceError(f"{gone[0]}, the source of {stored.key}, is gone; give --from PATH where it lies now")
     return video

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from configs import Settings, Share
+from configs import Settings, Share, ShareInterval
 from shards.tasks import Task, with_templates
 
 
@@ -131,6 +131,57 @@ class GateSettings(Settings):
     """dB between a pair's source and target: above it there is nothing to restore."""
 
 
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+
+
+class EngineSettings(Settings):
+    """The model that `--from generated:PROMPTS` makes pairs with, by prompt-to-prompt, and what they must be like."""
+
+    model: str = ""
+    """A diffusers pipeline, of the Hugging Face hub or a folder: StableDiffusionPipeline (pictures),
+    AnimateDiffPipeline or TextToVideoSDPipeline (video)."""
+    motion: str = ""
+    """A motion adapter (AnimateDiff) that makes a video pipeline of a StableDiffusionPipeline."""
+    steps: int = Field(50, ge=1, le=1000)
+    """Denoising steps."""
+    guidance: float = Field(7.5, ge=1)
+    """Scale of classifier-free guidance."""
+    p2p_ratio: ShareInterval = (0.1, 0.9)
+    """Share of the steps, from the first on, in which the cross-attention maps of the first caption lead the second;
+    drawn between the two for every candidate (InstructPix2Pix's interval), unless a prompt says it."""
+    self_ratio: Share = 0.5
+    """Self-attention maps are handed over for this share of those steps (Hertz et al.: 0.4 of 0.8)."""
+    temporal_ratio: Share = 0.5
+    """And those of attention along time for this share of them."""
+    candidates: int = Field(1, ge=1, le=1000)
+    """Pairs made of each prompt, with seeds and ratios of their own; the one of the best `pair_clip_direction` among
+    those that meet the thresholds is kept. InstructPix2Pix made 100."""
+    clip: str = ""
+    """A CLIP, of the Hugging Face hub or a folder, that scores pairs; without one there is no filter."""
+    min_pair_clip_image: Cosine = 0.75
+    """Likeness of the two clips (InstructPix2Pix's threshold; InsV2V, for video, took 0.5)."""
+    min_pair_clip_text: Cosine = 0.2
+    """Likeness of each clip and its caption (both papers')."""
+    min_pair_clip_direction: Cosine = 0.2
+    """Likeness of the clips' difference and the captions' (both papers')."""
+    fps: float = Field(8.0, gt=0, le=1000)
+    """Frames per second that the model's clips are taken to have, unless clip.fps says it."""
+    scale: int = Field(1, ge=1, le=8)
+    """Pictures are generated so many times as large as clip.size, and reduced: models are at their best at one size."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Of weights and arithmetic; half precision is for GPUs."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """`auto` takes a GPU if there is one; else `cpu`, `cuda`, `cuda:1`, `mps`."""
+
+    @model_validator(mode="after")
+    def _choosable(self) -> EngineSettings:
+        if self.candidates > 1 and not self.clip:
+            raise ValueError(
+                f"of {self.candidates} candidates only a CLIP can choose; set engine.clip, or candidates to 1"
+            )
+        return self
+
+
 class LimitSettings(Settings):
     """How much a source file may ask of the machine; larger ones are refused by their header, before any decoding."""
 
@@ -181,6 +232,7 @@ class Recipe(Settings):
     splits: SplitSettings = SplitSettings()
     scenes: SceneSettings = SceneSettings()
     gates: GateSettings = GateSettings()
+    engine: EngineSettings = EngineSettings()
     limits: LimitSettings = LimitSettings()
 
     @field_validator("tasks")

@@ -14,7 +14,7 @@ import numpy as np
 
 from configs import DecoderLostError, VideoError
 from datagen.duplicates import perceptual_hashes
-from datagen.gates import judge, judge_pair, pair_score, score
+from datagen.gates import judge, judge_generated, judge_pair, pair_score, score
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
 from datagen.settings import Recipe
@@ -122,7 +122,7 @@ def clip_samples(
         keeps_outside = get_task(task).keeps_outside_mask and not is_native(clip, task)
         refusal = judge_pair(
             sample.meta.scores, recipe.gates, changes=builder(task).changes, keeps_outside=keeps_outside
-        )
+        ) or judge_generated(sample.meta.scores, recipe.engine)
         if refusal:
             rejects.append(Reject(where="pair", task=task, reason=refusal, scores=sample.meta.scores, **at))
         else:
@@ -157,11 +157,12 @@ def is_native(clip: Clip, task: str) -> bool:
 def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample:
     """Draw the parameters of one pair, apply them, and put the sample together; or take the pair that exists."""
     make = builder(task)
-    effect, effect_version = (NATIVE, 1) if is_native(clip, task) else (make.effect, make.version)
+    native = clip.native if is_native(clip, task) else None
+    effect, effect_version = (NATIVE, 1) if native else (make.effect, make.version)
     seed = seed_of(recipe.seed, task, clip.video, clip.window, effect)
     rng = generator(seed)
-    if is_native(clip, task):
-        parameters, pair = {}, make.take(clip)
+    if native:
+        parameters, pair = dict(native.parameters), make.take(clip)
     else:
         parameters = make.draw(clip, make.options(recipe.tasks[task]), rng)
         pair = make.apply(clip, parameters)
@@ -179,7 +180,12 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         effect=effect,
         effect_version=effect_version,
         parameters=parameters,
-        scores=scores | pair_score(pair.source, pair.target, pair.mask) | native_hashes(clip, task),
+        scores={
+            **scores,
+            **pair_score(pair.source, pair.target, pair.mask),
+            **native_hashes(clip, task),
+            **(native.scores if native else {}),
+        },
     )
     return Sample(
         key=f"{task}-{clip.video.sha256[:12]}-{clip.window.start:06d}-{seed[:8]}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -87,8 +88,16 @@ def _load(name: str) -> tuple[Any, Any]:
 
 @cache
 def _digest(name: str) -> str:
-    """Return a short hash of the weights: another model under the same name gives another dataset."""
+    return digest_of(_load(name)[1].state_dict())
+
+
+def digest_of(weights: Mapping[str, Any]) -> str:
+    """Return a short hash of named tensors: another model under the same name gives another dataset."""
+    import torch
+
     digest = hashlib.blake2b(digest_size=8)
-    for key, tensor in sorted(_load(name)[1].state_dict().items()):
-        digest.update(key.encode() + tensor.contiguous().numpy().tobytes())
+    for key, tensor in sorted(weights.items()):
+        # numpy knows no bfloat16
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(key.encode() + values.numpy().tobytes())
     return digest.hexdigest()

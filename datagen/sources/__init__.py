@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from datagen.sources.layouts import Layout
     from datagen.sources.library import Entry
 
+READERS = {
+    "files": ("datagen.sources.library", "Library"),
+    "generated": ("datagen.sources.generated", "Generated"),
+    "scenes": ("datagen.sources.rendered", "Scenes"),
+}
+"""Where the class is that reads source videos of a kind."""
+
 
 def source_summaries() -> dict[str, str]:
     """Return what `--from` can name, with one line each."""
@@ -25,7 +33,10 @@ def source_summaries() -> dict[str, str]:
         "scenes": "procedural 2.5D scenes with exact depth, masks and flow; no files needed",
         "PATH": "a video file, a folder of videos or of folders of frames, a glob pattern, a table (.csv, .parquet), a .tar",
     }
-    return listed | {f"{name}:PATH": layout(name).summary for name in layout_names()}
+    listed |= {f"{name}:PATH": layout(name).summary for name in layout_names()}
+    return listed | {
+        "generated:PATH": "a .jsonl of captions before and after an edit: pairs that a diffusion model makes (engine.model)"
+    }
 
 
 def find_source(spec: str, licence: str) -> Source:
@@ -48,10 +59,14 @@ def find_source(spec: str, licence: str) -> Source:
     name, colon, path = spec.partition(":")
     if not colon or Path(spec).exists() or "/" in name:
         name, path = layout_for(spec), spec
-    elif name not in layout_names():
-        raise SourceError(f"{unknown_name('layout', name, layout_names())}; a path with a colon is written ./{spec}")
+    elif name not in (names := [*layout_names(), "generated"]):
+        raise SourceError(f"{unknown_name('layout', name, names)}; a path with a colon is written ./{spec}")
     elif not Path(path).exists():
         raise SourceError(f"no such file or folder: {path!r} (in --from {spec})")
+    if name == "generated":
+        from datagen.sources.generated import Generated
+
+        return Generated(Path(path), licence)
     chosen = layout(name)
     if licence == "unknown" and chosen.licence:
         licence = chosen.licence
@@ -76,10 +91,6 @@ def layout_for(path: str) -> str:
 
 def open_reader(kind: str, recipe: Recipe) -> AbstractContextManager[Reader]:
     """Open the reader for source videos of a kind."""
-    if kind == "scenes":
-        from datagen.sources.rendered import Scenes
-
-        return Scenes.reader(recipe)
-    from datagen.sources.library import Library
-
-    return Library.reader(recipe)
+    module, name = READERS[kind]
+    opened: AbstractContextManager[Reader] = getattr(import_module(module), name).reader(recipe)
+    return opened

@@ -71,12 +71,15 @@ class Window:
 class Native:
     """The other side of a pair that somebody else made: taken as it is, for its task.
 
-    `other`: uint8 [t h w 3]. `instruction`: in the data set's own words, or nothing.
+    `other`: uint8 [t h w 3]. `instruction`: in the data set's own words, or nothing. `parameters`: what is known of how
+    it was made, as JSON values. `scores`: what is known of how good it is, under names that begin with `pair_`.
     """
 
     task: str
     other: Video
     instruction: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
