@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -185,7 +186,9 @@ def _load(name: str, motion: str, precision: str) -> Any:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     try:
-        pipe = _from_pretrained(name, motion).to(getattr(torch, precision))
+        # the libraries' warnings are about how they call each other
+        with warnings.catch_warnings(action="ignore"):
+            pipe = _from_pretrained(name, motion).to(getattr(torch, precision))
     except (AttributeError, ImportError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:140]
         both = f"{name!r} with motion adapter {motion!r}" if motion else repr(name)
