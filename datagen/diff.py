@@ -24,6 +24,7 @@ _DETAILS = {
     "fps": "frames per second",
     "source_id": "name of the source",
     "licence": "licence",
+    "caption": "caption",
 }
 """Columns that have many values: a cause says only that they differ."""
 _JSON = {"parameters": "parameters of {task}", "scores": "gate scores"}

@@ -18,7 +18,7 @@ from shards.pages import write_html
 _TEMPLATE = Path(__file__).parent / "templates" / "stats.html"
 _COLUMNS = (
     "task", "split", "bytes", "instruction", "frames", "height", "width", "fps",
-    "source_id", "source_sha256", "licence", "psnr_source", "psnr_target", "parameters",
+    "source_id", "source_sha256", "licence", "caption", "psnr_source", "psnr_target", "parameters",
 )  # fmt: skip
 _ROWS = 2048
 """Rows that are unpacked at a time: the parameters of a dataset are larger than what is counted of them."""
@@ -74,6 +74,8 @@ class Stats:
     """Samples of each source video, by its sha256; `names` has what it is called."""
     names: dict[str, str] = field(default_factory=dict)
     licences: Counter[str] = field(default_factory=Counter)
+    captioned: int = 0
+    """How many samples have a caption."""
     frames: Counter[int] = field(default_factory=Counter)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """By width and height in pixels."""
@@ -121,6 +123,7 @@ def _count_row(stats: Stats, row: Mapping[str, Any]) -> None:
     stats.sources[row["source_sha256"]] += 1
     stats.names[row["source_sha256"]] = row["source_id"]
     stats.licences[row["licence"] or "unknown"] += 1
+    stats.captioned += bool(row["caption"])
     stats.frames[row["frames"]] += 1
     stats.sizes[row["width"], row["height"]] += 1
     stats.rates[row["fps"]] += 1
@@ -247,6 +250,7 @@ def write_stats(stats: Stats, page: Path) -> Path:
         whole=_told(whole),
         sources=counted_bars(named, _SHOWN_SOURCES, "more sources"),
         licences=counted_bars(stats.licences, _SHOWN_NAMES),
+        captioned=f"{stats.captioned:,} of {stats.samples:,} samples have a caption",
         per_source=_number_chart("samples per source video", [float(n) for n in stats.sources.values()]),
         clips=[
             _clip_chart("frames per clip", {str(n): count for n, count in stats.frames.items()}),
@@ -366,6 +370,8 @@ def summary(stats: Stats) -> Iterator[str]:
         ("licences", stats.licences),
     ):
         yield f"{what}: {_most(counts)}"
+    if stats.captioned:
+        yield f"captions: {stats.captioned:,} samples have one"
 
 
 def _most(counts: Mapping[str, int], limit: int = 3) -> str:

@@ -173,6 +173,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         source_id=clip.video.id,
         source_sha256=clip.video.sha256,
         licence=clip.video.licence,
+        caption=" ".join(str(clip.video.facts.get("caption", "")).split()),
         start=clip.window.start,
         step=clip.window.step,
         fps=float(clip.fps),

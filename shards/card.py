@@ -14,10 +14,12 @@ from shards.tasks import get_task
 
 _HF_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _META = {
-    "string": ("task", "split", "source_id", "source_sha256", "licence", "seed", "effect", "parameters", "scores"),
+    "string": (
+        "task", "split", "source_id", "source_sha256", "licence", "caption", "seed", "effect", "parameters", "scores",
+    ),
     "int64": ("start", "step", "effect_version"),
     "float64": ("fps",),
-}
+}  # fmt: skip
 
 
 def write_card(
@@ -106,8 +108,8 @@ source video are in the same split.
 |---|---|---|
 {table}
 
-Each sample has `source.mkv`, `target.mkv` (RGB clips), `instruction.txt` and `meta.json` (where it came from and every
-parameter that made it). `<task>/<split>-NNNNNN.parquet` has one row per sample with byte offsets, parameters, gate
+Each sample has `source.mkv`, `target.mkv` (RGB clips), `instruction.txt` and `meta.json` (where it came from, its
+caption if it had one, and every parameter that made it). `<task>/<split>-NNNNNN.parquet` has one row per sample with byte offsets, parameters, gate
 scores and the codec's round-trip PSNR; `manifest.json` has the sha256 of every shard.
 
 ```python

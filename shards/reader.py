@@ -104,7 +104,7 @@ class Dataset:
 
     def _read_index(self, name: str, task: str) -> pa.Table:
         try:
-            table = pq.read_table(self.root / name)
+            table = _with_captions(pq.read_table(self.root / name))
             if not table.schema.equals(INDEX) or table["key"].null_count:
                 raise pa.ArrowInvalid(
                     f"it has other columns than an index; 'datagen verify {self.root}' lists the damage"
@@ -113,6 +113,13 @@ class Dataset:
         except (OSError, pa.ArrowInvalid) as error:
             reason = str(error).splitlines()[0]
             raise DatasetError(f"the index {self.root / name} of task {task} cannot be read: {reason}") from None
+
+
+def _with_captions(table: pa.Table) -> pa.Table:
+    """Return an index with the column that those of earlier datasets lack."""
+    if set(INDEX.names) - set(table.column_names) != {"caption"}:
+        return table
+    return table.append_column("caption", pa.array([""] * len(table), pa.string())).select(INDEX.names)
 
 
 def stream(root: Path | str, task: str, split: str) -> Iterator[Sample]:

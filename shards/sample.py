@@ -44,6 +44,8 @@ class Meta:
     effect_version: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
+    caption: str = ""
+    """What the source's data set says is seen in the video; one line."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ INDEX = pa.schema(
         ("source_id", pa.string()),
         ("source_sha256", pa.string()),
         ("licence", pa.string()),
+        ("caption", pa.string()),
         ("seed", pa.string()),
         ("effect", pa.string()),
         ("effect_version", pa.int32()),

@@ -47,6 +47,7 @@ def make_sample(task: str, split: str, number: int, **members) -> Sample:
         source_id=f"video-{number // 2}",
         source_sha256=f"{number // 2:064x}",
         licence="CC0-1.0",
+        caption=f"Pattern {number}, drifting to the left.",
         start=16 * (number % 2),
         step=1,
         fps=25.0,

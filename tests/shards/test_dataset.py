@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ from configs import DatasetError, OutputError
 from shards import Dataset, encode_sample, load_manifest, stream, verify, write_shard
 from shards.card import wids_index
 from shards.codecs import decode_video
+from shards.reader import decode_sample
+from shards.writer import INDEX
 from tests.conftest import make_sample
 
 
@@ -32,13 +35,28 @@ def test_a_sample_comes_back_as_it_was_written(toy_dataset):
     assert np.array_equal(read.target, decode_video(encode_sample(written).members["target.mkv"]))
 
 
+def test_captions_are_in_the_index_and_datasets_from_before_there_were_any_still_read(toy_dataset, tmp_path):
+    sample = make_sample("dehaze", "train", 3)
+    assert Dataset(toy_dataset).row(sample.key)["caption"] == sample.meta.caption != ""
+    old = shutil.copytree(toy_dataset, tmp_path / "old")
+    for index in old.glob("*/*.parquet"):
+        pq.write_table(pq.read_table(index).drop_columns("caption"), index)
+    encoded = encode_sample(sample).members
+    meta = json.loads(encoded["meta.json"])
+    del meta["caption"]
+    dataset = Dataset(old)
+    assert set(dataset.index()["caption"].to_pylist()) == {""}
+    assert dataset.index().schema.equals(INDEX)
+    assert np.array_equal(dataset[sample.key].target, Dataset(toy_dataset)[sample.key].target)
+    read = decode_sample(sample.key, {**encoded, "meta.json": json.dumps(meta).encode()})
+    assert read.meta == replace(sample.meta, caption="")
+
+
 def test_masks_and_references_come_back_exactly(tmp_path):
     rng = np.random.default_rng(0)
     mask = rng.integers(0, 256, (4, 32, 48), dtype=np.uint8)
     reference = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     sample = make_sample("inpaint", "train", 0, mask=mask, reference=reference)
-    from shards.reader import decode_sample
-
     read = decode_sample(sample.key, encode_sample(sample).members)
     assert np.array_equal(read.mask, mask)
     assert np.array_equal(read.reference, reference)
