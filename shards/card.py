@@ -109,7 +109,8 @@ source video are in the same split.
 {table}
 
 Each sample has `source.mkv`, `target.mkv` (RGB clips), `instruction.txt` and `meta.json` (where it came from, its
-caption if it had one, and every parameter that made it). `<task>/<split>-NNNNNN.parquet` has one row per sample with byte offsets, parameters, gate
+caption if it had one, and every parameter that made it).
+`<task>/<split>-NNNNNN.parquet` has one row per sample with byte offsets, parameters, gate
 scores and the codec's round-trip PSNR; `manifest.json` has the sha256 of every shard.
 
 ```python

@@ -97,6 +97,19 @@ class FencedReader:
         numbers = None if indices is None else [int(index) for index in indices]
         return self._ask(path, "read_labels", indices=numbers, size=size, crop=crop)[1]
 
+    def read_depth(
+        self,
+        path: Path | str,
+        indices: Sequence[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        crop: Place | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the numbers in depth maps, float32 [t h w] in the file's units; raises as `probe`."""
+        numbers = None if indices is None else [int(index) for index in indices]
+        # bytes are what travels
+        return self._ask(path, "read_depth", indices=numbers, size=size, crop=crop)[1].view(np.float32)
+
     def close(self) -> None:
         """End the child; a later request would start another."""
         child, self._child = self._child, None

@@ -14,7 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from configs import DecodeLimitError, VideoError, VIDiffError
+from shards.arrays import ArrayReader, is_arrays
 from shards.containers import Limits
 from shards.fence import encode_message
 from shards.memory import keep_freed_buffers
@@ -23,6 +26,7 @@ from shards.sample import Video
 from shards.video import VideoReader, probe
 
 Answer = tuple[dict[str, Any], Video | None]
+Reader = VideoReader | PictureReader | ArrayReader
 _PR_SET_PDEATHSIG = 1
 
 
@@ -31,27 +35,40 @@ class Calls:
 
     def __init__(self, limits: Limits, backend: str) -> None:
         self._limits, self._backend = limits, backend
-        self._reader: VideoReader | PictureReader | None = None
+        self._reader: Reader | None = None
         self._opened: tuple[str, int, int] | None = None
 
     def probe(self, request: Mapping[str, Any]) -> Answer:
         """Answer with the fields of `VideoInfo`."""
         path = request["path"]
-        if is_pictures(Path(path)):
-            return asdict(PictureReader(path, limits=self._limits).info), None
-        return asdict(probe(path, self._limits)), None
+        reader = _other_reader(path, self._limits)
+        return asdict(reader.info if reader else probe(path, self._limits)), None
 
     def read(self, request: Mapping[str, Any]) -> Answer:
         """Answer with frames."""
-        clip = self._open(request["path"]).read(request["indices"], **_size_and_crop(request))
+        reader = self._open(request["path"])
+        if isinstance(reader, ArrayReader):
+            raise VideoError(f"{request['path']}: an array, not a video")
+        clip = reader.read(request["indices"], **_size_and_crop(request))
         return {"shape": clip.shape}, clip
 
     def read_labels(self, request: Mapping[str, Any]) -> Answer:
         """Answer with object numbers."""
-        labels = self._open(request["path"]).read_labels(request["indices"], **_size_and_crop(request))
+        reader = self._open(request["path"])
+        if isinstance(reader, ArrayReader):
+            raise VideoError(f"{request['path']}: an array; masks are pictures or videos")
+        labels = reader.read_labels(request["indices"], **_size_and_crop(request))
         return {"shape": labels.shape}, labels
 
-    def _open(self, path: str) -> VideoReader | PictureReader:
+    def read_depth(self, request: Mapping[str, Any]) -> Answer:
+        """Answer with the bytes of float32 numbers."""
+        reader = self._open(request["path"])
+        if isinstance(reader, VideoReader):
+            raise VideoError(f"{request['path']}: a video holds no depth; pictures of 16 bits, .npy and .npz do")
+        depth = reader.read_depth(request["indices"], **_size_and_crop(request)).view(np.uint8)
+        return {"shape": depth.shape}, depth
+
+    def _open(self, path: str) -> Reader:
         with contextlib.suppress(OSError):
             status = Path(path).stat()
             version = (str(Path(path).absolute()), status.st_size, status.st_mtime_ns)
@@ -63,15 +80,20 @@ class Calls:
         # a file that is not there has an error of its own
         return self._new(path)
 
-    def _new(self, path: str) -> VideoReader | PictureReader:
-        if is_pictures(Path(path)):
-            return PictureReader(path, limits=self._limits)
-        return VideoReader(path, backend=self._backend, limits=self._limits)
+    def _new(self, path: str) -> Reader:
+        return _other_reader(path, self._limits) or VideoReader(path, backend=self._backend, limits=self._limits)
 
     def _close(self) -> None:
         if self._reader is not None:
             self._reader.close()
         self._reader = self._opened = None
+
+
+def _other_reader(path: str, limits: Limits) -> PictureReader | ArrayReader | None:
+    """Return the reader of what is no video file."""
+    if is_arrays(Path(path)):
+        return ArrayReader(path, limits=limits)
+    return PictureReader(path, limits=limits) if is_pictures(Path(path)) else None
 
 
 def _size_and_crop(request: Mapping[str, Any]) -> dict[str, Any]:

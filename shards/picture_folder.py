@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image
 
 from configs import DecodeLimitError, VideoError
 from shards.containers import Limits
-from shards.pictures import Picture, Place, cut, resized_labels
+from shards.pictures import Picture, Place, cut, nearest, resized_labels
 from shards.probing import VideoInfo
 from shards.sample import Video
 
@@ -121,6 +121,18 @@ class PictureReader:
             clip[place] = resized_labels(self._labels(self.files[number]), (width, height), crop)
         return clip
 
+    def read_depth(
+        self,
+        indices: Sequence[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        crop: Place | None = None,
+    ) -> NDArray[np.float32]:
+        """Return float32 [t h w], the numbers in pictures of one channel (of 16 bits, mostly); scaled by taking the nearest."""
+        width, height = size or (self.info.width, self.info.height)
+        wanted = self._check(indices, width, height)
+        return np.stack([nearest(self._numbers(self.files[number]), (width, height), crop) for number in wanted])
+
     def close(self) -> None:
         """Nothing stays open; here for the sake of `VideoReader`'s users."""
 
@@ -161,6 +173,15 @@ class PictureReader:
         if picture is None:
             raise VideoError(f"{file}: not a picture, or damaged")
         return cast("Picture", picture)
+
+    def _numbers(self, file: Path) -> NDArray[Any]:
+        self._size_of(file)
+        picture = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise VideoError(f"{file}: not a picture, or damaged")
+        if picture.ndim != 2:
+            raise VideoError(f"{file}: {picture.shape[2]} channels; a depth map has one")
+        return picture
 
     def _labels(self, file: Path) -> NDArray[np.uint8]:
         self._size_of(file)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import av
 import av.filter
@@ -16,6 +16,7 @@ import numpy as np
 from av.sidedata.sidedata import SideData, Type
 from numpy.typing import NDArray
 
+T = TypeVar("T", bound=np.generic)
 Picture = NDArray[np.uint8]
 """uint8 [h w 3], RGB."""
 Place = tuple[float, float]
@@ -65,7 +66,7 @@ def crop_box(width: int, height: int, to_width: int, to_height: int, place: Plac
     return left, top, wide, high
 
 
-def cut(picture: NDArray[np.uint8], size: tuple[int, int], crop: Place | None) -> NDArray[np.uint8]:
+def cut(picture: NDArray[T], size: tuple[int, int], crop: Place | None) -> NDArray[T]:
     """Return the part of [h w ...] with the proportions of `size` (width, height) at `crop`; without `crop` all of it."""
     if crop is None:
         return picture
@@ -76,6 +77,15 @@ def cut(picture: NDArray[np.uint8], size: tuple[int, int], crop: Place | None) -
 def resized_labels(labels: NDArray[np.uint8], size: tuple[int, int], crop: Place | None) -> NDArray[np.uint8]:
     """Return uint8 [h w] of `size` (width, height): the nearest labels, for a mean of two object numbers is a third."""
     return cast("NDArray[np.uint8]", cv2.resize(cut(labels, size, crop), size, interpolation=cv2.INTER_NEAREST_EXACT))
+
+
+def nearest(values: NDArray[Any], size: tuple[int, int], crop: Place | None) -> NDArray[np.float32]:
+    """Return float32 [h w] of `size` (width, height), cropped as pictures are, without a mean of any two values.
+
+    Between a near and a far surface there is nothing at the mean of their distances.
+    """
+    part = np.ascontiguousarray(cut(values, size, crop), np.float32)
+    return cast("NDArray[np.float32]", cv2.resize(part, size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:

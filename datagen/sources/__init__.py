@@ -70,7 +70,8 @@ def find_source(spec: str, licence: str) -> Source:
     chosen = layout(name)
     if licence == "unknown" and chosen.licence:
         licence = chosen.licence
-    return Library(partial(_listed, chosen, name, Path(path)), licence, masks=chosen.masks)
+    masks = chosen.masks if isinstance(chosen.masks, bool) else partial(chosen.masks, Path(path))
+    return Library(partial(_listed, chosen, name, Path(path)), licence, masks=masks)
 
 
 def _listed(chosen: Layout, name: str, path: Path) -> Iterator[Entry]:

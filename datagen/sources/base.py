@@ -36,16 +36,19 @@ class SourceVideo:
     split: str = ""
     """`train`, `val` or `test` where its data set says which; else its sha256 decides."""
     tracks: Mapping[str, str] = field(default_factory=dict)
-    """Where on this machine `masks` and `pair` are."""
+    """Where on this machine `masks`, `pair` and `depth` are."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What its data set says of it; see `datagen.sources.library.Entry.facts`. Part of what is hashed."""
     clean_sha256: str = ""
     """Of the clean side alone, where there are two: all pairs with one clean video belong to the same split."""
 
+    group_name: str = ""
+    """Of what it is a part, where its data set says."""
+
     @property
     def group(self) -> str:
         """What stays together in one split, and is no copy of itself."""
-        return self.clean_sha256 or self.sha256
+        return self.group_name or self.clean_sha256 or self.sha256
 
     @property
     def has_masks(self) -> bool:
@@ -90,11 +93,16 @@ class Moments:
     first: int
 
 
+EXACT: Mapping[str, Any] = {"kind": "exact"}
+"""What is recorded of a depth that is part of the description a scene was rendered from."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """A clean clip and what its source knows about it.
 
-    `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None. `ids`: uint8 [t h w], the number of
+    `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None; `depth_note`: what is recorded of where it
+    is from. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
     number in `ids`; `absent`: phrases that fit none. `native`: the other side of a pair that exists already. `moments`:
     all frames of a high-rate video around the clip's own, for true long exposures. `scene`: the description that
@@ -106,6 +114,7 @@ class Clip:
     frames: Video
     depth: NDArray[np.float32] | None = None
     depth_unit: str = ""
+    depth_note: Mapping[str, Any] = field(default_factory=lambda: EXACT)
     ids: NDArray[np.uint8] | None = None
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     absent: Sequence[str] = ()
@@ -160,8 +169,10 @@ class Source(Protocol):
     kind: str
     """That of its videos, a key of `datagen.sources.READERS`."""
 
-    masks: bool
-    """Whether its videos come with object masks."""
+    @property
+    def masks(self) -> bool:
+        """Whether its videos come with object masks."""
+        ...
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Yield every video, in any order; unusable ones as rejects. May look up and note files in `examined`."""

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from configs import DecoderLostError, VideoError
 from datagen.settings import ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
-from datagen.sources.base import Clip, Examined, Moments, Native, Reject, SourceVideo, Window
+from datagen.sources.base import EXACT, Clip, Examined, Moments, Native, Reject, SourceVideo, Window
+from datagen.sources.depth_track import metric_depth
+from datagen.sources.files import aligned, content_sha256, file_sha256, status
 from shards.fence import FencedReader
-from shards.members import member_at
-from shards.picture_folder import is_pictures, pictures_in
 from shards.pictures import MIDDLE, Place
-from shards.storage import sha256_of
 from shards.video import Limits, VideoInfo
 
 A = TypeVar("A")
@@ -48,7 +47,7 @@ class Entry:
     """One video as a layout lists it, before anybody has looked into its files.
 
     `main`, `pair` and `masks` each name a video file, a picture, a folder whose pictures are the frames, or a member of
-    a tar file (`shards.members`); `pair` and `masks` may be empty.
+    a tar file (`shards.members`); all but `main` may be empty.
     """
 
     id: str
@@ -62,29 +61,44 @@ class Entry:
     """The task that `pair` belongs to."""
     masks: str = ""
     """Object numbers, frame by frame."""
+    depth: str = ""
+    """Distances, frame by frame: pictures of 16 bits, or `.npy` and `.npz` files (`shards.arrays`)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """`names`: phrases by object number (as text); `instruction`: that of the pair; `caption`."""
+    """`names`: phrases by object number (as text); `instruction`: that of the pair; `caption`; `depth_scale`: metres per
+    unit of `depth`, and `depth_sky`: from how many metres on it means that nothing is there; `numbers`: which frames of
+    each track belong together, where their names do not say."""
     split: str = ""
     """`train`, `val` or `test` where the data set says."""
     fps: float = 0.0
     """Where the files do not say."""
     licence: str = ""
+    group: str = ""
+    """Name of what it is a part of, such as the film it was cut from: all of a group come into one split."""
+    problem: str = ""
+    """Why it is of no use, where its data set tells that much; it becomes a reject."""
 
     @property
     def tracks(self) -> dict[str, str]:
         """Its locators by what they hold."""
-        return {name: getattr(self, name) for name in ("main", "pair", "masks") if getattr(self, name)}
+        return {name: getattr(self, name) for name in ("main", "pair", "masks", "depth") if getattr(self, name)}
 
 
 class Library:
-    """All videos that one layout lists. `masks`: whether they come with object masks."""
+    """All videos that one layout lists. `masks`: whether they come with object masks, or what finds it out when asked."""
 
     kind = "files"
 
-    def __init__(self, entries: Callable[[], Iterable[Entry]], licence: str, *, masks: bool = False) -> None:
+    def __init__(
+        self, entries: Callable[[], Iterable[Entry]], licence: str, *, masks: bool | Callable[[], bool] = False
+    ) -> None:
         self.entries = entries
         self.licence = licence
-        self.masks = masks
+        self._masks = masks
+
+    @property
+    def masks(self) -> bool:
+        """Whether any of its videos comes with object masks."""
+        return self._masks if isinstance(self._masks, bool) else self._masks()
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject."""
@@ -117,6 +131,8 @@ class Library:
         self, entry: Entry, recipe: Recipe, fences: SimpleQueue[FencedReader]
     ) -> tuple[SourceVideo | Reject, bool]:
         """Return what an entry is, and whether that is a property of its files: a decoder that died may have other reasons."""
+        if entry.problem:
+            return Reject(where="source", source=entry.name, reason=entry.problem), True
         fence = fences.get()
         try:
             if not all(_is_text(locator) for locator in entry.tracks.values()):
@@ -141,18 +157,14 @@ class Library:
 
     def _judge(self, entry: Entry, probed: Mapping[str, VideoInfo], recipe: Recipe) -> SourceVideo | Reject:
         info, digest = probed["main"], _sha256(entry)
-        numbers = _aligned(entry)
+        numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.width, recipe.clip.height
         fps = info.fps or entry.fps or recipe.clip.folder_fps
         span = recipe.clip.span_at(fps)
-        reason = _other_shape(info, probed) or ""
+        reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
         if reason:
             pass
-        elif "masks" in probed and not numbers and probed["masks"].frames != info.frames:
-            reason = f"uneven masks: {info.frames} frames and {probed['masks'].frames} masks"
-        elif entry.pair and not numbers and probed["pair"].frames != info.frames:
-            reason = f"uneven pair: {info.frames} and {probed['pair'].frames} frames"
         elif frames < span:
             reason = f"too short: {frames} frames, a clip reaches over {span} (clip.frames, clip.step)"
         elif max(width / info.width, height / info.height) > MAX_UPSCALE:
@@ -171,7 +183,8 @@ class Library:
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers),
-            clean_sha256=_content_sha256(entry.main) if entry.pair else "",
+            clean_sha256=content_sha256(entry.main) if entry.pair else "",
+            group_name=entry.group,
         )
 
     @staticmethod
@@ -210,9 +223,29 @@ class TrackReader:
             )
             facts = video.facts
             native = Native(task=facts["task"], other=other, instruction=facts.get("instruction", ""))
+        depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
         moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
         names = {} if ids is None else _seen(video.facts.get("names", {}), ids)
-        return Clip(video=video, window=window, frames=frames, ids=ids, names=names, native=native, moments=moments)
+        return Clip(
+            video=video,
+            window=window,
+            frames=frames,
+            depth=depth,
+            depth_unit="" if depth is None else "metre",
+            depth_note=note,
+            ids=ids,
+            names=names,
+            native=native,
+            moments=moments,
+        )
+
+    def _depth(
+        self, video: SourceVideo, wanted: Mapping[str, list[int]], size: tuple[int, int], crop: Place
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        stored = with_new_decoders(
+            lambda: self._fence("depth").read_depth(video.tracks["depth"], wanted["depth"], size=size, crop=crop)
+        )
+        return metric_depth(stored, video.facts["depth_scale"], sky=video.facts.get("depth_sky", math.inf))
 
     def _wants_moments(self, video: SourceVideo, window: Window) -> bool:
         """Whether true exposures can be had: of a high-rate video of which the clip takes few frames."""
@@ -252,12 +285,38 @@ def with_new_decoders(ask: Callable[[], A]) -> A:
     return ask()
 
 
+def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
+    """Say which track is numbers where it should be pictures, or the other way round."""
+    for track, other in probed.items():
+        if (other.container == "arrays") > (track == "depth"):
+            return f"unreadable: {track} is an array of numbers, it must be a video or pictures"
+        if track == "depth" and other.container not in ("arrays", "pictures"):
+            return "unreadable: depth is a video, it must be pictures of 16 bits, .npy or .npz"
+    return None
+
+
 def _other_shape(info: VideoInfo, probed: Mapping[str, VideoInfo]) -> str | None:
     """Say which track has other proportions than the main one, or is so small that it would have to be enlarged much more."""
     for track, other in probed.items():
         stretched = abs(other.width / other.height * info.height / info.width - 1)
         if stretched > _STRETCHED or (track == "pair" and other.height * 2 < info.height):
             return f"uneven {track}: {info.width}x{info.height} and {other.width}x{other.height}"
+    return None
+
+
+def _other_length(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequence[int]]) -> str | None:
+    """Say which track has other frames than the main one, or not those that belong together."""
+    frames = probed["main"].frames
+    for track, other in probed.items():
+        if not numbers and other.frames != frames:
+            found = (
+                f"{frames} frames and {other.frames} masks"
+                if track == "masks"
+                else f"{frames} and {other.frames} frames"
+            )
+            return f"uneven {track}: {found}"
+        if numbers and max(numbers[track]) >= other.frames:
+            return f"uneven {track}: frame {max(numbers[track])} is wanted, it has {other.frames}"
     return None
 
 
@@ -275,25 +334,6 @@ def _seen(names: Mapping[str, Sequence[str]], ids: NDArray[np.uint8]) -> dict[in
     return {int(number): names[number] for number, share in sorted(shares.items()) if (share >= _SEEN).mean() >= 0.5}
 
 
-def _aligned(entry: Entry) -> dict[str, list[int]]:
-    """Return the numbers of the frames that every folder among the tracks has, by track; nothing where they all agree.
-
-    Frames belong together by name, and YouTube-VOS annotates every fifth frame.
-
-    Raises:
-        VideoError: two folders have no name in common.
-    """
-    folders = {track: Path(locator) for track, locator in entry.tracks.items() if Path(locator).is_dir()}
-    stems = {track: [file.stem for file in pictures_in(folder)] for track, folder in folders.items()}
-    if len(folders) < 2 or len(folders) < len(entry.tracks) or len(set(map(tuple, stems.values()))) == 1:
-        return {}
-    shared = set.intersection(*map(set, stems.values()))
-    if not shared:
-        raise VideoError(f"no frame of {' and '.join(stems)} has the same name")
-    ordered = [stem for place, stem in enumerate(stems["main"]) if stem in shared and stem not in stems["main"][:place]]
-    return {track: [names.index(stem) for stem in ordered] for track, names in stems.items()}
-
-
 def _numbers(video: SourceVideo, track: str, window: Window) -> list[int]:
     numbers = video.facts.get("numbers", {}).get(track)
     return [numbers[place] for place in window.indices] if numbers else list(window.indices)
@@ -307,25 +347,12 @@ def _facts(entry: Entry, numbers: Mapping[str, list[int]]) -> dict[str, Any]:
 def _sha256(entry: Entry) -> str:
     """Return the sha256 of a lone file's content; else of the contents of all files, and of what is said about them."""
     if list(entry.tracks) == ["main"] and not entry.facts and not Path(entry.main).is_dir():
-        return _file_sha256(entry.main)
+        return file_sha256(entry.main)
     digest = hashlib.sha256()
     for track, locator in sorted(entry.tracks.items()):
-        digest.update(f"{track} {_content_sha256(locator)}\n".encode())
+        digest.update(f"{track} {content_sha256(locator)}\n".encode())
     digest.update(json.dumps([entry.task, dict(entry.facts)], sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
-
-
-def _content_sha256(locator: str) -> str:
-    files = pictures_in(Path(locator)) if is_pictures(Path(locator)) else [locator]
-    if len(files) == 1:
-        return _file_sha256(str(files[0]))
-    digest = hashlib.sha256("\n".join(_file_sha256(str(file)) for file in files).encode())
-    return digest.hexdigest()
-
-
-def _file_sha256(locator: str) -> str:
-    member = member_at(locator)
-    return member.sha256() if member else sha256_of(Path(locator))
 
 
 def _limits(recipe: Recipe) -> Limits:
@@ -340,25 +367,11 @@ def _limits(recipe: Recipe) -> Limits:
 
 def _mark(entry: Entry, licence: str, recipe: Recipe) -> str:
     """Return what an examination depends on; equal marks need no second look."""
-    files = " ".join(f"{locator} {_status(locator)}" for locator in entry.tracks.values())
+    files = " ".join(f"{locator} {status(locator)}" for locator in entry.tracks.values())
     said = {name: value for name, value in asdict(entry).items() if name not in entry.tracks}
     digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
     where = files.encode("utf-8", "backslashreplace").decode()
     return f"{where} {digest} {licence} {recipe.clip.digest()} {recipe.limits.digest()}"
-
-
-def _status(locator: str) -> str:
-    member, path = member_at(locator), Path(locator)
-    try:
-        if member:
-            path = member.tar
-        elif is_pictures(path):
-            found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in pictures_in(path)]
-            return hashlib.blake2b(repr(found).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
-        status = path.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _from_plain(values: dict[str, Any]) -> SourceVideo | Reject:

@@ -104,12 +104,12 @@ def pick(shares: Mapping[K, float], rng: np.random.Generator) -> K:
 
 
 def draw_depth(clip: Clip, rng: np.random.Generator, wanted: str = "prior") -> dict[str, Any]:
-    """Draw the depth of a clip that has no exact one; return what to record: `depth` and `depth_unit`.
+    """Draw the depth of a clip that has none of its own; return what to record: `depth` and `depth_unit`.
 
-    `wanted`: `prior`, or `model:NAME` for a depth model. Its exact depth is what a clip uses if it has one.
+    `wanted`: `prior`, or `model:NAME` for a depth model. Its own depth is what a clip uses if it has one.
     """
     if clip.depth is not None:
-        return {"depth": {"kind": "exact"}, "depth_unit": clip.depth_unit}
+        return {"depth": dict(clip.depth_note), "depth_unit": clip.depth_unit}
     if wanted != "prior":
         from datagen.effects.depth_model import describe_model
 
@@ -126,7 +126,7 @@ def clip_depth(clip: Clip, recorded: Parameters) -> NDArray[np.float32]:
     if found["kind"].startswith("model:"):
         return _model_depth(clip, found["kind"].removeprefix("model:"))
     if clip.depth is None:
-        raise ValueError(f"{clip.video.id} has no exact depth")
+        raise ValueError(f"{clip.video.id} has no depth of its own")
     return clip.depth
 
 

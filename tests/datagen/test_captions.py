@@ -24,7 +24,7 @@ def videos(tmp_path):
 
 
 def captions(dataset: Dataset) -> dict[str, str]:
-    for key in dataset.keys():
+    for key in sorted(dataset.keys()):
         assert dataset[key].meta.caption == dataset.row(key)["caption"]
     return {row["source_id"]: row["caption"] for row in dataset.index().to_pylist()}
 

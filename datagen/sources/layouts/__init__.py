@@ -16,13 +16,14 @@ from datagen.sources.library import Entry
 class Layout:
     """What `--from NAME:PATH` reads: a module `layouts/NAME.py` with one of these as `LAYOUT`.
 
-    `entries` lists the videos below a path and raises `SourceError` where the path is not of this layout. `marker`: a
-    pattern that matches something in such a folder and in few others, for a hint. `licence`: that of the data set.
+    `entries` lists the videos below a path and raises `SourceError` where the path is not of this layout. `masks`: whether
+    they have object masks; a function where that depends on the path. `marker`: a pattern that matches something in such
+    a folder and in few others, for a hint. `licence`: that of the data set.
     """
 
     summary: str
     entries: Callable[[Path], Iterator[Entry]]
-    masks: bool = False
+    masks: bool | Callable[[Path], bool] = False
     marker: str = ""
     licence: str = ""
 

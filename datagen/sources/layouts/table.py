@@ -19,6 +19,9 @@ _NAMES = {
     "split": ("split",),
     "fps": ("fps",),
     "masks": ("masks", "mask", "mask_path"),
+    "depth": ("depth", "depth_path"),
+    "depth_scale": ("depth_scale",),
+    "group": ("group", "source_video"),
     "pair": ("pair", "edited", "edited_path", "degraded"),
     "task": ("task",),
     "instruction": ("instruction", "edit_instruction"),
@@ -31,8 +34,9 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 def entries(path: Path) -> Iterator[Entry]:
     """Yield a video for every row; paths are relative to the table's folder.
 
-    Columns: `path`, and any of `id caption licence split fps masks pair task instruction expression`. `pair` needs
-    `task`. `expression` names the one object that `masks` shows.
+    Columns: `path`, and any of `id caption licence split group fps masks expression depth depth_scale pair task
+    instruction`. `pair` needs `task`. `expression` names the one object that `masks` shows. `depth` needs `depth_scale`,
+    metres per unit. Videos of one `group` come into one split.
 
     Raises:
         SourceError: the table cannot be read, has no column of paths, or a row makes no sense.
@@ -42,6 +46,13 @@ def entries(path: Path) -> Iterator[Entry]:
     for number, row in enumerate(rows, start=1):
         values = {field: _text(row[column]) for field, column in columns.items()}
         yield _entry(path, number, values)
+
+
+def has_masks(path: Path) -> bool:
+    """Whether a table has masks for any of its videos."""
+    rows = _rows(path)
+    column = _columns(path, list(rows[0])).get("masks")
+    return column is not None and any(_text(row[column]) for row in rows)
 
 
 def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
@@ -56,6 +67,10 @@ def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
     facts: dict[str, Any] = {name: values[name] for name in ("caption", "instruction") if values.get(name)}
     if values.get("expression"):
         facts["names"] = {"1": [values["expression"]]}
+    if values.get("depth"):
+        facts["depth_scale"] = _number(where, "depth_scale", values.get("depth_scale", ""))
+        if not 0 < facts["depth_scale"] < float("inf"):
+            raise SourceError(f"{where}: depth needs depth_scale, metres per unit: 1 for metres, 0.001 for millimetres")
     main = _absolute(table, values["path"])
     return Entry(
         id=values.get("id") or Path(values["path"]).stem,
@@ -64,10 +79,12 @@ def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
         pair=_absolute(table, pair),
         task=task if pair else "",
         masks=_absolute(table, values.get("masks", "")),
+        depth=_absolute(table, values.get("depth", "")),
         facts=facts,
         split=_SPLITS.get(split, ""),
         fps=_number(where, "fps", values.get("fps", "")),
         licence=values.get("licence", ""),
+        group=f"{table.name} {values['group']}" if values.get("group") else "",
     )
 
 
@@ -116,4 +133,8 @@ def _number(where: str, what: str, text: str) -> float:
         raise SourceError(f"{where}: {what} {text!r} is not a number") from None
 
 
-LAYOUT = Layout(summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks or pairs", entries=entries)
+LAYOUT = Layout(
+    summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks, depth or pairs",
+    entries=entries,
+    masks=has_masks,
+)

@@ -1,0 +1,84 @@
+"""The files behind a video's tracks: which frames belong together, what their content is, whether they changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from configs import VideoError
+from shards.arrays import arrays_in
+from shards.members import member_at
+from shards.picture_folder import is_pictures, pictures_in
+from shards.storage import sha256_of
+
+_NUMBER = re.compile(r"\d+")
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Return the pictures in a folder, or its arrays where it has no pictures, in the order of their numbers."""
+    return pictures_in(folder) or arrays_in(folder)
+
+
+def aligned(tracks: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the numbers of the frames that every folder among the tracks has, by track; nothing where they all agree.
+
+    Frames belong together by name, and YouTube-VOS annotates every fifth frame. Where no names are equal the last number
+    in them counts (Virtual KITTI's rgb_00042 and depth_00042).
+
+    Raises:
+        VideoError: two folders have no name in common.
+    """
+    folders = {track: Path(locator) for track, locator in tracks.items() if Path(locator).is_dir()}
+    stems = {track: [file.stem for file in frame_files(folder)] for track, folder in folders.items()}
+    if len(folders) < 2 or len(folders) < len(tracks) or len(set(map(tuple, stems.values()))) == 1:
+        return {}
+    if not _shared(stems):
+        stems = {track: [_last_number(name) for name in names] for track, names in stems.items()}
+        if len(set(map(tuple, stems.values()))) == 1:
+            return {}
+    shared = _shared(stems)
+    if not shared:
+        raise VideoError(f"no frame of {' and '.join(stems)} has the same name")
+    ordered = [stem for place, stem in enumerate(stems["main"]) if stem in shared and stem not in stems["main"][:place]]
+    return {track: [names.index(stem) for stem in ordered] for track, names in stems.items()}
+
+
+def _shared(stems: Mapping[str, list[str]]) -> set[str]:
+    return set.intersection(*map(set, stems.values()))
+
+
+def _last_number(name: str) -> str:
+    found = _NUMBER.findall(name)
+    return str(int(found[-1])) if found else name
+
+
+def content_sha256(locator: str) -> str:
+    """Return a sha256 of what a track shows: of the file, or of all the files of its frames."""
+    files = frame_files(Path(locator)) if is_pictures(Path(locator)) else [locator]
+    if len(files) == 1:
+        return file_sha256(str(files[0]))
+    digest = hashlib.sha256("\n".join(file_sha256(str(file)) for file in files).encode())
+    return digest.hexdigest()
+
+
+def file_sha256(locator: str) -> str:
+    """Return the sha256 of a file or of a member of a tar file."""
+    member = member_at(locator)
+    return member.sha256() if member else sha256_of(Path(locator))
+
+
+def status(locator: str) -> str:
+    """Return what changes when the files of a track do: sizes and times, without reading them."""
+    member, path = member_at(locator), Path(locator)
+    try:
+        if member:
+            path = member.tar
+        elif is_pictures(path):
+            found = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in frame_files(path)]
+            return hashlib.blake2b(repr(found).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+        found_now = path.stat()
+    except OSError:
+        return "missing"
+    return f"{found_now.st_size} {found_now.st_mtime_ns}"
