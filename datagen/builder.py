@@ -198,7 +198,7 @@ def _finish(
         plan = make_plan(found, recipe, before=plan.assigned, excluded=excluded)
         ledger.note_plan(plan)
         results = _build_missing(ledger, plan, run, progress)
-    if is_published(ledger.out, plan, results):
+    if is_published(ledger.out, recipe, plan, results):
         manifest = load_manifest(ledger.out)
     else:
         manifest = publish_dataset(ledger.out, recipe, plan, results)

@@ -24,6 +24,12 @@ NOTES = ".build"
 _TRIES = 5
 _FIRST_WAIT = 0.5
 """Seconds before the second try; every further wait is twice as long."""
+IDENTITY = "identity.json"
+"""Note of what a dataset is: where it lies, there is one."""
+PLAN = "plan.json"
+"""Note of which clips are in which unit."""
+OF_A_MACHINE = ("examined.json",)
+"""Notes about the source files, which lie elsewhere on another machine."""
 BESIDE = ("rejects.jsonl", "README.md")
 """What lies in a dataset beside its shards and the manifest."""
 SHARD = re.compile(rf"({'|'.join(SPLITS)})-\d{{6,}}\.(tar|parquet)")
@@ -56,8 +62,10 @@ class Destination:
         """Keep a note of the build, `path` in the folder, which was just written."""
 
     def remove(self, path: str) -> None:
-        """Remove a file, named relative to the dataset, if it is there."""
+        """Remove a file, named relative to the dataset, if it is there, and its folder where that is empty then."""
         (self.folder / path).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (self.folder / path).parent.rmdir()
 
     def clear(self) -> None:
         """Remove the dataset where it is not in the folder; the folder is cleared by others."""
@@ -94,27 +102,44 @@ class RemoteDestination(Destination):
         system.invalidate_cache()
         found: dict[str, dict[str, Any]] = self._trying("read", lambda: system.find(root, detail=True))
         files = {str(PurePosixPath(path).relative_to(root)): int(entry["size"]) for path, entry in found.items()}
-        if files and not files.keys() & {MANIFEST, f"{NOTES}/identity.json"}:
+        if files and not files.keys() & {MANIFEST, f"{NOTES}/{IDENTITY}"}:
             raise OutputError(
                 f"{self.url} is not empty and not a dataset (it has {min(files)!r}); choose another --out"
             )
         self._sizes = files
-        for name, size in files.items():
-            local = self.folder / name
-            # what belongs to one unit never changes without its size; the plan may
-            of_unit = name.endswith(".parquet") or name.startswith(f"{NOTES}/units/")
-            if name.endswith(".tar") or (of_unit and local.is_file() and local.stat().st_size == size):
+        # what is gone there was taken away, maybe from another machine
+        for name in self._here() - files.keys():
+            super().remove(name)
+        # notes first: they say which indexes are here already
+        for name in sorted(files, key=lambda name: not name.startswith(f"{NOTES}/")):
+            if name.endswith(".tar") or (name.endswith(".parquet") and self._is_index(name)):
                 continue
             data = self._content(name)
             # an upload that was cut short; what is here, if anything, is better
             if data is not None and not (name.endswith(".json") and not _is_json(data)):
-                publish(local, data)
+                publish(self.folder / name, data)
+
+    def _here(self) -> set[str]:
+        """Return what lies in the folder of that which lies there, too."""
+        notes = [path for path in (self.folder / NOTES).rglob("*.json") if path.name not in OF_A_MACHINE]
+        indexes = [path for task in task_names() for path in (self.folder / task).glob("*.parquet")]
+        beside = [path for name in (MANIFEST, *BESIDE) if (path := self.folder / name).is_file()]
+        return {str(path.relative_to(self.folder)) for path in (*notes, *indexes, *beside)}
+
+    def _is_index(self, name: str) -> bool:
+        """Whether an index is here as the note of its unit says; other ones may be of equal size."""
+        local, note = self.folder / name, self.folder / NOTES / "units" / f"{PurePosixPath(name).stem}.json"
+        if not local.is_file() or not note.is_file():
+            return False
+        shards = json.loads(note.read_text(encoding="utf-8"))["result"]["shards"]
+        return sha256_of(local) in {shard["index_sha256"] for shard in shards}
 
     def has(self, shard: Shard) -> bool:
-        """Whether a shard is there at its size, and its index here."""
+        """Whether a shard and its index are there at their sizes, and the index here."""
         index = self.folder / shard.index
-        whole = index.is_file() and sha256_of(index) == shard.index_sha256
-        return whole and self._size_of(shard.path) == shard.bytes
+        if not index.is_file() or sha256_of(index) != shard.index_sha256:
+            return False
+        return self._size_of(shard.path) == shard.bytes and self._size_of(shard.index) == index.stat().st_size
 
     def settle(self, result: UnitResult) -> None:
         """Upload the shards of a finished unit, and delete them here."""
@@ -146,9 +171,9 @@ class RemoteDestination(Destination):
                 self._upload(name)
 
     def clear(self) -> None:
-        """Remove what builds put there, the manifest first."""
+        """Remove what builds put there: the manifest first, and last what says that it is a dataset."""
         ours = [name for name in self._sizes if name in BESIDE or name.startswith(f"{NOTES}/") or _is_shard(name)]
-        for name in (MANIFEST, *ours):
+        for name in (MANIFEST, *sorted(ours, key=clearing_order)):
             self.remove(name)
 
     def _upload(self, name: str) -> None:
@@ -229,6 +254,11 @@ def find_destination(out: Path | str, *, workers: int, staging: Path | None = No
     if url.startswith("memory://") and workers:
         raise OutputError(f"{url} lives in one process; build with --workers 0")
     return RemoteDestination(url, staging or _cache() / hashlib.blake2b(url.encode(), digest_size=8).hexdigest())
+
+
+def clearing_order(name: str) -> int:
+    """Sort what is to be removed: without a plan nothing is believed, and without an identity nothing is ours."""
+    return {PLAN: 0, IDENTITY: 2}.get(PurePosixPath(name).name, 1)
 
 
 def _cache() -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import DatasetError, OutputError
-from datagen.destination import BESIDE, NOTES, SHARD, Destination
+from datagen.destination import BESIDE, IDENTITY, NOTES, PLAN, SHARD, Destination, clearing_order
 from datagen.plan import Assigned, Excluded, Plan, Unit
 from datagen.settings import Recipe
 from datagen.sources.base import Examined, Reject, SourceVideo, Window
@@ -24,7 +24,6 @@ from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
 
 _REMOVAL = "removal.json"
-_OURS = (NOTES, MANIFEST, *BESIDE)
 
 
 @contextlib.contextmanager
@@ -81,7 +80,7 @@ class Ledger:
                 f"{self.place.name} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
             )
         # of a dataset that came without its notes nothing is known but what it is: it is made anew
-        return overwrite or old is None or not (self.folder / "plan.json").is_file()
+        return overwrite or old is None or not (self.folder / PLAN).is_file()
 
     def assigned(self) -> tuple[Assigned, ...]:
         """Return the units as an earlier run planned them."""
@@ -91,7 +90,7 @@ class Ledger:
                 number=unit["number"],
                 clips=tuple((sha256, Window(**window)) for sha256, window in unit["clips"]),
             )
-            for unit in self._read("plan.json", {"units": []})["units"]
+            for unit in self._read(PLAN, {"units": []})["units"]
         )
 
     def claim(self, plan: Plan, *, fresh: bool, overwrite: bool) -> None:
@@ -102,10 +101,13 @@ class Ledger:
         """
         if fresh:
             self._check_inputs(plan, overwrite=overwrite)
+            if not (self.folder / IDENTITY).is_file():
+                # of a dataset without notes the manifest goes first, and what is left must be known as ours
+                self._note(IDENTITY, self.identity)
             self.place.clear()
             clear(self.out)
         remove_temporaries(self.out)
-        self._note("identity.json", self.identity)
+        self._note(IDENTITY, self.identity)
         self.note_plan(plan)
 
     def _check_inputs(self, plan: Plan, *, overwrite: bool) -> None:
@@ -119,13 +121,13 @@ class Ledger:
     def note_plan(self, plan: Plan) -> None:
         """Keep the plan for later runs, and for those that have the dataset alone to go by."""
         units = [asdict(unit) for unit in plan.assigned]
-        self._note("plan.json", {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
+        self._note(PLAN, {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
         self._note("sources.json", {video.sha256: vars(video) for video in plan.videos})
 
     def found(self) -> list[SourceVideo | Reject]:
         """Return what the last run found in the sources, without looking at them again."""
         videos = [SourceVideo(**values) for values in self._read("sources.json", {}).values()]
-        rejects = [Reject(**values) for values in self._read("plan.json", {"rejects": []})["rejects"]]
+        rejects = [Reject(**values) for values in self._read(PLAN, {"rejects": []})["rejects"]]
         return [*videos, *(reject for reject in rejects if reject.where != "excluded")]
 
     def excluded(self) -> Excluded:
@@ -192,7 +194,7 @@ class Ledger:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
 
     def _recorded(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._read("identity.json", None)
+        found: dict[str, Any] | None = self._read(IDENTITY, None)
         return found or self._from_manifest()
 
     def _from_manifest(self) -> dict[str, Any] | None:
@@ -257,21 +259,22 @@ def check_foreign(out: Path) -> None:
     """Raise `OutputError` where `out` is a file, or a folder of other things than a dataset."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out must name a folder")
-    known = _read_manifest(out) is not None or (out / NOTES / "identity.json").is_file()
+    known = _read_manifest(out) is not None or (out / NOTES / IDENTITY).is_file()
     strangers = [path.name for path in sorted(out.iterdir()) if path.name != NOTES] if out.is_dir() else []
     if strangers and not known:
         raise OutputError(f"{out} is not empty and not a dataset (it has {strangers[0]!r}); choose another --out")
 
 
 def clear(out: Path) -> None:
-    """Remove a dataset and its notes; nothing else that lies in the folder, and not the lock."""
+    """Remove a dataset, the manifest first, and its notes; nothing else that lies in the folder, and not the lock."""
+    (out / MANIFEST).unlink(missing_ok=True)
     for path in _our_shards(out):
         path.unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
-    for name in _OURS[1:]:
+    for name in BESIDE:
         (out / name).unlink(missing_ok=True)
-    for path in (out / NOTES).glob("*"):
+    for path in sorted((out / NOTES).glob("*"), key=lambda path: clearing_order(path.name)):
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != "lock":

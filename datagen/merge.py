@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import ConfigError, DatasetError, OutputError
-from datagen.destination import NOTES
+from datagen.destination import IDENTITY, NOTES
 from datagen.leaks import check_leaks
 from datagen.ledger import check_foreign, clear, locked
 from datagen.plan import SPLITS, clips_for_parallelism
@@ -132,7 +132,7 @@ def _check_out(out: Path) -> None:
     killed = (out / NOTES / _NOTE).is_file() and not (out / MANIFEST).exists()
     if out.is_dir() and not killed:
         strangers = [path.name for path in sorted(out.iterdir()) if path.name != NOTES]
-        strangers += [NOTES] if (out / NOTES / "identity.json").exists() else []
+        strangers += [NOTES] if (out / NOTES / IDENTITY).exists() else []
         if strangers:
             raise OutputError(f"{out} is not empty (it has {strangers[0]!r}); choose another --out, or remove it first")
     elif not out.is_dir():

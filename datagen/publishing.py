@@ -16,7 +16,7 @@ from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
 from datagen.synthesize import UnitResult
-from shards import Manifest, Shard, write_card
+from shards import Manifest, Shard, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish, remove_temporaries
 from shards.tasks import OPTIONAL_MEMBERS
@@ -74,11 +74,21 @@ def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str]) -
     return list(found.values())
 
 
-def is_published(out: Path, plan: Plan, results: Sequence[UnitResult]) -> bool:
-    """Whether all that lies beside the shards is there; a video that was added since and is of no use changes the rejects."""
+def is_published(out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult]) -> bool:
+    """Whether all that lies beside the shards is there and about these; a video that was added since and is of no use
+    changes the rejects."""
     if not all((out / name).is_file() for name in (MANIFEST, "README.md", "rejects.jsonl")):
         return False
+    manifest = load_manifest(out)
+    ours = (recipe.digest(), version("vidiff"), plan.inputs, tuple(_shards(results)))
+    if (manifest.recipe_digest, manifest.code_version, manifest.inputs, manifest.shards) != ours:
+        return False
     return (out / "rejects.jsonl").read_text(encoding="utf-8") == _lines(_rejects(plan, results))
+
+
+def _shards(results: Iterable[UnitResult]) -> list[Shard]:
+    found = (shard for result in results for shard in result.shards)
+    return sorted(found, key=lambda s: (s.task, SPLITS.index(s.split), s.path))
 
 
 def _rejects(plan: Plan, results: Sequence[UnitResult]) -> list[Reject]:
@@ -96,9 +106,7 @@ def _lines(rejects: list[Reject]) -> str:
 def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult]) -> Manifest:
     """Write what lies beside the shards, the manifest last, and return it."""
     rejects = _rejects(plan, results)
-    shards = sorted(
-        (shard for result in results for shard in result.shards), key=lambda s: (s.task, SPLITS.index(s.split), s.path)
-    )
+    shards = _shards(results)
     publish(out / "rejects.jsonl", _lines(rejects))
     if not shards:
         reasons = ", ".join(

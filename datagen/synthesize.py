@@ -26,7 +26,7 @@ from datagen.tasks.base import NATIVE
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
-_FAULTS = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, cv2.error)
+_FAULTS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, cv2.error)
 """What an effect may raise on one odd clip: that pair is lost, and listed, but not the build."""
 CRASHES = 2
 """How often the process that makes a pair may die before the pair is left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import resource
@@ -162,6 +163,9 @@ class _WorkerWatch(Watch):
         self._note(clip, task)
 
     def made(self, samples: int) -> None:
+        if _holds_much():
+            # the clips after it would go without; its note says that it was this one
+            os._exit(1)
         self._clips, self._kept = self._clips + 1, self._kept + samples
         self.stop()
 
@@ -187,8 +191,13 @@ def _build_on_worker(unit: Unit, recipe: Recipe, place: Destination, avoid: Avoi
     watch = _WorkerWatch(place.folder / NOTES / "progress" / unit.name, recipe.limits.clip_seconds, avoid)
     try:
         result = build_unit(unit, recipe, place.folder, _worker_readers(recipe), watch)
-    finally:
+    except (SystemExit, KeyboardInterrupt, MemoryError):
+        # no matter for the next clip: the process goes, and its note says what it was at
+        os._exit(1)
+    except BaseException:
         watch.stop()
+        raise
+    watch.stop()
     place.settle(result)
     return result
 
@@ -199,10 +208,27 @@ def _limit_memory(more: int) -> None:
     if not Path("/proc/self/statm").exists():
         return
     if _memory is None:
-        _memory = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        _memory = _data_bytes()
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = _memory + more
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if most < 0 else min(wanted, most), most))
+
+
+def _holds_much() -> bool:
+    """Whether over half of what this process may take is taken between two clips."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if _memory is None or limit < 0:
+        return False
+    if _data_bytes() - _memory <= (limit - _memory) / 2:
+        return False
+    # freed memory is kept for the next clip, and is not held
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    return _data_bytes() - _memory > (limit - _memory) / 2
+
+
+def _data_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
 _memory: int | None = None
