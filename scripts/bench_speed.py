@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -190,7 +192,7 @@ def bare_tar(path: Path, samples: list[EncodedSample]) -> None:
                 tar.addfile(info, io.BytesIO(data))
 
 
-def floor(unit: Unit, recipe: Recipe, read: Read) -> None:
+def floor(unit: Unit, recipe: Recipe, _read: Read | None = None) -> None:
     """Decode every clip at its size in one pass per file, and encode what its sample has."""
     wanted: dict[str, list[range]] = {}
     for video, window in unit.clips:
@@ -220,7 +222,10 @@ def decoded(path: str, windows: list[range], size: int) -> Iterator[Video]:
 
 
 def two_workers_over_one(plan: Plan, recipe: Recipe) -> dict[str, float]:
-    """Compare one Ray worker with two, from the first unit handed out to the last one back; three times in turn."""
+    """Compare one Ray worker with two, from the first unit handed out to the last one back; three times in turn.
+
+    And one process that does nothing but the floor with two of them: what the cores share, nobody can double.
+    """
     import logging
 
     import ray
@@ -228,7 +233,9 @@ def two_workers_over_one(plan: Plan, recipe: Recipe) -> dict[str, float]:
     # units as long as real ones, and so many that which happens to be the last does not matter
     units = [Unit(split="train", number=i, clips=unit.clips) for i, unit in enumerate(even_units(plan, 4) * ROUNDS)]
     rates: dict[int, list[float]] = {1: [], 2: []}
+    bare: dict[int, list[float]] = {1: [], 2: []}
     for workers in (1, 2) * 3:
+        bare[workers].append(floors_per_second(units[:4], recipe, workers))
         ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
         with scratch() as folder:
             on_ray(units[:workers], recipe, folder, workers)  # starts the workers
@@ -241,7 +248,29 @@ def two_workers_over_one(plan: Plan, recipe: Recipe) -> dict[str, float]:
         "2 workers over 1, median of pairs (goal >= 1.8)": round(
             statistics.median(two / one for one, two in zip(*rates.values(), strict=True)), 2
         ),
+        "2 processes over 1 that only decode and encode": round(
+            statistics.median(two / one for one, two in zip(*bare.values(), strict=True)), 2
+        ),
     }
+
+
+def floors_per_second(units: list[Unit], recipe: Recipe, processes: int) -> float:
+    """Return how many clips a second go through the floor where each of some processes goes through all units."""
+    start = multiprocessing.Barrier(processes + 1)
+    running = [multiprocessing.Process(target=_floors, args=(units, recipe, start)) for _ in range(processes)]
+    for process in running:
+        process.start()
+    start.wait()
+    spent = timed(lambda: [process.join() for process in running])
+    return processes * sum(len(unit.clips) for unit in units) / spent
+
+
+def _floors(units: list[Unit], recipe: Recipe, start: Any) -> None:
+    tune_process()
+    floor(units[0], recipe)
+    start.wait()
+    for unit in units:
+        floor(unit, recipe)
 
 
 def on_ray(units: list[Unit], recipe: Recipe, folder: Path, workers: int) -> None:
