@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from configs import VIDiffError
 from datagen.destination import NOTES, Destination
 from datagen.plan import Unit
 from datagen.settings import Recipe
+from datagen.sources import open_reader
 from datagen.synthesize import CRASHES, Read, UnitResult, Watch, build_unit, open_readers, tune_process
+from datagen.tasks import builder
 
 _UNIT_TRIES = 3
 """How often a unit is begun whose worker dies outside any clip."""
@@ -87,7 +89,7 @@ def run_on_ray(
         progress = place.folder / NOTES / "progress"
         shutil.rmtree(progress, ignore_errors=True)
         progress.mkdir(parents=True)
-        deaths = _Deaths(progress, recipe.limits.clip_seconds)
+        deaths = _Deaths(progress, _seconds_of(recipe, {video.kind for unit in units for video, _ in unit.clips}))
         waiting = list(reversed(units))
         running: dict[Any, Unit] = {}
         while waiting or running:
@@ -122,7 +124,8 @@ class _Deaths:
     def __init__(self, progress: Path, seconds: float) -> None:
         self._progress = progress
         self._reason = (
-            f"crashed: its worker died {CRASHES} times, of it or because it took over {seconds:g} s or all memory"
+            f"crashed: its worker died {CRASHES} times, of it or because it took over {seconds:g} s or all memory "
+            "(limits.clip_seconds, limits.worker_bytes)"
         )
         self._counts: Counter[tuple[str, int, str]] = Counter()
 
@@ -186,9 +189,10 @@ class _WorkerWatch(Watch):
 
 def _build_on_worker(unit: Unit, recipe: Recipe, place: Destination, avoid: Avoid) -> UnitResult:
     tune_process()
-    _limit_memory(recipe.limits.worker_bytes)
+    kinds = {video.kind for video, _ in unit.clips}
+    _limit_memory(recipe.limits.worker_bytes, lambda: _load_models(recipe, kinds))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    watch = _WorkerWatch(place.folder / NOTES / "progress" / unit.name, recipe.limits.clip_seconds, avoid)
+    watch = _WorkerWatch(place.folder / NOTES / "progress" / unit.name, _seconds_of(recipe, kinds), avoid)
     try:
         result = build_unit(unit, recipe, place.folder, _worker_readers(recipe), watch)
     except (SystemExit, KeyboardInterrupt, MemoryError):
@@ -202,14 +206,32 @@ def _build_on_worker(unit: Unit, recipe: Recipe, place: Destination, avoid: Avoi
     return result
 
 
-def _limit_memory(more: int) -> None:
-    """Let this process take so many bytes more than it first had; then its own MemoryError comes, not the kernel's killer."""
+def _load_models(recipe: Recipe, kinds: Iterable[str]) -> None:
+    """Load the weights that units are made with; they stay in the worker's memory, and no clip is to blame for them."""
+    for task, options in recipe.tasks.items():
+        builder(task).prepare(builder(task).options(options))
+    for kind in kinds:
+        with open_reader(kind, recipe):
+            pass
+
+
+def _seconds_of(recipe: Recipe, kinds: Iterable[str]) -> float:
+    """Return how long one clip may take; of a generated one all candidates are made before one is chosen."""
+    return recipe.limits.clip_seconds * (recipe.engine.candidates if "generated" in kinds else 1)
+
+
+def _limit_memory(more: int, load: Callable[[], None]) -> None:
+    """Let this process take so many bytes more than it has after `load()`; then its own MemoryError comes, not a kill."""
     global _memory
     if not Path("/proc/self/statm").exists():
+        load()
         return
-    if _memory is None:
-        _memory = _data_bytes()
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    before = _data_bytes()
+    load()
+    _memory = before if _memory is None else _memory
+    _memory += max(_data_bytes() - before, 0)
     wanted = _memory + more
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if most < 0 else min(wanted, most), most))
 
