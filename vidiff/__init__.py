@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from vidiff.guidance import guide, pass_weights
     from vidiff.long_video import translate_clip, translate_long
     from vidiff.pipeline import VIDiffPipeline, VIDiffPipelineOutput, load_pipeline
+    from vidiff.samplers import make_sampler
     from vidiff.settings import Scales, TrainSettings
     from vidiff.train import train_model
     from vidiff.translate import translate_file
@@ -19,6 +20,7 @@ _ROOMS = {
     "guidance": ("guide", "pass_weights"),
     "long_video": ("translate_clip", "translate_long"),
     "pipeline": ("VIDiffPipeline", "VIDiffPipelineOutput", "load_pipeline"),
+    "samplers": ("make_sampler",),
     "settings": ("Scales", "TrainSettings"),
     "train": ("train_model",),
     "translate": ("translate_file",),
@@ -35,6 +37,7 @@ __all__ = [
     "VIDiffUNet",
     "guide",
     "load_pipeline",
+    "make_sampler",
     "pass_weights",
     "train_model",
     "translate_clip",

@@ -90,6 +90,10 @@ def translate_command(
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps. [default: the model's]", min=1, show_default=False)
     ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="ddim, dpm++, unipc, euler, euler-a or lcm. [default: the model's]", show_default=False),
+    ] = None,
     video_guidance: Annotated[
         float | None, typer.Option(help="s_V. [default: the model's]", show_default=False)
     ] = None,
@@ -130,6 +134,7 @@ def translate_command(
 
     options: dict[str, Any] = {
         "num_inference_steps": steps,
+        "sampler": sampler,
         "video_guidance_scale": video_guidance,
         "text_guidance_scale": text_guidance,
         "task": task,

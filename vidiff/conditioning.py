@@ -41,7 +41,8 @@ def unet_input(scheduler: Any, noisy: Tensor, condition: Tensor, timesteps: Tens
     learnt yet to ignore noise at the first step would paint it into the picture.
     """
     if fade:
-        kept = scheduler.alphas_cumprod.to(noisy)[timesteps.reshape(-1).to(noisy.device)].sqrt()
+        # Euler's timesteps are whole numbers in float
+        kept = scheduler.alphas_cumprod.to(noisy)[timesteps.reshape(-1).long().to(noisy.device)].sqrt()
         noisy = noisy * kept[:, None, None, None, None]
     return torch.cat([noisy, condition], dim=1)
 

@@ -166,7 +166,7 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         contexts = {
             text: self._context(instruction if text else "", shown if text else None, dtype) for text in seen_text
         }
-        self.scheduler.set_timesteps(num_inference_steps or self.config.steps, device=device)
+        self._set_timesteps(num_inference_steps or self.config.steps, device)
         latents = initial_noise(condition, generator, self.config.shared_noise) * self.scheduler.init_noise_sigma
         options = self._step_options(generator)
 
@@ -192,6 +192,12 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     def _context(self, instruction: str, image: Tensor | None, dtype: torch.dtype) -> Tensor:
         return instruction_tokens(self, [instruction], image).to(dtype)
+
+    def _set_timesteps(self, steps: int, device: torch.device) -> None:
+        try:
+            self.scheduler.set_timesteps(steps, device=device)
+        except ValueError as error:
+            raise ModelError(f"{type(self.scheduler).__name__} cannot take {steps} steps: {error}") from None
 
     def _step_options(self, generator: Generator | None) -> dict[str, Any]:
         takes = inspect.signature(self.scheduler.step).parameters

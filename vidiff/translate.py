@@ -21,6 +21,7 @@ from shards.picture_folder import PictureReader
 from vidiff.devices import choose_device, keep_freed_memory, quiet_libraries
 from vidiff.long_video import translate_long
 from vidiff.pipeline import load_pipeline
+from vidiff.samplers import make_sampler
 from vidiff.segmentation import Mask, MaskDecoder, colour_named, paint_named
 from vidiff.upscale import to_full_size
 
@@ -35,6 +36,7 @@ def translate_file(
     *,
     size: int | None = None,
     seed: int = 0,
+    sampler: str | None = None,
     prior_frames: int = 2,
     reference: Path | str | None = None,
     mask: Path | str | None = None,
@@ -46,6 +48,7 @@ def translate_file(
 
     The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
     is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length.
+    `sampler`: how denoising steps are taken (`vidiff.samplers`), the model's own way by default.
     `reference`: a picture that goes with the instruction. `mask`: also write, as a lossless .mkv, where the result is
     painted with the color `paint`, by default the one that the instruction names (`vidiff.segmentation`). `sampling` goes
     to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
@@ -63,6 +66,8 @@ def translate_file(
         sampling["image"] = PictureReader(reference).read([0])[0]
     quiet_libraries()
     pipe = load_pipeline(model).to(choose_device())
+    if sampler is not None:
+        pipe.scheduler = make_sampler(sampler, pipe.scheduler)
     keep_freed_memory()
     small = working_size(info.width, info.height, size or pipe.working_size, pipe.patch)
     waiting: deque[tuple[Frame, Frame]] = deque()
