@@ -99,7 +99,14 @@ def translate_command(
     ] = None,
     text_guidance: Annotated[float | None, typer.Option(help="s_T. [default: the model's]", show_default=False)] = None,
     task: Annotated[str, typer.Option(help="Task whose default guidance to take.")] = "default",
-    prior_frames: Annotated[int, typer.Option(help="Translated frames each window starts from (K).", min=0)] = 2,
+    overlap: Annotated[
+        int, typer.Option(help="Frames that a window has in common with the one before (K).", min=0)
+    ] = 2,
+    carry: Annotated[
+        str,
+        typer.Option(help="What these bring along: 'translated' frames, 'corrected' latents (LVSC), or 'nothing'."),
+    ] = "translated",
+    blend: Annotated[bool, typer.Option("--blend", help="Fade from window to window over these frames.")] = False,
     size: Annotated[
         int | None, typer.Option(help="Short side to work at. [default: the training size]", min=16, show_default=False)
     ] = None,
@@ -138,7 +145,9 @@ def translate_command(
         "video_guidance_scale": video_guidance,
         "text_guidance_scale": text_guidance,
         "task": task,
-        "prior_frames": prior_frames,
+        "overlap": overlap,
+        "carry": carry,
+        "blend": blend,
         "reference": reference,
         "mask": mask,
         "paint": paint,
@@ -156,11 +165,13 @@ def translate_command(
         bar.update(shown, completed=done, total=total)
 
     try:
-        translate_file(model, source, out, instruction, size=size, seed=seed, on_frame=on_frame, **options)
+        seams = translate_file(model, source, out, instruction, size=size, seed=seed, on_frame=on_frame, **options)
     finally:
         if bar.live.is_started:
             bar.stop()
     typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
+    if seams is not None:
+        typer.echo(f"from window to window the change jumps {seams:.2f} times as far as between other frames")
 
 
 @convert_app.command()

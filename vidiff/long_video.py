@@ -1,16 +1,19 @@
-"""Videos longer than the model's window, window by window: the last K outputs begin the next window's condition."""
+"""Videos longer than the model's window, window by window, each begun with frames of the one before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from configs import ModelError, unknown_name
+
 Frame = NDArray[np.uint8]
 Video = NDArray[np.uint8]
+Carry = Literal["translated", "corrected", "nothing"]
 
 
 class Translate(Protocol):
@@ -19,7 +22,10 @@ class Translate(Protocol):
     window: int
 
     def __call__(self, video: Video, instruction: str, **sampling: Any) -> Any:
-        """Translate uint8 [t h w 3], t <= window; `.frames` of what comes back has the same shape and type."""
+        """Translate uint8 [t h w 3], t <= window; `.frames` of what comes back has the same shape and type.
+
+        With `carry="corrected"` it is given `previous`, the end of `.overlap` of what came back before.
+        """
         ...
 
 
@@ -32,22 +38,68 @@ def prefixed(instruction: str, count: int) -> str:
 
 
 def translate_long(
-    pipe: Translate, frames: Iterable[Frame], instruction: str, *, prior_frames: int = 2, **sampling: Any
+    pipe: Translate,
+    frames: Iterable[Frame],
+    instruction: str,
+    *,
+    overlap: int = 2,
+    carry: str = "translated",
+    blend: bool = False,
+    **sampling: Any,
 ) -> Iterator[Frame]:
     """Translate a video of any length; as many frames come out as go in.
 
     `frames`: uint8 [h w 3] each, all of one size; they are read as they are needed, so memory does not grow with
-    the length. Each window's condition is `prior_frames` (K) translated frames followed by new source frames, and its
-    instruction has the prefix for K; the last window may be shorter. `sampling` goes to the pipeline.
+    the length. Neighbouring windows have `overlap` frames in common (K; the last window may be shorter). `carry` says what of
+    them the second one is told: `translated` shows the first one's results in the place of the source, and a prefix of the
+    instruction says so (VIDiff, figure 3); `corrected` shows the source and holds the second one to the first one's latents
+    (`vidiff.correction`); `nothing` shows the source. What the second one makes of them is thrown away, or with `blend`
+    faded into. `sampling` goes to the pipeline.
+
+    Raises:
+        ModelError: no such `carry`.
     """
+    if carry not in get_args(Carry):
+        raise ModelError(unknown_name("carry", carry, get_args(Carry)))
     source = iter(frames)
-    prior: list[Frame] = []
-    keep = min(prior_frames, pipe.window - 1)
-    while fresh := list(islice(source, pipe.window - len(prior))):
-        condition = np.stack([*prior, *fresh])
-        translated = pipe(condition, prefixed(instruction, len(prior)), **sampling).frames
-        yield from translated[len(prior) :]
-        prior = list(translated[len(translated) - keep :])
+    keep = min(overlap, pipe.window - 1)
+    shown: list[Frame] = []  # the frames in common, as the next window sees them
+    made: list[Frame] = []  # and what became of them
+    held: list[Frame] = []  # the same, blended, where they are not given away before that
+    while fresh := list(islice(source, pipe.window - len(shown))):
+        condition = np.stack([*shown, *fresh])
+        result = pipe(
+            condition, prefixed(instruction, len(shown)) if carry == "translated" else instruction, **sampling
+        )
+        again, new = list(result.frames[: len(made)]), list(result.frames[len(made) :])
+        ready = [*faded(held, again), *new] if blend else new
+        held = _last(ready, keep) if blend else []
+        yield from ready[: len(ready) - len(held)]
+        made = _last([*made, *new], keep)
+        shown = made if carry == "translated" else _last(list(condition), keep)
+        if carry == "corrected" and keep:
+            sampling["previous"] = result.overlap.last(keep)
+    yield from held
+
+
+def _last(frames: list[Frame], count: int) -> list[Frame]:
+    return frames[max(0, len(frames) - count) :]
+
+
+def faded(before: Sequence[Frame], after: Sequence[Frame]) -> Iterator[Frame]:
+    """Yield frames that turn from one list into the other, uint8 [h w 3] each; neither is there alone."""
+    for place, (first, second) in enumerate(zip(before, after, strict=True), start=1):
+        share = place / (len(before) + 1)
+        yield np.rint((1 - share) * first + share * second.astype(np.float32)).astype(np.uint8)
+
+
+def window_starts(frames: int, window: int, overlap: int) -> list[int]:
+    """Return the places of the first frames that are each window's own, but for the first window's.
+
+    Between such a frame and the one before it lies a seam; with `blend` it is spread over the `overlap` frames before.
+    """
+    keep = min(overlap, window - 1)
+    return list(range(window, frames, window - keep))
 
 
 def translate_clip(pipe: Translate, clip: Video, instruction: str, **options: Any) -> Video:

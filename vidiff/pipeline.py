@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 from configs import ModelError
 from vidiff.autoencoder import PatchAutoencoder
 from vidiff.conditioning import decode_video, encode_video, patch_size, unet_input
+from vidiff.correction import CORRECTED_STEPS, Overlap, begin_with, corrected
 from vidiff.guidance import Pass, guide, pass_weights
 from vidiff.image_instruction import ImageProjector, instruction_tokens, to_square
 from vidiff.settings import Scales
@@ -37,9 +39,13 @@ PICKLED = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 @dataclass
 class VIDiffPipelineOutput(BaseOutput):  # type: ignore[misc]
-    """`frames`: uint8 array [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images."""
+    """`frames`: uint8 array [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images.
+
+    `overlap`: the latents and the noise they come from, for a next window that goes on from here (`vidiff.correction`).
+    """
 
     frames: Any
+    overlap: Overlap | None = None
 
 
 class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
@@ -144,6 +150,7 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         video_guidance_scale: float | None = None,
         text_guidance_scale: float | None = None,
         guidance_together: bool = True,
+        previous: Overlap | None = None,
         generator: Generator | None = None,
         callback_on_step_end: Callback | None = None,
         output_type: OutputType = "np",
@@ -153,7 +160,8 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
         `video`: uint8 [t h w 3], float tensor [t 3 h w] in [0, 1], or a list of PIL images, any size. `image`: the image
         instruction, uint8 [h w 3] or a PIL image, for models that take one. `task` picks the
         default scales. `guidance_together`: the passes of guidance in one batch, or one after the other, for a third of the
-        memory. The result has the input's size and length; equal seeds give equal results on one device.
+        memory. `previous`: what a window before made of the first frames of this one, which is then held to it. The result has
+        the input's size and length; equal seeds give equal results on one device.
         `callback_on_step_end(pipe, step, timestep, {"latents": ...})` may return other latents.
         """
         clip, (height, width) = _pad(_to_tensor(video), self.patch)
@@ -167,8 +175,12 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
             text: self._context(instruction if text else "", shown if text else None, dtype) for text in seen_text
         }
         self._set_timesteps(num_inference_steps or self.config.steps, device)
-        latents = initial_noise(condition, generator, self.config.shared_noise) * self.scheduler.init_noise_sigma
+        noise = initial_noise(condition, generator, self.config.shared_noise)
+        if previous is not None:
+            noise = begin_with(noise, previous)
+        latents = noise * self.scheduler.init_noise_sigma
         options = self._step_options(generator)
+        corrections = 0 if previous is None else math.ceil(CORRECTED_STEPS * len(self.scheduler.timesteps))
 
         for step, t in enumerate(self.progress_bar(self.scheduler.timesteps)):
             noisy = self.scheduler.scale_model_input(latents, t)
@@ -182,13 +194,17 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
                 return predicted
 
             predicted = guide(denoise, scales, rule=rule, together=guidance_together)
+            if previous is not None and step < corrections:
+                alpha_bar = self.scheduler.alphas_cumprod[int(t)]
+                predicted = corrected(predicted, noisy, previous, alpha_bar, self.scheduler.config.prediction_type)
             latents = self.scheduler.step(predicted, t, latents, **options).prev_sample
             if callback_on_step_end is not None:
                 latents = (callback_on_step_end(self, step, t, {"latents": latents}) or {}).get("latents", latents)
 
         decoded = decode_video(self.vae, latents / self.vae.config.scaling_factor)
         self.maybe_free_model_hooks()
-        return VIDiffPipelineOutput(frames=_from_tensor(decoded[..., :height, :width], output_type))
+        frames = _from_tensor(decoded[..., :height, :width], output_type)
+        return VIDiffPipelineOutput(frames=frames, overlap=Overlap(latents, noise))
 
     def _context(self, instruction: str, image: Tensor | None, dtype: torch.dtype) -> Tensor:
         return instruction_tokens(self, [instruction], image).to(dtype)

@@ -19,9 +19,10 @@ from shards import probe, stream_video, write_video
 from shards.codecs import MaskWriter
 from shards.picture_folder import PictureReader
 from vidiff.devices import choose_device, keep_freed_memory, quiet_libraries
-from vidiff.long_video import translate_long
+from vidiff.long_video import translate_long, window_starts
 from vidiff.pipeline import load_pipeline
 from vidiff.samplers import make_sampler
+from vidiff.seams import SeamMeter
 from vidiff.segmentation import Mask, MaskDecoder, colour_named, paint_named
 from vidiff.upscale import to_full_size
 
@@ -37,21 +38,26 @@ def translate_file(
     size: int | None = None,
     seed: int = 0,
     sampler: str | None = None,
-    prior_frames: int = 2,
+    overlap: int = 2,
+    carry: str = "translated",
+    blend: bool = False,
     reference: Path | str | None = None,
     mask: Path | str | None = None,
     paint: str | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
     **sampling: Any,
-) -> None:
+) -> float | None:
     """Translate a video file as an instruction says; the result has its width, height, frame rate and frame count.
 
     The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
     is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length.
+    `overlap`, `carry`, `blend`: how windows follow each other, as in `vidiff.translate_long`.
     `sampler`: how denoising steps are taken (`vidiff.samplers`), the model's own way by default.
     `reference`: a picture that goes with the instruction. `mask`: also write, as a lossless .mkv, where the result is
     painted with the color `paint`, by default the one that the instruction names (`vidiff.segmentation`). `sampling` goes
     to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
+
+    Returns how much the result jumps from window to window (`vidiff.seams.SeamMeter`), None where it is one window.
 
     Raises:
         VideoError, ModelError, OutputError: the video, the model or the place of the result is not usable.
@@ -70,6 +76,7 @@ def translate_file(
         pipe.scheduler = make_sampler(sampler, pipe.scheduler)
     keep_freed_memory()
     small = working_size(info.width, info.height, size or pipe.working_size, pipe.patch)
+    meter = SeamMeter(window_starts(info.frames, pipe.window, overlap))
     waiting: deque[tuple[Frame, Frame]] = deque()
 
     def shrunk() -> Iterator[Frame]:
@@ -79,15 +86,17 @@ def translate_file(
 
     def translated(marks: _Marks) -> Iterator[Frame]:
         sampling["generator"] = torch.Generator().manual_seed(seed)
-        results = translate_long(pipe, shrunk(), instruction, prior_frames=prior_frames, **sampling)
+        results = translate_long(pipe, shrunk(), instruction, overlap=overlap, carry=carry, blend=blend, **sampling)
         for done, result in enumerate(results, start=1):
             frame, little = waiting.popleft()
             marks.add(little, result)
+            meter.add(little, result)
             yield to_full_size(frame, little, result)
             on_frame(done, info.frames)
 
     with _Marks(mask, colour, info.fps, full) as marks:
         write_video(out, translated(marks), fps=info.fps, audio_from=source if info.has_audio else None)
+    return meter.ratio
 
 
 class _Marks:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,3 +109,29 @@ def test_a_reference_image_goes_with_the_instruction(video, tmp_path):
     assert not (tmp_path / "no.mp4").exists()
     with pytest.raises(VideoError, match="nothing"):
         translate_file(tmp_path / "seeing", video, tmp_path / "no.mp4", "x", reference=tmp_path / "nothing.png")
+
+
+PEAK = """
+import resource, sys
+from vidiff import translate_file
+translate_file(*sys.argv[1:4], "Remove the haze.")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak_memory(model, video, out):
+    done = subprocess.run([sys.executable, "-c", PEAK, model, video, out], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length(pipe, tmp_path):
+    pipe.register_to_config(window=16)
+    pipe.save_pretrained(tmp_path / "model")
+    frame = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    peaks = {}
+    for clips in (2, 10):
+        frames = (np.roll(frame, t, axis=1) for t in range(16 + 14 * (clips - 1)))
+        write_video(tmp_path / f"{clips}.mp4", frames, fps=25)
+        peaks[clips] = peak_memory(tmp_path / "model", tmp_path / f"{clips}.mp4", tmp_path / "out.mp4")
+    assert peaks[10] < 1.1 * peaks[2]
