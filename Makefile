@@ -45,6 +45,7 @@ format: $(READY)
 
 bench-speed: $(READY)
 	@$(BIN)/python scripts/bench_speed.py
+	@$(BIN)/python scripts/bench_model.py
 
 clean:
 	rm -rf .venv .venv-bootstrap build *.egg-info .mypy_cache .ruff_cache .pytest_cache .lint-imports.log
