@@ -20,13 +20,14 @@ from configs import DecodeLimitError, VideoError, VIDiffError
 from shards.arrays import ArrayReader, is_arrays
 from shards.containers import Limits
 from shards.fence import encode_message
+from shards.instances import InstanceReader, is_instances
 from shards.memory import keep_freed_buffers
 from shards.picture_folder import PictureReader, is_pictures
 from shards.sample import Video
 from shards.video import VideoReader, probe
 
 Answer = tuple[dict[str, Any], Video | None]
-Reader = VideoReader | PictureReader | ArrayReader
+Reader = VideoReader | PictureReader | ArrayReader | InstanceReader
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,7 +48,7 @@ class Calls:
     def read(self, request: Mapping[str, Any]) -> Answer:
         """Answer with frames."""
         reader = self._open(request["path"])
-        if isinstance(reader, ArrayReader):
+        if isinstance(reader, ArrayReader | InstanceReader):
             raise VideoError(f"{request['path']}: an array, not a video")
         clip = reader.read(request["indices"], **_size_and_crop(request))
         return {"shape": clip.shape}, clip
@@ -63,8 +64,8 @@ class Calls:
     def read_depth(self, request: Mapping[str, Any]) -> Answer:
         """Answer with the bytes of float32 numbers."""
         reader = self._open(request["path"])
-        if isinstance(reader, VideoReader):
-            raise VideoError(f"{request['path']}: a video holds no depth; pictures of 16 bits, .npy and .npz do")
+        if isinstance(reader, VideoReader | InstanceReader):
+            raise VideoError(f"{request['path']}: it holds no depth; pictures of 16 bits, .npy and .npz do")
         depth = reader.read_depth(request["indices"], **_size_and_crop(request)).view(np.uint8)
         return {"shape": depth.shape}, depth
 
@@ -89,10 +90,12 @@ class Calls:
         self._reader = self._opened = None
 
 
-def _other_reader(path: str, limits: Limits) -> PictureReader | ArrayReader | None:
+def _other_reader(path: str, limits: Limits) -> PictureReader | ArrayReader | InstanceReader | None:
     """Return the reader of what is no video file."""
     if is_arrays(Path(path)):
         return ArrayReader(path, limits=limits)
+    if is_instances(Path(path)):
+        return InstanceReader(path, limits=limits)
     return PictureReader(path, limits=limits) if is_pictures(Path(path)) else None
 
 

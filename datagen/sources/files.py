@@ -9,6 +9,7 @@ from pathlib import Path
 
 from configs import VideoError
 from shards.arrays import arrays_in
+from shards.instances import instances_in
 from shards.members import member_at
 from shards.picture_folder import is_pictures, pictures_in
 from shards.storage import sha256_of
@@ -17,8 +18,8 @@ _NUMBER = re.compile(r"\d+")
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """Return the pictures in a folder, or its arrays where it has no pictures, in the order of their numbers."""
-    return pictures_in(folder) or arrays_in(folder)
+    """Return the pictures in a folder, else its arrays, else its HDF5 files, in the order of their numbers."""
+    return pictures_in(folder) or arrays_in(folder) or (instances_in(folder) if folder.is_dir() else [])
 
 
 def aligned(tracks: Mapping[str, str]) -> dict[str, list[int]]:

@@ -160,7 +160,7 @@ class Library:
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.width, recipe.clip.height
-        fps = info.fps or entry.fps or recipe.clip.folder_fps
+        fps = info.fps * _share_taken(numbers) or entry.fps or recipe.clip.folder_fps
         span = recipe.clip.span_at(fps)
         reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
         if reason:
@@ -288,6 +288,8 @@ def with_new_decoders(ask: Callable[[], A]) -> A:
 def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
     """Say which track is numbers where it should be pictures, or the other way round."""
     for track, other in probed.items():
+        if (other.container == "instances") > (track == "masks"):
+            return f"unreadable: {track} is a folder of object masks, it must be a video or pictures"
         if (other.container == "arrays") > (track == "depth"):
             return f"unreadable: {track} is an array of numbers, it must be a video or pictures"
         if track == "depth" and other.container not in ("arrays", "pictures"):
@@ -326,6 +328,12 @@ def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:
         lambda part: with_new_decoders(lambda: fence.read(video.locator, [numbers[i] for i in part], size=SIZE)),
         video.frames,
     )
+
+
+def _share_taken(numbers: Mapping[str, Sequence[int]]) -> float:
+    """Return how many of the main track's frames are used, from the first such one to the last, as a share."""
+    frames = numbers.get("main", ())
+    return (len(frames) - 1) / (frames[-1] - frames[0]) if len(frames) > 1 else 1.0
 
 
 def _seen(names: Mapping[str, Sequence[str]], ids: NDArray[np.uint8]) -> dict[int, Sequence[str]]:
