@@ -84,5 +84,4 @@ LAYOUT = Layout(
     summary="A2D Sentences: the annotated frames of its videos, masks, sentences (with clip.frames=1, or up to 3)",
     entries=entries,
     masks=True,
-    marker="Release/clips320H",
 )
