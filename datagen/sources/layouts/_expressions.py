@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from configs import SourceError
 
 Names = dict[str, list[str]]
 """Phrases by object number."""
+_ALL_QUOTED = re.compile(r"""(["'])((?:(?!\1).)*)\1[ .!,?;:]*""")
+_ENDS_QUOTED = re.compile(r"""\s(["'])\S[^"']*\1$""")
 
 
 def load_json(path: Path) -> Any:
@@ -43,7 +46,10 @@ def referring_names(path: Path) -> dict[str, Names]:
 
 
 def category_names(path: Path) -> dict[str, Names]:
-    """Return `the CATEGORY` for every object of a YouTube-VOS `meta.json` whose category no other object of its video has."""
+    """Return `the CATEGORY` for every object of a YouTube-VOS `meta.json` whose category no other object of its video has.
+
+    The category `others` says nothing of what an object is, and gives no phrase.
+    """
     if not path.is_file():
         return {}
     names: dict[str, Names] = {}
@@ -51,13 +57,25 @@ def category_names(path: Path) -> dict[str, Names]:
         objects: Mapping[str, Any] = said.get("objects", {})
         categories = [values.get("category", "").replace("_", " ") for values in objects.values()]
         for number, category in zip(objects, categories, strict=True):
-            if category and categories.count(category) == 1:
+            if category not in ("", "others") and categories.count(category) == 1:
                 names.setdefault(video, {})[str(int(number))] = [f"the {category}"]
     return names
 
 
 def as_phrase(text: str) -> str:
-    """Return an expression as it stands within a sentence: one line, no full stop, small first letter."""
-    phrase = " ".join(text.split()).rstrip(" .!")
+    """Return an expression as it stands within a sentence: one line, no quotes around it, small first letter.
+
+    At its end there is no mark of punctuation, and no quotation mark but one that closes a quotation within it.
+    """
+    phrase = " ".join(text.split())
+    quoted = _ALL_QUOTED.fullmatch(phrase)
+    phrase = quoted[2] if quoted else phrase
+    while phrase != (shorter := _without_end(phrase)):
+        phrase = shorter
     first = phrase.split(" ")[0]
     return phrase if first.isupper() and len(first) > 1 else phrase[:1].lower() + phrase[1:]
+
+
+def _without_end(phrase: str) -> str:
+    phrase = phrase.rstrip(" .!,?;:")
+    return phrase if _ENDS_QUOTED.search(phrase) else phrase.rstrip("\"'")

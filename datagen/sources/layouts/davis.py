@@ -16,7 +16,7 @@ _SPLITS = {"train": "train", "val": "test"}
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yield the sequences that have masks, below `JPEGImages/480p` (or another resolution) and `Annotations`."""
+    """Yield the sequences below `JPEGImages/480p` (or another resolution) and `Annotations`; one without masks is a reject."""
     roots = [root for root in (path, path / "train", path / "valid") if (root / "JPEGImages").is_dir()]
     if not roots:
         raise SourceError(f"{path} is not of the layout davis: it has no JPEGImages folder")
@@ -30,15 +30,16 @@ def entries(path: Path) -> Iterator[Entry]:
         names = expressions(path)
         for folder in sorted((root / "JPEGImages" / resolution).iterdir()):
             masks = root / "Annotations" / resolution / folder.name
-            if folder.is_dir() and masks.is_dir():
+            if folder.is_dir():
                 yield Entry(
                     id=folder.name,
                     name=folder.relative_to(path).as_posix(),
                     main=str(folder.resolve()),
-                    masks=str(masks.resolve()),
+                    masks=str(masks.resolve()) if masks.is_dir() else "",
                     facts={"names": names[folder.name]} if folder.name in names else {},
                     split=splits.get(folder.name, {"train": "train", "valid": "test"}.get(root.name, "")),
                     fps=24.0,
+                    problem="" if masks.is_dir() else "no masks: Annotations has no folder of that name",
                 )
 
 
@@ -71,7 +72,7 @@ def expressions(path: Path) -> dict[str, Names]:
             if len(words) == 3 and words[1].isdigit():
                 known = names.setdefault(words[0], {}).setdefault(words[1], [])
                 phrase = as_phrase(words[2].strip().strip('"'))
-                known += [phrase] if phrase not in known else []
+                known += [phrase] if phrase and phrase not in known else []
     return names
 
 

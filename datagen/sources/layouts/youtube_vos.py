@@ -9,6 +9,7 @@ from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import category_names, referring_names
 from datagen.sources.library import Entry
+from shards.picture_folder import pictures_in
 
 _PARTS = {"train": "train", "valid": "val", "test": "test"}
 _FPS = 6.0
@@ -16,7 +17,10 @@ _FPS = 6.0
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yield the videos of `train`, `valid` and `test` whose masks are public; only their annotated frames are used."""
+    """Yield the videos of `train`, `valid` and `test`; only their annotated frames are used.
+
+    One whose masks are not public is a reject: there are none, or only those of the frame that a method starts from.
+    """
     parts = {part: path / part for part in _PARTS if (path / part / "JPEGImages").is_dir()}
     if not parts and (path / "JPEGImages").is_dir():
         parts = {path.name: path}
@@ -27,17 +31,23 @@ def entries(path: Path) -> Iterator[Entry]:
         names |= referring_names(root.parent / "meta_expressions" / part / "meta_expressions.json")
         for folder in sorted((root / "JPEGImages").iterdir()):
             masks = root / "Annotations" / folder.name
-            # of the videos for testing only the first mask is public
-            if folder.is_dir() and masks.is_dir() and len(list(masks.iterdir())) > 1:
+            if folder.is_dir():
+                problem = _problem(masks)
                 yield Entry(
                     id=folder.name,
                     name=folder.relative_to(path).as_posix(),
                     main=str(folder.resolve()),
-                    masks=str(masks.resolve()),
+                    masks="" if problem else str(masks.resolve()),
                     facts={"names": names[folder.name]} if folder.name in names else {},
                     split=_PARTS.get(part, ""),
                     fps=_FPS,
+                    problem=problem,
                 )
+
+
+def _problem(masks: Path) -> str:
+    found = len(pictures_in(masks)) if masks.is_dir() else 0
+    return "" if found > 1 else "only its first mask is public" if found else "its masks are not public"
 
 
 LAYOUT = Layout(
