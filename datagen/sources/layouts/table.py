@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +38,24 @@ def entries(path: Path) -> Iterator[Entry]:
 
     Columns: `path`, and any of `id caption licence split group fps masks expression depth depth_scale pair task
     instruction`. `pair` needs `task`. `expression` names the one object that `masks` shows. `depth` needs `depth_scale`,
-    metres per unit. Videos of one `group` come into one split.
+    metres per unit. Videos of one `group` come into one split, and so do rows of one video; a row that says the same as
+    one before it is a reject.
 
     Raises:
         SourceError: the table cannot be read, has no column of paths, or a row makes no sense.
     """
     rows = _rows(path)
     columns = _columns(path, list(rows[0]) if rows else [])
-    for number, row in enumerate(rows, start=1):
-        values = {field: _text(row[column]) for field, column in columns.items()}
-        yield _entry(path, number, values)
+    values = [{field: _text(row[column]) for field, column in columns.items()} for row in rows]
+    found = [_entry(path, number, row) for number, row in enumerate(values, start=1)]
+    groups = _groups(path, found)
+    first: dict[str, int] = {}
+    for number, entry in enumerate(found, start=1):
+        same = first.setdefault(json.dumps([entry.tracks, entry.task, dict(entry.facts)], sort_keys=True), number)
+        if same != number:
+            yield replace(entry, problem=f"duplicate: row {number} is of the same video as row {same}, which counts")
+        else:
+            yield replace(entry, group=entry.group or groups.get(entry.main, ""))
 
 
 def has_masks(path: Path) -> bool:
@@ -53,6 +63,20 @@ def has_masks(path: Path) -> bool:
     rows = _rows(path)
     column = _columns(path, list(rows[0])).get("masks")
     return column is not None and any(_text(row[column]) for row in rows)
+
+
+def _groups(table: Path, found: Sequence[Entry]) -> dict[str, str]:
+    """Return a group for every video that has several rows, with other words, masks or pairs: they are no copies."""
+    by_video: dict[str, list[Entry]] = {}
+    for entry in found:
+        by_video.setdefault(entry.main, []).append(entry)
+    several = {main: rows for main, rows in by_video.items() if len(rows) > 1}
+    return {
+        main: next((row.group for row in rows if row.group), f"{table.name} {rows[0].name}")
+        for main, rows in several.items()
+        # pairs of one clean video belong together by its content, whatever table or folder they are in
+        if not all(row.pair for row in rows)
+    }
 
 
 def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:

@@ -1,0 +1,129 @@
+"""Tables of videos: rows that repeat, rows of one video, names that are not unique, masks under --all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from configs import load
+from datagen import Recipe, build
+from datagen.commands import possible_tasks
+from datagen.sources import find_source
+from datagen.sources.base import Reject, SourceVideo
+from shards import Dataset, write_video
+from tests.conftest import moving_clip
+from tests.datagen.conftest import command, contents
+
+RECIPE = ["clip.frames=3", "clip.size=32", "gates.min_motion=0", "gates.max_duplicates=1", "clip.per_video=1"]
+
+
+def video(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, moving_clip(seed, frames=4), fps=25)
+
+
+def mask(folder: Path, left: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(4):
+        shown = np.zeros((32, 48), np.uint8)
+        shown[6:22, left : left + 10] = 255
+        Image.fromarray(shown).save(folder / f"{number}.png")
+
+
+def table(path: Path, rows: list[dict]) -> str:
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return str(path)
+
+
+def items(spec: str) -> list[SourceVideo | Reject]:
+    return list(find_source(spec, "").videos(load(Recipe, "default", RECIPE), {}))
+
+
+def test_a_row_that_repeats_another_is_a_reject_that_names_both(tmp_path):
+    for n in range(2):
+        video(tmp_path / f"{n}.mp4", n)
+    rows = [
+        {"path": "0.mp4", "split": "train", "licence": "CC0"},
+        {"path": "1.mp4", "split": "train"},
+        {"path": "0.mp4", "split": "train", "licence": "CC0"},
+        {"path": "./0.mp4", "split": "test"},
+    ]
+    found = items(table(tmp_path / "t.csv", rows))
+    assert [item.name for item in found[:2]] == ["0.mp4", "1.mp4"], "in the order of the rows"
+    assert [item.reason for item in found[2:]] == [
+        "duplicate: row 3 is of the same video as row 1, which counts",
+        "duplicate: row 4 is of the same video as row 1, which counts",
+    ]
+    manifest = build(load(Recipe, "default", RECIPE), tmp_path / "out", sources=[str(tmp_path / "t.csv")])
+    assert manifest.sources == 2
+    assert Path(tmp_path / "out" / "rejects.jsonl").read_text().count("which counts") == 2
+
+
+def test_two_objects_of_one_video_are_two_rows_and_no_copies_of_each_other(tmp_path):
+    rows = []
+    for n in range(4):
+        video(tmp_path / f"{n}.mp4", n)
+        for side, left in (("left", 10), ("right", 28)):
+            mask(tmp_path / f"{n}{side}", left)
+            rows.append({"path": f"{n}.mp4", "masks": f"{n}{side}", "expression": f"the box on the {side}"})
+    recipe = load(Recipe, "default", [*RECIPE, "tasks={segment: {}}"])
+    manifest = build(recipe, tmp_path / "out", sources=[table(tmp_path / "t.csv", rows)])
+    assert manifest.samples == 8
+    splits: dict[str, set[str]] = {}
+    for row in Dataset(tmp_path / "out").index().to_pylist():
+        splits.setdefault(row["source_id"], set()).add(row["split"])
+    assert sorted(map(len, splits.values())) == [1] * 4
+
+
+def test_a_row_without_a_group_takes_that_of_another_row_of_its_video(tmp_path):
+    video(tmp_path / "0.mp4", 0)
+    rows = [{"path": "0.mp4", "caption": "a"}, {"path": "0.mp4", "caption": "b", "group": "film"}]
+    assert {item.group for item in items(table(tmp_path / "t.csv", rows))} == {"t.csv film"}
+
+
+def test_rows_of_equal_names_in_another_order_give_the_same_dataset(tmp_path):
+    rows = [{"path": f"{folder}/x.mp4", "caption": f"in {folder}"} for folder in "abcd"]
+    for seed, row in enumerate(rows):
+        video(tmp_path / row["path"], seed)
+    made = []
+    for number, order in enumerate((rows, rows[::-1])):
+        spec = table(tmp_path / f"{number}.csv", order)
+        assert [item.name for item in items(spec)] == [row["path"] for row in order]
+        build(load(Recipe, "default", [*RECIPE, "tasks={recolor: {}}"]), tmp_path / f"out{number}", sources=[spec])
+        made.append(contents(tmp_path / f"out{number}"))
+    assert made[0].keys() == made[1].keys()
+    assert [name for name in made[0] if made[0][name] != made[1][name]] == []
+    assert set(Dataset(tmp_path / "out0").index()["source_id"].to_pylist()) == {"x"}
+
+
+def test_segment_is_one_of_all_tasks_where_a_table_has_masks(tmp_path, capsys):
+    video(tmp_path / "0.mp4", 0)
+    video(tmp_path / "1.mp4", 1)
+    mask(tmp_path / "m", 10)
+    bare = table(tmp_path / "bare.csv", [{"path": "0.mp4", "masks": ""}])
+    masked = table(
+        tmp_path / "masked.csv", [{"path": "0.mp4"}, {"path": "1.mp4", "masks": "m", "expression": "the box"}]
+    )
+    assert "segment" not in possible_tasks([bare])
+    assert "leaving out segment: no source has object masks" in capsys.readouterr().err
+    assert "segment" in possible_tasks([bare, masked])
+    assert capsys.readouterr().err == ""
+    settings = [part for setting in RECIPE for part in ("--set", setting)]
+    done = command("build", "--all", "--from", masked, "--out", tmp_path / "out", "--workers", "0", *settings)
+    assert done.returncode == 0, done.stderr
+    (sample,) = [Dataset(tmp_path / "out")[key] for key in Dataset(tmp_path / "out").keys("segment")]
+    assert "the box" in sample.instruction
+    assert sample.meta.source_id == "1"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_other_kinds_of_table_say_whether_they_have_masks(ending, tmp_path):
+    rows = [{"path": "0.mp4", "masks": None}, {"path": "1.mp4", "masks": "m"}]
+    frame = pd.DataFrame(rows)
+    for name, part in (("all", frame), ("none", frame[:1])):
+        file = tmp_path / f"{name}.{ending}"
+        part.to_parquet(file) if ending == "parquet" else part.to_json(file, orient="records", lines=True)
+    assert find_source(str(tmp_path / f"all.{ending}"), "").masks
+    assert not find_source(str(tmp_path / f"none.{ending}"), "").masks
