@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,34 +46,73 @@ def entries(path: Path) -> Iterator[Entry]:
     """Yield the pairs of a JSON, JSON-lines or CSV list, or of all such lists below a folder.
 
     A list has an object for each pair with a source, an edited video and an instruction, by the names that the public
-    sets use; paths are relative to the list's folder or to one above it.
+    sets use; paths are relative to the list's folder or to one above it. A pair that several lists have is one. A list
+    with rows that lack any of the three is a reject beside the pairs of the others.
+
+    Raises:
+        SourceError: a list cannot be read, or none has a pair.
     """
     lists = (
         sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl", ".csv"))
         if path.is_dir()
         else [path]
     )
-    found = 0
+    found: dict[tuple[str, str, str], Entry] = {}
+    unusable: list[Entry] = []
     for file in lists:
-        for number, row in enumerate(_rows(file), start=1):
-            source, edited, words = (_first(row, names) for names in (_SOURCE, _EDITED, _WORDS))
-            if not (source and edited and words):
-                continue
-            found += 1
-            main, pair = (_located(file, name, path) for name in (source, edited))
-            yield Entry(
-                id=f"{Path(source).stem}-{Path(edited).stem}",
-                name=f"{edited} ({file.name}, {number})",
-                main=str(main),
-                pair=str(pair),
-                task="edit",
-                facts={"instruction": " ".join(words.split())},
-            )
+        rows = list(_rows(file))
+        pairs = {number: entry for number, row in enumerate(rows, start=1) if (entry := _pair(path, file, number, row))}
+        for entry in pairs.values():
+            found.setdefault((entry.main, entry.pair, entry.facts["instruction"]), entry)
+        lacking = [number for number in range(1, len(rows) + 1) if number not in pairs]
+        if lacking:
+            unusable.append(_unusable(path, file, rows, lacking))
     if not found:
         raise SourceError(
             f"{path} is not of the layout edit_pairs: no .json, .jsonl or .csv in it lists sources ({', '.join(_SOURCE)}), "
             f"edits ({', '.join(_EDITED)}) and instructions ({', '.join(_WORDS)})"
         )
+    yield from _told_apart(list(found.values()), path if path.is_dir() else path.parent)
+    yield from unusable
+
+
+def _pair(root: Path, file: Path, number: int, row: Mapping[str, Any]) -> Entry | None:
+    source, edited, words = (_first(row, names) for names in (_SOURCE, _EDITED, _WORDS))
+    if not (source and edited and words):
+        return None
+    main, pair = (_located(file, name, root) for name in (source, edited))
+    return Entry(
+        id=f"{Path(source).stem}-{Path(edited).stem}",
+        name=f"{edited} ({file.name}, {number})",
+        main=str(main),
+        pair=str(pair),
+        task="edit",
+        facts={"instruction": " ".join(words.split())},
+    )
+
+
+def _unusable(root: Path, file: Path, rows: Sequence[Mapping[str, Any]], lacking: Sequence[int]) -> Entry:
+    """Return the reject of a list in which some rows, or all, are no pairs."""
+    first = rows[lacking[0] - 1]
+    return Entry(
+        id=file.stem,
+        name=file.relative_to(root).as_posix() if root.is_dir() else file.name,
+        main=str(file.resolve()),
+        problem=f"rows without a source, an edited video or an instruction: {len(lacking)} of {len(rows)}; "
+        f"the first is row {lacking[0]}, with {', '.join(map(str, first))}"[:300],
+    )
+
+
+def _told_apart(entries: Sequence[Entry], root: Path) -> Iterator[Entry]:
+    """Yield the pairs; where file names repeat, with ids that follow from where the files lie and what is said."""
+    times = Counter(entry.id for entry in entries)
+    for entry in entries:
+        if times[entry.id] > 1:
+            places = [Path(os.path.relpath(file, root.resolve())).as_posix() for file in (entry.main, entry.pair)]
+            said = "\n".join([*places, entry.facts["instruction"]]).encode("utf-8", "backslashreplace")
+            yield replace(entry, id=f"{entry.id}-{hashlib.blake2b(said, digest_size=4).hexdigest()}")
+        else:
+            yield entry
 
 
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
