@@ -112,7 +112,8 @@ class PictureReader:
         """Return uint8 [t h w], the number of the object that each pixel of an annotation belongs to.
 
         Of a picture with a palette, or with the palette's colours, that is the place in the palette (DAVIS,
-        YouTube-VOS). Of one that is black and white it is 1 where it is white.
+        YouTube-VOS). Of one that is black and white it is 1 where it is white. Of a photograph with a hole in it
+        (MagicBrush) it is 1 where that is transparent.
         """
         width, height = size or (self.info.width, self.info.height)
         wanted = self._check(indices, width, height)
@@ -191,10 +192,11 @@ class PictureReader:
                     numbers = np.array(image)
                     return (numbers > 0).astype(np.uint8) if set(np.unique(numbers)) <= {0, 255} else numbers
                 values = np.array(image.convert("RGB" if len(image.getbands()) >= 3 else "L"))
+                alpha = np.array(image.getchannel("A")) if image.mode == "RGBA" else None
         except OSError:
             raise VideoError(f"{file}: not a picture, or damaged") from None
         if values.ndim == 3:
-            return _from_palette(values, file)
+            return _from_palette(values, file, alpha)
         # a mask is black and white, but for what a lossy codec left at its edges; few small numbers are object numbers
         found = np.unique(values)
         numbered = bool((found[found != 255] < 64).all()) and len(found) > 2
@@ -211,7 +213,7 @@ def palette() -> NDArray[np.uint8]:
     return colours.astype(np.uint8)
 
 
-def _from_palette(colours: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
+def _from_palette(colours: NDArray[np.uint8], file: Path, alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     if set(np.unique(codes)) <= {0, 0xFFFFFF}:
         return (codes > 0).astype(np.uint8)
@@ -219,6 +221,8 @@ def _from_palette(colours: NDArray[np.uint8], file: Path) -> NDArray[np.uint8]:
     number = {int(code): place for place, code in reversed(list(enumerate(known)))}
     found, places = np.unique(codes, return_inverse=True)
     strange = next((code for code in found if int(code) not in number), None)
+    if strange is not None and alpha is not None and alpha.min() < 128:
+        return (alpha < 128).astype(np.uint8)
     if strange is not None:
         raise VideoError(
             f"{file}: colour #{strange:06x} is none of the palette that marks objects; store object numbers"

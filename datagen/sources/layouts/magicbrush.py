@@ -14,8 +14,19 @@ _SPLITS = {"train": "train", "dev": "val", "test": "test"}
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yield every turn of `edit_turns.json` with the pictures `images/ID/ID-input.png` and `ID-output1.png`."""
+    """Yield every turn of `edit_turns.json` with the pictures `images/ID/ID-input.png` and `ID-output1.png`.
+
+    `ID-mask1.png`, the input with what was to be edited cut out, becomes the pair's mask.
+
+    Raises:
+        SourceError: there is no such list; the parquet files on the Hugging Face hub have none.
+    """
     lists = sorted(path.rglob("edit_turns.json"))
+    if not lists and any(path.rglob("*.parquet")):
+        raise SourceError(
+            f"{path} has MagicBrush's pictures inside parquet files, which are not read: write them out as files, and name "
+            "them in a table (columns path, pair, masks, task, instruction)"
+        )
     if not lists:
         raise SourceError(f"{path} is not of the layout magicbrush: no edit_turns.json in it")
     for file in lists:
@@ -27,6 +38,7 @@ def entries(path: Path) -> Iterator[Entry]:
                 name=edited.name,
                 main=str(source),
                 pair=str(edited),
+                masks=_hole(_picture(file.parent, str(turn["mask"]))) if turn.get("mask") else "",
                 task="edit",
                 facts={"instruction": " ".join(str(turn["instruction"]).split())},
                 split=next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), ""),
@@ -38,6 +50,17 @@ def _picture(root: Path, name: str) -> Path:
     number = name.split("-")[0]
     places = (root / "images" / number / name, root / number / name, root / name)
     return next((place for place in places if place.exists()), places[0]).resolve()
+
+
+def _hole(file: Path) -> str:
+    """Return where a mask is; nothing where there is none, or none that has transparency: white may be in any picture."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return str(file) if image.mode == "RGBA" else ""
+    except OSError:
+        return ""
 
 
 LAYOUT = Layout(
