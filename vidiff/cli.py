@@ -185,14 +185,23 @@ def convert_command(
         Path | None, typer.Option(help="For animatediff: the converted model to put it into.", show_default=False)
     ] = None,
     window: Annotated[int, typer.Option(help="Frames the model takes at once.", min=1, max=32)] = 16,
+    image_encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="A CLIP vision model, for image instructions: folder or name on the hub.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Make a VIDiff model of pretrained image and motion weights."""
     from vidiff.convert import convert as convert_weights
 
-    done = convert_weights(kind, source, out, base=base, window=window)
+    done = convert_weights(kind, source, out, base=base, window=window, image_encoder=image_encoder)
+    eyes = [name for name in done.new if name.startswith("image_projector.")]
     typer.echo(
-        f"{done.taken} tensors taken over, {len(done.new)} new ones for time, which change nothing until trained"
+        f"{done.taken} tensors taken over, {len(done.new) - len(eyes)} new ones for time, which change nothing until trained"
     )
+    if eyes:
+        typer.echo(f"{len(eyes)} new ones for image instructions, which must be trained before the model is of use")
     if kind != "animatediff":
         typer.echo(f"one frame comes out as the image model makes it, to {done.apart:.0e}")
     typer.echo(f"wrote {out}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 
 from configs import ModelError, OutputError, unknown_name
 from vidiff.devices import quiet_libraries
+from vidiff.image_instruction import ImageProjector
 from vidiff.pipeline import PICKLED, VIDiffPipeline
 from vidiff.unet import VIDiffUNet
 
@@ -34,12 +35,21 @@ class Conversion:
     apart: float
 
 
-def convert(kind: str, source: str, out: Path | str, *, base: Path | str | None = None, window: int = 16) -> Conversion:
+def convert(
+    kind: str,
+    source: str,
+    out: Path | str,
+    *,
+    base: Path | str | None = None,
+    window: int = 16,
+    image_encoder: str | None = None,
+) -> Conversion:
     """Make a VIDiff pipeline of pretrained weights and save it in the folder `out`.
 
     `kind`: `sd15` (a text-to-image Stable Diffusion; of 2.x, too), `instruct-pix2pix` (its U-Net takes the source image
     already), or `animatediff` (a motion adapter, put into the pipeline in the folder `base`). `source`: a folder in the
-    layout of diffusers, or a name on the Hugging Face hub. `window`: frames the model takes at once.
+    layout of diffusers, or a name on the Hugging Face hub. `window`: frames the model takes at once. `image_encoder`: a CLIP
+    vision model in the same two ways, for image instructions; its tokens go through a new MLP, which must be trained.
 
     The network is then run beside the one it was made of: one frame must come out equal.
 
@@ -60,6 +70,8 @@ def convert(kind: str, source: str, out: Path | str, *, base: Path | str | None 
         pipe, done = _with_adapter(source, base)
     else:
         pipe, done = _from_images(kind, source, window)
+    if image_encoder is not None:
+        pipe, done = _with_eyes(pipe, image_encoder, done)
     pipe.save_pretrained(str(out))
     return done
 
@@ -96,6 +108,18 @@ def _with_adapter(source: str, base: Path | str) -> tuple[VIDiffPipeline, Conver
     pipe.register_to_config(window=min(pipe.window, longest))
     convolutions = tuple(name for name in pipe.unet.state_dict() if ".convolution." in name)
     return pipe, Conversion(taken=len(adapter.state_dict()), new=convolutions, apart=0.0)
+
+
+def _with_eyes(pipe: VIDiffPipeline, image_encoder: str, done: Conversion) -> tuple[VIDiffPipeline, Conversion]:
+    encoder = load_part(CLIPVisionModel, image_encoder, "")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        projector = ImageProjector(
+            vision_dim=encoder.config.hidden_size, context_dim=pipe.unet.config.cross_attention_dim
+        )
+    pipe.register_modules(image_encoder=encoder, image_projector=projector)
+    new = tuple(f"image_projector.{name}" for name in projector.state_dict())
+    return pipe, replace(done, taken=done.taken + len(encoder.state_dict()), new=(*done.new, *new))
 
 
 @torch.no_grad()

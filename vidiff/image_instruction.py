@@ -53,7 +53,8 @@ def to_square(image: Picture) -> Picture:
     size = (short, long) if height > width else (long, short)
     resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     top, left = (size[1] - SIDE) // 2, (size[0] - SIDE) // 2
-    return np.ascontiguousarray(resized[top : top + SIDE, left : left + SIDE])
+    # a copy: what PIL hands out cannot be written to, which torch warns of
+    return np.array(resized[top : top + SIDE, left : left + SIDE])
 
 
 def encode_images(encoder: CLIPVisionModel, images: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def diffusion_loss(pipe: VIDiffPipeline, batch: Batch, settings: TrainSettings, 
     instructions = ["" if dropped else text for text, dropped in zip(batch.instructions, no_text.tolist(), strict=True)]
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         context = instruction_tokens(pipe, instructions, batch.images if present.any() else None, present)
-        latent = unet_input(pipe.scheduler, noisy, seen, timesteps, fade=settings.noise.fade)
+        latent = unet_input(pipe.scheduler, noisy, seen, timesteps, fade=pipe.config.fade_noise)
         predicted = pipe.unet(latent, timesteps, context).sample
     error: Tensor = (predicted.float() - wanted(pipe.scheduler, clean, noise, timesteps)).square()
     # what a channel of the latent counts is known of a fixed transform, and not of a learnt autoencoder

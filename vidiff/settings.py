@@ -17,10 +17,7 @@ class Scales(Settings):
 
 
 class ModelSettings(Settings):
-    """Which network. Today there is one way to get one: made anew at the size given here.
-
-    Pretrained weights will enter as another way to fill the same five components (`vidiff.sizes.new_pipeline`).
-    """
+    """Which network: made anew at the size given here; where a training has a `base`, `size` and `window` alone count."""
 
     size: int = Field(128, ge=16)
     """Short side, in pixels, at which the model works; larger video is resized down to it and back."""
@@ -143,6 +140,11 @@ class OptimizerSettings(Settings):
     """Decay of the average; it warms up as (1+n)/(10+n), so that short runs forget their start."""
 
 
+Part = Literal["unet", "spatial", "motion", "text_encoder", "image_encoder", "image_projector"]
+_OF_THE_BASE = {"noise": {"prediction", "schedule", "zero_terminal_snr", "fade"}}
+_OURS_WITH_A_BASE = {"size", "window"}
+
+
 class TrainSettings(Settings):
     """One training run. Stages are recipes: image pairs are clips of one frame, freezing is a choice of parameters."""
 
@@ -153,11 +155,14 @@ class TrainSettings(Settings):
     minutes: float | None = Field(None, gt=0)
     """Wall-clock time of the loop, validation included."""
     seed: int = 0
-    trained: tuple[Literal["unet", "text_encoder", "image_encoder", "image_projector"], ...] = (
-        "unet",
-        "image_projector",
-    )
-    """Parts that learn; the others stay as they are. Encoders with pretrained weights are best left alone."""
+    base: str = ""
+    """Folder of a model to go on from: a run, or what `vidiff-convert` wrote. Network, noise schedule, prediction type and
+    `fade` are then its own. `???` in a recipe stands for one that must be named."""
+    trained: tuple[Part, ...] = ("unet", "image_projector")
+    """Parts that learn; the others stay as they are. Of the U-Net `spatial` is what a 2D U-Net has, `motion` what time
+    adds. Encoders with pretrained weights are best left alone."""
+    checkpointing: bool = False
+    """Compute the U-Net's hidden states again for the gradients instead of keeping them: a third more time, far less memory."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the U-Net's arithmetic; weights are float32."""
     threads: int = Field(0, ge=0)
@@ -190,12 +195,25 @@ class TrainSettings(Settings):
     def _limited(self) -> TrainSettings:
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("give one of steps and minutes, and only one")
-        downscale = self.model.patch * 2 ** (len(self.model.channels) - 1)
-        for side in (self.model.size, *self.data.crops):
-            if side % downscale:
-                raise ValueError(f"model.size and data.crops must be multiples of {downscale}; {side} is not")
-        if self.model.predict_residual and self.noise.prediction != "sample":
+        if self.base:
+            self._check_base()
+        else:
+            self.check_sides(self.model.patch * 2 ** (len(self.model.channels) - 1))
+        if not self.base and self.model.predict_residual and self.noise.prediction != "sample":
             raise ValueError(
                 "model.predict_residual adds the source to a clean latent: it needs noise.prediction: sample"
             )
         return self
+
+    def check_sides(self, multiple: int) -> None:
+        """Raise `ValueError` unless the U-Net can halve what it is given at every level."""
+        for side in (self.model.size, *self.data.crops):
+            if side % multiple:
+                raise ValueError(f"model.size and data.crops must be multiples of {multiple}; {side} is not")
+
+    def _check_base(self) -> None:
+        said = [f"model.{name}" for name in sorted(self.model.model_fields_set - _OURS_WITH_A_BASE)]
+        for part, owned in _OF_THE_BASE.items():
+            said += [f"{part}.{name}" for name in sorted(getattr(self, part).model_fields_set & owned)]
+        if said:
+            raise ValueError(f"{', '.join(said)}: the base has its own; leave it out, or train without a base")

@@ -1,4 +1,4 @@
-"""Where a model comes from: made anew at the size a recipe gives."""
+"""Where a model comes from: made anew at the size a recipe gives, or from a folder."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
+from configs import ModelError
 from vidiff.autoencoder import PatchAutoencoder
 from vidiff.conditioning import small_text_encoder, small_tokenizer
 from vidiff.image_instruction import ImageProjector, small_image_encoder
-from vidiff.pipeline import VIDiffPipeline
+from vidiff.pipeline import VIDiffPipeline, load_pipeline
 from vidiff.settings import ModelSettings, NoiseSettings, TrainSettings
 from vidiff.unet import VIDiffUNet
 
 
 def new_pipeline(settings: TrainSettings) -> VIDiffPipeline:
-    """Make an untrained pipeline; equal settings give equal weights. With `predict_residual` it returns its source."""
+    """Make the pipeline that a training begins with.
+
+    Without a `base` it is untrained; equal settings give equal weights, and with `predict_residual` it returns its source.
+
+    Raises:
+        ModelError: the base cannot be loaded, or cannot work at this size.
+    """
+    if settings.base:
+        return _based(settings)
     model = settings.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -33,13 +42,31 @@ def new_pipeline(settings: TrainSettings) -> VIDiffPipeline:
         unet=unet,
         scheduler=make_scheduler(settings.noise),
         **images,
-        window=model.window,
-        steps=settings.noise.steps,
-        shared_noise=settings.noise.shared,
         fade_noise=settings.noise.fade,
-        guidance={task: scales.model_dump() for task, scales in settings.guidance.items()},
-        guidance_rule=settings.guidance_rule,
+        **_sampling(settings),
     )
+
+
+def _based(settings: TrainSettings) -> VIDiffPipeline:
+    pipe = load_pipeline(settings.base)
+    try:
+        settings.check_sides(pipe.patch * 2 ** (len(pipe.unet.config.block_out_channels) - 1))
+    except ValueError as error:
+        raise ModelError(f"{settings.base}: {error}") from None
+    pipe.unet.register_to_config(sample_size=settings.model.size // pipe.patch)
+    pipe.register_to_config(**_sampling(settings))
+    return pipe
+
+
+def _sampling(settings: TrainSettings) -> dict[str, Any]:
+    """Return what a model is told of how it is to be used."""
+    return {
+        "window": settings.model.window,
+        "steps": settings.noise.steps,
+        "shared_noise": settings.noise.shared,
+        "guidance": {task: scales.model_dump() for task, scales in settings.guidance.items()},
+        "guidance_rule": settings.guidance_rule,
+    }
 
 
 def make_scheduler(noise: NoiseSettings) -> DDIMScheduler:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from configs import ConfigError
 from shards import Dataset
 from vidiff.checkpoint import Position, TrainState, load_checkpoint, save_checkpoint
 from vidiff.data import Batch, TrainingClips, batches, mixture
@@ -37,7 +38,10 @@ def train_model(
 
     Raises:
         DatasetError, ConfigError, OutputError: as `Dataset`, `TrainingClips` and `RunFolder.open`.
+        ModelError: the model to go on from cannot be used.
     """
+    if settings.base == "???":
+        raise ConfigError("this recipe goes on from a model: name its folder with --set base=FOLDER")
     dataset, run = Dataset(data), RunFolder(Path(out))
     clips = TrainingClips(dataset, settings)
     checkpoint = run.open(settings, dataset.manifest.sha256, resume=resume, overwrite=overwrite)
@@ -59,6 +63,8 @@ class Trainer:
         self.console = Console(stderr=True)
         self.pipe = new_pipeline(settings).to(choose_device())
         self.pipe.set_progress_bar_config(disable=True)
+        if settings.checkpointing:
+            self.pipe.unet.enable_gradient_checkpointing()
         self.state = make_state(self.pipe, settings)
         self.position = Position(step=0, seconds=0.0, loss=math.nan)
         self._split, self._samples = pick_samples(dataset, list(mixture(dataset, settings.data)))
@@ -152,15 +158,28 @@ def make_state(pipe: VIDiffPipeline, settings: TrainSettings) -> TrainState:
         module = getattr(pipe, part)
         if module is None:
             continue
-        learns = part in settings.trained
-        module.train(learns).requires_grad_(learns)
-        parameters |= {f"{part}.{name}": value for name, value in module.named_parameters() if learns}
+        for name, value in module.named_parameters():
+            value.requires_grad_(_parts_of(part, name) & set(settings.trained) != set())
+        learnt = {f"{part}.{name}": value for name, value in module.named_parameters() if value.requires_grad}
+        module.train(bool(learnt))
+        parameters |= learnt
+    if not parameters:
+        raise ConfigError(
+            f"trained: this model has none of {', '.join(settings.trained) or 'nothing'}; nothing would learn"
+        )
     chosen = settings.optimizer
     optimizer = torch.optim.AdamW(
         parameters.values(), lr=chosen.lr, betas=(0.9, chosen.beta2), weight_decay=chosen.weight_decay
     )
     average = {name: value.detach().clone() for name, value in parameters.items()}
     return TrainState(parameters=parameters, average=average, optimizer=optimizer)
+
+
+def _parts_of(component: str, name: str) -> set[str]:
+    """Return the names in `trained` that mean a parameter."""
+    if component != "unet":
+        return {component}
+    return {"unet", "motion" if ".motion_modules." in name else "spatial"}
 
 
 @contextmanager

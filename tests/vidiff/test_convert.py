@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
-    AutoencoderKL,
     DDIMScheduler,
     EulerAncestralDiscreteScheduler,
     MotionAdapter,
@@ -15,32 +14,15 @@ from diffusers import (
 from PIL import Image
 
 from configs import ModelError, OutputError
+from tests.vidiff.small_weights import small_unet, write_pretrained
 from vidiff import VIDiffPipeline
-from vidiff.conditioning import small_text_encoder, small_tokenizer
 from vidiff.convert import compare, convert
 from vidiff.unet import VIDiffUNet
 
-
-def unet(in_channels: int = 4, **options) -> UNet2DConditionModel:
-    """The layout of Stable Diffusion's, a tenth as wide."""
-    torch.manual_seed(1)
-    shape = {
-        "sample_size": 8,
-        "in_channels": in_channels,
-        "out_channels": 4,
-        "block_out_channels": (16, 32, 64, 64),
-        "layers_per_block": 2,
-        "norm_num_groups": 8,
-        "cross_attention_dim": 32,
-        "attention_head_dim": 8,
-    }
-    return UNet2DConditionModel(**(shape | options)).eval()
-
-
 FAMILIES = {
-    "sd15": unet,
-    "instruct-pix2pix": lambda: unet(8),
-    "sd2": lambda: unet(attention_head_dim=(2, 4, 8, 8), use_linear_projection=True),
+    "sd15": small_unet,
+    "instruct-pix2pix": lambda: small_unet(8),
+    "sd2": lambda: small_unet(attention_head_dim=(2, 4, 8, 8), use_linear_projection=True),
 }
 
 
@@ -49,27 +31,7 @@ def folder(tmp_path):
     """Give a function that writes a pretrained model of random weights as the hub has it."""
 
     def write(flat, name="pretrained"):
-        torch.manual_seed(2)
-        root = tmp_path / name
-        tokenizer = small_tokenizer(77)
-        vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(8, 8, 16, 16),
-            norm_num_groups=4,
-            latent_channels=4,
-            sample_size=64,
-        )
-        parts = {
-            "unet": flat,
-            "vae": vae,
-            "text_encoder": small_text_encoder(tokenizer, width=32, layers=1),
-            "tokenizer": tokenizer,
-            "scheduler": DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1),
-        }
-        for part, module in parts.items():
-            module.save_pretrained(root / part)
-        return root
+        return write_pretrained(tmp_path / name, flat)
 
     return write
 
@@ -102,7 +64,7 @@ def test_a_motion_adapter_with_its_projections_at_zero_changes_nothing(family):
 @pytest.mark.parametrize("scheduler", [DDIMScheduler, EulerAncestralDiscreteScheduler])
 @pytest.mark.parametrize("size", [(64, 64), (64, 96)])
 def test_one_frame_comes_out_as_diffusers_own_instruct_pix2pix_makes_it(scheduler, size, folder, tmp_path):
-    root = folder(unet(8))
+    root = folder(small_unet(8))
     convert("instruct-pix2pix", str(root), tmp_path / "model")
     ours = VIDiffPipeline.from_pretrained(tmp_path / "model")
     ours.scheduler = scheduler.from_config(ours.scheduler.config)
@@ -139,7 +101,7 @@ def test_one_frame_comes_out_as_diffusers_own_instruct_pix2pix_makes_it(schedule
 
 
 def test_a_text_to_image_model_becomes_a_pipeline_that_saves_and_loads(folder, clip, tmp_path):
-    done = convert("sd15", str(folder(unet())), tmp_path / "model", window=8)
+    done = convert("sd15", str(folder(small_unet())), tmp_path / "model", window=8)
     pipe = VIDiffPipeline.from_pretrained(tmp_path / "model")
     pipe.set_progress_bar_config(disable=True)
     assert pipe.window == 8
@@ -150,7 +112,7 @@ def test_a_text_to_image_model_becomes_a_pipeline_that_saves_and_loads(folder, c
 
 
 def test_an_adapter_goes_into_a_converted_model(folder, tmp_path):
-    convert("sd15", str(folder(unet())), tmp_path / "model")
+    convert("sd15", str(folder(small_unet())), tmp_path / "model")
     torch.manual_seed(4)
     adapter = MotionAdapter(block_out_channels=(16, 32, 64, 64), motion_num_attention_heads=8, motion_norm_num_groups=8)
     adapter.save_pretrained(tmp_path / "adapter")
@@ -164,7 +126,7 @@ def test_an_adapter_goes_into_a_converted_model(folder, tmp_path):
 
 
 def test_what_cannot_be_converted_is_one_line(folder, tmp_path):
-    root = folder(unet())
+    root = folder(small_unet())
     with pytest.raises(ModelError, match="did you mean 'sd15'"):
         convert("sd1", str(root), tmp_path / "x")
     with pytest.raises(ModelError, match="takes 4 channels, and one of instruct-pix2pix 8"):
@@ -183,7 +145,7 @@ def test_what_cannot_be_converted_is_one_line(folder, tmp_path):
 def test_missing_weights_are_named_and_never_drawn_at_random(folder, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    root = folder(unet())
+    root = folder(small_unet())
     path = root / "unet" / "diffusion_pytorch_model.safetensors"
     tensors = load_file(path)
     del tensors["mid_block.attentions.0.proj_in.weight"]
@@ -193,7 +155,7 @@ def test_missing_weights_are_named_and_never_drawn_at_random(folder, tmp_path):
 
 
 def test_a_unet_with_a_part_that_the_video_unet_lacks_is_refused(folder, tmp_path):
-    root = folder(unet(resnet_time_scale_shift="scale_shift"))
+    root = folder(small_unet(resnet_time_scale_shift="scale_shift"))
     with pytest.raises(ModelError, match="cannot become a video U-Net"):
         convert("sd15", str(root), tmp_path / "x")
 
@@ -204,7 +166,7 @@ def test_the_command_says_what_it_did(folder, tmp_path):
         "-c",
         "from vidiff.cli import convert; convert()",
         "sd15",
-        folder(unet()),
+        folder(small_unet()),
         "--out",
         tmp_path / "m",
     ]
