@@ -141,7 +141,7 @@ class OptimizerSettings(Settings):
 
 
 Part = Literal["unet", "spatial", "motion", "text_encoder", "image_encoder", "image_projector"]
-_OF_THE_BASE = {"noise": {"prediction", "schedule", "zero_terminal_snr", "fade"}}
+_NOISE_OF_THE_BASE = {"prediction", "schedule", "zero_terminal_snr", "fade"}
 _OURS_WITH_A_BASE = {"size", "window"}
 
 
@@ -212,8 +212,12 @@ class TrainSettings(Settings):
                 raise ValueError(f"model.size and data.crops must be multiples of {multiple}; {side} is not")
 
     def _check_base(self) -> None:
-        said = [f"model.{name}" for name in sorted(self.model.model_fields_set - _OURS_WITH_A_BASE)]
-        for part, owned in _OF_THE_BASE.items():
-            said += [f"{part}.{name}" for name in sorted(getattr(self, part).model_fields_set & owned)]
+        said = [f"model.{name}" for name in _changed(self.model) if name not in _OURS_WITH_A_BASE]
+        said += [f"noise.{name}" for name in _changed(self.noise) if name in _NOISE_OF_THE_BASE]
         if said:
             raise ValueError(f"{', '.join(said)}: the base has its own; leave it out, or train without a base")
+
+
+def _changed(settings: Settings) -> list[str]:
+    """Return what is not at its default; a recipe that was printed in full names everything."""
+    return [name for name, field in type(settings).model_fields.items() if getattr(settings, name) != field.default]

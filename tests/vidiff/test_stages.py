@@ -94,7 +94,7 @@ def test_checkpointing_changes_no_bit_of_the_training(start, large_dataset, tmp_
     ("override", "words"),
     [
         ("model.groups=4", "model.groups: the base has its own"),
-        ("noise.prediction=sample", "noise.prediction: the base has its own"),
+        ("noise.prediction=v_prediction", "noise.prediction: the base has its own"),
         ("noise.fade=true", "noise.fade: the base has its own"),
     ],
 )
