@@ -20,7 +20,7 @@ from datagen.plan import Unit
 from datagen.settings import Recipe
 from datagen.sources import open_reader
 from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
-from datagen.sources.library import DECODE_TRIES
+from datagen.sources.tracks import DECODE_TRIES
 from datagen.tasks import builder
 from datagen.tasks.base import NATIVE
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task

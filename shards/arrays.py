@@ -14,7 +14,7 @@ from configs import DecodeLimitError, VideoError
 from shards.containers import Limits
 from shards.picture_folder import in_order, pictures_in
 from shards.pictures import Place, nearest
-from shards.probing import VideoInfo
+from shards.probing import described_frames, wanted_frames
 
 EXTENSIONS = frozenset([".npy", ".npz"])
 
@@ -55,21 +55,13 @@ class ArrayReader:
                 f"{path}: {frames} frames of {width}x{height}, the limits are {self.limits.frames} frames and "
                 f"{self.limits.pixels} pixels"
             )
-        self.info = VideoInfo(
+        self.info = described_frames(
             frames=frames,
-            fps=0.0,
             width=width,
             height=height,
-            rotation=0,
-            mirrored=False,
             codec=self.files[0].suffix.lower().lstrip("."),
             container="arrays",
             pixel_format=str(first.dtype),
-            has_audio=False,
-            constant_rate=True,
-            open_gop=False,
-            header_frames=frames,
-            index="packets",
         )
 
     def read_depth(
@@ -80,10 +72,7 @@ class ArrayReader:
         crop: Place | None = None,
     ) -> NDArray[np.float32]:
         """Return float32 [t h w], the stored numbers; scaled by taking the nearest."""
-        wanted = range(self.info.frames) if indices is None else indices
-        outside = next((index for index in wanted if not 0 <= index < self.info.frames), None)
-        if outside is not None:
-            raise VideoError(f"{self.path}: frame {outside} was asked for; it has frames 0 to {self.info.frames - 1}")
+        wanted = wanted_frames(self.path, indices, self.info.frames)
         return np.stack([nearest(self._frame(i), size or (self.info.width, self.info.height), crop) for i in wanted])
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from shards.arrays import arrays_in
 from shards.containers import Limits
 from shards.picture_folder import in_order, pictures_in
 from shards.pictures import Place, resized_labels
-from shards.probing import VideoInfo
+from shards.probing import described_frames, wanted_frames
 
 EXTENSION = ".h5"
 _MOST = 254
@@ -47,21 +47,12 @@ class InstanceReader:
         if len(self.files) > self.limits.frames:
             raise DecodeLimitError(f"{path}: {len(self.files)} files, the limit is {self.limits.frames}")
         height, width = self._labels(self.files[0]).shape
-        self.info = VideoInfo(
+        self.info = described_frames(
             frames=len(self.files),
-            fps=0.0,
             width=width,
             height=height,
-            rotation=0,
-            mirrored=False,
             codec="h5",
             container="instances",
-            pixel_format="",
-            has_audio=False,
-            constant_rate=True,
-            open_gop=False,
-            header_frames=len(self.files),
-            index="packets",
         )
 
     def read_labels(
@@ -72,10 +63,7 @@ class InstanceReader:
         crop: Place | None = None,
     ) -> NDArray[np.uint8]:
         """Return uint8 [t h w]: 0 for the background, else the object's number and one more, since theirs may start at 0."""
-        wanted = range(len(self.files)) if indices is None else indices
-        outside = next((index for index in wanted if not 0 <= index < len(self.files)), None)
-        if outside is not None:
-            raise VideoError(f"{self.path}: frame {outside} was asked for; it has frames 0 to {len(self.files) - 1}")
+        wanted = wanted_frames(self.path, indices, len(self.files))
         frame = size or (self.info.width, self.info.height)
         return np.stack([resized_labels(self._labels(self.files[number]), frame, crop) for number in wanted])
 

@@ -16,7 +16,7 @@ from PIL import Image
 from configs import DecodeLimitError, VideoError
 from shards.containers import Limits
 from shards.pictures import Picture, Place, cut, nearest, resized_labels
-from shards.probing import VideoInfo
+from shards.probing import described_frames, wanted_frames
 from shards.sample import Video
 
 EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"])
@@ -63,21 +63,12 @@ class PictureReader:
         if len(self.files) > self.limits.frames:
             raise DecodeLimitError(f"{path}: {len(self.files)} pictures, the limit is {self.limits.frames}")
         width, height = self._size_of(self.files[0])
-        self.info = VideoInfo(
+        self.info = described_frames(
             frames=len(self.files),
-            fps=0.0,
             width=width,
             height=height,
-            rotation=0,
-            mirrored=False,
             codec=self.files[0].suffix.lower().lstrip("."),
             container="pictures",
-            pixel_format="",
-            has_audio=False,
-            constant_rate=True,
-            open_gop=False,
-            header_frames=len(self.files),
-            index="packets",
         )
 
     def read(
@@ -138,10 +129,7 @@ class PictureReader:
         """Nothing stays open; here for the sake of `VideoReader`'s users."""
 
     def _check(self, indices: Sequence[int] | None, width: int, height: int) -> Sequence[int]:
-        wanted = range(len(self.files)) if indices is None else indices
-        outside = next((index for index in wanted if not 0 <= index < len(self.files)), None)
-        if outside is not None:
-            raise VideoError(f"{self.path}: frame {outside} was asked for; it has frames 0 to {len(self.files) - 1}")
+        wanted = wanted_frames(self.path, indices, len(self.files))
         needed = len(wanted) * width * height * 3
         if needed > self.limits.clip_bytes:
             raise DecodeLimitError(

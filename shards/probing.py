@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,41 @@ class VideoInfo:
     """Frames that the header claims; 0 where it claims nothing."""
     index: str
     """`packets`: the packets proved which frame is which. `decoded`: only decoding everything could tell."""
+
+
+def described_frames(
+    *, frames: int, width: int, height: int, codec: str, container: str, pixel_format: str = ""
+) -> VideoInfo:
+    """Return what there is to say of frames that are stored one by one; they have no rate of their own."""
+    return VideoInfo(
+        frames=frames,
+        fps=0.0,
+        width=width,
+        height=height,
+        rotation=0,
+        mirrored=False,
+        codec=codec,
+        container=container,
+        pixel_format=pixel_format,
+        has_audio=False,
+        constant_rate=True,
+        open_gop=False,
+        header_frames=frames,
+        index="packets",
+    )
+
+
+def wanted_frames(path: Path, indices: Sequence[int] | None, frames: int) -> Sequence[int]:
+    """Return the frames that are asked for, all of them where none is named.
+
+    Raises:
+        VideoError: there is no such frame.
+    """
+    wanted = range(frames) if indices is None else indices
+    outside = next((index for index in wanted if not 0 <= index < frames), None)
+    if outside is not None:
+        raise VideoError(f"{path}: frame {outside} was asked for; it has frames 0 to {frames - 1}")
+    return wanted
 
 
 def probe(path: Path | str, limits: Limits | None = None) -> VideoInfo:

@@ -1,0 +1,141 @@
+"""Windows of videos, read with all their tracks at once by decoders that can be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs import DecoderLostError
+from datagen.settings import ClipSettings, Recipe
+from datagen.sources.base import EXACT, Clip, Moments, Native, SourceVideo, Window
+from datagen.sources.depth_track import metric_depth
+from shards.fence import FencedReader
+from shards.pictures import MIDDLE, Place
+from shards.video import Limits
+
+A = TypeVar("A")
+DECODE_TRIES = 3
+HIGH_RATE = 200.0
+"""Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
+_LONGEST_EXPOSURE = 0.06
+"""Seconds."""
+_SEEN = 0.002
+"""Share of the picture that an object must cover, in half of the frames, to be referred to."""
+
+
+class TrackReader:
+    """Reads windows of all tracks of a video, scaled inside the decoder."""
+
+    def __init__(self, recipe: Recipe, stack: ExitStack) -> None:
+        self._recipe, self._stack = recipe, stack
+        self._fences: dict[str, FencedReader] = {}
+
+    def read(self, video: SourceVideo, window: Window) -> Clip:
+        """Return the clip."""
+        clip = self._recipe.clip
+        size, crop = (clip.width, clip.height), crop_place(clip, self._recipe.seed, video, window)
+        wanted = {track: _numbers(video, track, window) for track in ("main", *video.tracks)}
+        frames = with_new_decoders(
+            lambda: self._fence("main").read(video.locator, wanted["main"], size=size, crop=crop)
+        )
+        ids, native = None, None
+        if "masks" in video.tracks:
+            ids = with_new_decoders(
+                lambda: self._fence("masks").read_labels(video.tracks["masks"], wanted["masks"], size=size, crop=crop)
+            )
+            # 255 marks what the annotators left open
+            ids[ids == 255] = 0
+        if "pair" in video.tracks:
+            other = with_new_decoders(
+                lambda: self._fence("pair").read(video.tracks["pair"], wanted["pair"], size=size, crop=crop)
+            )
+            facts = video.facts
+            native = Native(task=facts["task"], other=other, instruction=facts.get("instruction", ""))
+        depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
+        moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
+        names = {} if ids is None else _seen(video.facts.get("names", {}), ids)
+        return Clip(
+            video=video,
+            window=window,
+            frames=frames,
+            depth=depth,
+            depth_unit="" if depth is None else "metre",
+            depth_note=note,
+            ids=ids,
+            names=names,
+            native=native,
+            moments=moments,
+        )
+
+    def _depth(
+        self, video: SourceVideo, wanted: Mapping[str, list[int]], size: tuple[int, int], crop: Place
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        stored = with_new_decoders(
+            lambda: self._fence("depth").read_depth(video.tracks["depth"], wanted["depth"], size=size, crop=crop)
+        )
+        return metric_depth(stored, video.facts["depth_scale"], sky=video.facts.get("depth_sky", math.inf))
+
+    def _wants_moments(self, video: SourceVideo, window: Window) -> bool:
+        """Whether true exposures can be had: of a high-rate video of which the clip takes few frames."""
+        exists = video.facts.get("task") == "deblur"
+        return "deblur" in self._recipe.tasks and window.step > 1 and video.fps >= HIGH_RATE and not exists
+
+    def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place) -> Moments:
+        reach = math.ceil(_LONGEST_EXPOSURE / 2 * video.fps)
+        first, last = max(window.start - reach, 0), min(window.indices[-1] + reach, video.frames - 1)
+        wanted = _numbers(video, "main", Window(start=first, step=1, frames=last - first + 1))
+        frames = with_new_decoders(lambda: self._fence("main").read(video.locator, wanted, size=size, crop=crop))
+        return Moments(frames=frames, first=window.start - first)
+
+    def _fence(self, track: str) -> FencedReader:
+        """Return the decoder of a track: each keeps its file open, so they do not share one."""
+        if track not in self._fences:
+            fence = FencedReader(limits=limits_of(self._recipe), seconds=self._recipe.limits.decode_seconds)
+            self._fences[track] = self._stack.enter_context(fence)
+        return self._fences[track]
+
+
+def crop_place(clip: ClipSettings, seed: int, video: SourceVideo, window: Window) -> Place:
+    """Return where a window is cropped: in the middle, or somewhere that follows from what it is."""
+    if clip.crop == "middle":
+        return MIDDLE
+    text = f"crop {seed} {video.sha256} {window.start} {window.step}"
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    x, y = (int.from_bytes(digest[part : part + 4], "big") / 2**32 for part in (0, 4))
+    return x, y
+
+
+def with_new_decoders(ask: Callable[[], A]) -> A:
+    """Return what `ask()` does; a decoder that is lost over it is replaced, up to `DECODE_TRIES` in all."""
+    for _ in range(1, DECODE_TRIES):
+        with suppress(DecoderLostError):
+            return ask()
+    return ask()
+
+
+def limits_of(recipe: Recipe) -> Limits:
+    """Return how much a file may ask of a decoder."""
+    settings = recipe.limits
+    return Limits(
+        pixels=settings.max_pixels,
+        frames=settings.max_frames,
+        file_bytes=settings.max_bytes,
+        seconds=settings.max_seconds,
+    )
+
+
+def _seen(names: Mapping[str, Sequence[str]], ids: NDArray[np.uint8]) -> dict[int, Sequence[str]]:
+    """Keep the phrases of objects that are seen in at least half of the clip: the crop may have lost the others."""
+    shares = {number: (ids == int(number)).mean((1, 2)) for number in names}
+    return {int(number): names[number] for number, share in sorted(shares.items()) if (share >= _SEEN).mean() >= 0.5}
+
+
+def _numbers(video: SourceVideo, track: str, window: Window) -> list[int]:
+    numbers = video.facts.get("numbers", {}).get(track)
+    return [numbers[place] for place in window.indices] if numbers else list(window.indices)
