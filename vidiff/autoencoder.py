@@ -24,6 +24,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     all have about unit variance. `error_weight`, float [3p^2 1 1 1] with mean 1, is how much an error in a channel
     should count: `spread^weighting`, where 2 is the error in pixels and 0 lets the finest detail count as much as
     brightness. A trained `AutoencoderKL` drops in for it.
+
+    It has no weights, and libraries that move weights between devices overlook it: it follows its input.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -52,13 +54,13 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         `h` and `w` are multiples of the patch; the latent is float [b 3p^2 h/p w/p].
         """
-        latent = F.conv2d(x, self.basis, stride=self.config.patch) / self.spread
+        latent = F.conv2d(x, self.basis.to(x), stride=self.config.patch) / self.spread.to(x)
         certain = DiagonalGaussianDistribution(torch.cat([latent, torch.zeros_like(latent)], dim=1), deterministic=True)
         return AutoencoderKLOutput(latent_dist=certain) if return_dict else (certain,)
 
     def decode(self, z: Tensor, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Return the images float [b 3 h w] whose latent is `z`, float [b 3p^2 h/p w/p]."""
-        images = F.conv_transpose2d(z * self.spread, self.basis, stride=self.config.patch)
+        images = F.conv_transpose2d(z * self.spread.to(z), self.basis.to(z), stride=self.config.patch)
         return DecoderOutput(sample=images) if return_dict else (images,)
 
     def forward(self, sample: Tensor) -> Tensor:

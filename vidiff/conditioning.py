@@ -60,14 +60,20 @@ def patch_size(vae: VAE) -> int:
     return int(config.patch) if "patch" in config else int(2 ** (len(config.block_out_channels) - 1))
 
 
-def encode_text(tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, instructions: Sequence[str]) -> Tensor:
+def encode_text(
+    tokenizer: CLIPTokenizer,
+    text_encoder: CLIPTextModel,
+    instructions: Sequence[str],
+    device: torch.device | None = None,
+) -> Tensor:
     """Return the tokens of instructions, float [b n d], padded or cut to the text encoder's length.
 
+    `device`: where the arithmetic runs, by default where the text encoder's weights are.
     The empty instruction is the null that training and guidance use.
     """
     length = text_encoder.config.max_position_embeddings
     ids = tokenizer(list(instructions), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
-    tokens: Tensor = text_encoder(ids.input_ids.to(text_encoder.device)).last_hidden_state
+    tokens: Tensor = text_encoder(ids.input_ids.to(device or text_encoder.device)).last_hidden_state
     return tokens
 
 

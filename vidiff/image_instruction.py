@@ -40,10 +40,16 @@ class ImageProjector(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         self.null = nn.Parameter(torch.zeros(context_dim))
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Return the context tokens float [b n context_dim] of patch tokens float [b n vision_dim]."""
+    def forward(self, patches: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return the context tokens float [b n context_dim] of patch tokens float [b n vision_dim].
+
+        `present`: bool [b], which images there are; the others' tokens are the null.
+        """
+        null = self.null.expand(*patches.shape[:2], -1)
+        if present is not None and not present.any():
+            return null
         tokens: Tensor = self.mlp(patches)
-        return tokens
+        return tokens if present is None else torch.where(present[:, None, None], tokens, null.to(tokens.dtype))
 
 
 def to_square(image: Picture) -> Picture:
@@ -60,7 +66,7 @@ def to_square(image: Picture) -> Picture:
 def encode_images(encoder: CLIPVisionModel, images: Tensor) -> Tensor:
     """Return CLIP-Vision's patch tokens, float [b n d], without the class token, of images uint8 [b 3 224 224]."""
     side = encoder.config.image_size
-    pixels = images.to(encoder.device).float() / 255
+    pixels = images.float() / 255
     if side != SIDE:
         pixels = F.interpolate(pixels, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
     mean, std = (
@@ -81,18 +87,21 @@ def instruction_tokens(
     Raises:
         ModelError: there is an image, and the model has no image encoder.
     """
-    text = encode_text(pipe.tokenizer, pipe.text_encoder, instructions)
+    # where the arithmetic runs: weights that are offloaded are elsewhere until they are used
+    device = pipe._execution_device
+    text = encode_text(pipe.tokenizer, pipe.text_encoder, instructions, device)
     if pipe.image_projector is None:
         if images is not None and (present is None or bool(present.any())):
             raise ModelError("this model takes no image instruction: it has no image encoder; leave the image out")
         return text
-    config = pipe.image_encoder.config
-    null = pipe.image_projector.null.expand(len(text), (config.image_size // config.patch_size) ** 2, -1)
     if images is None:
-        return join_tokens(text, null.to(text.dtype))
-    tokens = pipe.image_projector(encode_images(pipe.image_encoder, images))
-    if present is not None:
-        tokens = torch.where(present.to(tokens.device)[:, None, None], tokens, null.to(tokens.dtype))
+        config = pipe.image_encoder.config
+        places = (config.image_size // config.patch_size) ** 2
+        patches = torch.zeros(len(text), places, config.hidden_size, device=device)
+        present = torch.zeros(len(text), dtype=torch.bool)
+    else:
+        patches = encode_images(pipe.image_encoder, images.to(device))
+    tokens = pipe.image_projector(patches, None if present is None else present.to(device))
     return join_tokens(text, tokens.to(text.dtype))
 
 

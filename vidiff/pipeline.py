@@ -27,6 +27,7 @@ from vidiff.conditioning import decode_video, encode_video, patch_size, unet_inp
 from vidiff.correction import CORRECTED_STEPS, Overlap, begin_with, corrected
 from vidiff.guidance import Pass, guide, pass_weights
 from vidiff.image_instruction import ImageProjector, instruction_tokens, to_square
+from vidiff.lora import LoraMixin, refuse_adapters
 from vidiff.settings import Scales
 from vidiff.unet import VIDiffUNet
 
@@ -48,7 +49,7 @@ class VIDiffPipelineOutput(BaseOutput):  # type: ignore[misc]
     overlap: Overlap | None = None
 
 
-class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
+class VIDiffPipeline(DiffusionPipeline, LoraMixin):  # type: ignore[misc]
     """Translate a clip as an instruction says (VIDiff, arXiv 2311.18837).
 
     `window`: frames the model was trained on, and takes at once. `steps`: denoising steps by default.
@@ -115,6 +116,15 @@ class VIDiffPipeline(DiffusionPipeline):  # type: ignore[misc]
             if name not in kwargs and getattr(pipe, name) is not None:
                 _check_weights(folder / name, getattr(pipe, name))
         return pipe
+
+    def save_pretrained(self, path: str | Path, **kwargs: Any) -> None:
+        """Write the folder that `from_pretrained` loads, weights as safetensors.
+
+        Raises:
+            ModelError: LoRA layers are loaded and not fused.
+        """
+        refuse_adapters(self.unet)
+        super().save_pretrained(str(path), **kwargs)
 
     @property
     def window(self) -> int:

@@ -12,7 +12,7 @@ from diffusers import (
     UNetMotionModel,
 )
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0, SlicedAttnProcessor
 from diffusers.models.resnet import TemporalConvLayer
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionOutput
 from torch import Tensor, nn
@@ -181,6 +181,21 @@ class VIDiffUNet(UNetMotionModel):  # type: ignore[misc]
         if self.config.predict_residual:
             out = out + sample[:, self.config.out_channels :]
         return UNetMotionOutput(sample=out) if return_dict else (out,)
+
+    def set_attention_slice(self, slice_size: str | int | None = "auto") -> None:
+        """Compute attention over pixels and text so many maps at a time: less memory, more time.
+
+        `auto` takes half of the heads at once, `max` one map; None goes back to all at once, which on a GPU never holds a
+        map as a whole. `DiffusionPipeline.enable_attention_slicing` calls this. Attention over frames stays as it is.
+        """
+        heads = self.config.num_attention_heads
+        most = min(heads) if isinstance(heads, list | tuple) else int(heads)
+        sizes = {"auto": max(1, most // 2), "max": 1}
+        size = sizes[slice_size] if isinstance(slice_size, str) else slice_size
+        chosen = AttnProcessor2_0() if size is None else SlicedAttnProcessor(size)
+        self.set_attn_processor(
+            {name: own if "motion_modules" in name else chosen for name, own in self.attn_processors.items()}
+        )
 
     def _set_temporal_attention(self) -> None:
         processors = self.attn_processors
