@@ -94,6 +94,11 @@ def translate_command(
         str | None,
         typer.Option(help="ddim, dpm++, unipc, euler, euler-a or lcm. [default: the model's]", show_default=False),
     ] = None,
+    lora: Annotated[
+        str | None,
+        typer.Option(help="LoRA weights: a .safetensors file, a folder, a name on the hub.", show_default=False),
+    ] = None,
+    lora_scale: Annotated[float, typer.Option(help="Weight of --lora.")] = 1.0,
     video_guidance: Annotated[
         float | None, typer.Option(help="s_V. [default: the model's]", show_default=False)
     ] = None,
@@ -142,6 +147,8 @@ def translate_command(
     options: dict[str, Any] = {
         "num_inference_steps": steps,
         "sampler": sampler,
+        "lora": lora,
+        "lora_scale": lora_scale,
         "video_guidance_scale": video_guidance,
         "text_guidance_scale": text_guidance,
         "task": task,

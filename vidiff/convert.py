@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 from configs import ModelError, OutputError, unknown_name
 from vidiff.devices import quiet_libraries
 from vidiff.image_instruction import ImageProjector
-from vidiff.pipeline import PICKLED, VIDiffPipeline
+from vidiff.pipeline import PICKLED, VIDiffPipeline, refuse_code
 from vidiff.unet import VIDiffUNet
 
 Kind = Literal["sd15", "instruct-pix2pix", "animatediff"]
@@ -171,6 +171,8 @@ def load_part(cls: Any, source: str, name: str) -> Any:
 
 def _trying(cls: Any, source: str, name: str, **options: Any) -> Any:
     folder = Path(source) / name
+    if folder.is_dir():
+        refuse_code(folder)
     if Path(source).is_dir() and options.get("use_safetensors"):
         files = [path.suffix for path in folder.glob("*")] if folder.is_dir() else []
         if ".safetensors" not in files and set(files) & set(PICKLED):

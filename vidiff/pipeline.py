@@ -108,6 +108,9 @@ class VIDiffPipeline(DiffusionPipeline, LoraMixin):  # type: ignore[misc]
         """
         folder = Path(path)
         _refuse(folder)
+        asked = sorted({"trust_remote_code", "custom_pipeline"} & kwargs.keys())
+        if asked:
+            raise ModelError(f"{asked[0]} runs code that comes with a model; it is not supported: leave it out")
         try:
             pipe: VIDiffPipeline = super().from_pretrained(str(folder), use_safetensors=True, **kwargs)
         except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
@@ -272,6 +275,25 @@ def _refuse(folder: Path) -> None:
     pickled = sorted(file for file in folder.rglob("*") if file.suffix in PICKLED)
     if pickled:
         raise ModelError(f"{pickled[0]} is a pickle, which can run code when it is loaded; only safetensors are read")
+    refuse_code(folder)
+
+
+def refuse_code(folder: Path) -> None:
+    """Raise `ModelError` where a model's folder brings code along, or a configuration that asks for some."""
+    code = sorted(folder.rglob("*.py"))
+    if code:
+        raise ModelError(
+            f"{code[0]} is code; code in a model folder is never run: remove it if the model is whole without it"
+        )
+    for file in sorted(folder.rglob("*.json")):
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(values, dict) and "auto_map" in values:
+            raise ModelError(
+                f"{file} asks for code of its own (auto_map), which is never run; only known classes are loaded"
+            )
 
 
 def _check_weights(folder: Path, module: torch.nn.Module) -> None:

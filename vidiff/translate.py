@@ -38,6 +38,8 @@ def translate_file(
     size: int | None = None,
     seed: int = 0,
     sampler: str | None = None,
+    lora: Path | str | None = None,
+    lora_scale: float = 1.0,
     overlap: int = 2,
     carry: str = "translated",
     blend: bool = False,
@@ -52,7 +54,8 @@ def translate_file(
     The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
     is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length.
     `overlap`, `carry`, `blend`: how windows follow each other, as in `vidiff.translate_long`.
-    `sampler`: how denoising steps are taken (`vidiff.samplers`), the model's own way by default.
+    `sampler`: how denoising steps are taken (`vidiff.samplers`), the model's own way by default. `lora`: LoRA weights to
+    load (`vidiff.lora`), with a weight of `lora_scale`.
     `reference`: a picture that goes with the instruction. `mask`: also write, as a lossless .mkv, where the result is
     painted with the color `paint`, by default the one that the instruction names (`vidiff.segmentation`). `sampling` goes
     to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
@@ -72,6 +75,9 @@ def translate_file(
         sampling["image"] = PictureReader(reference).read([0])[0]
     quiet_libraries()
     pipe = load_pipeline(model).to(choose_device())
+    if lora is not None:
+        pipe.load_lora_weights(lora, adapter_name="chosen")
+        pipe.set_adapters("chosen", lora_scale)
     if sampler is not None:
         pipe.scheduler = make_sampler(sampler, pipe.scheduler)
     keep_freed_memory()

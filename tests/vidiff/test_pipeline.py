@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from configs import ModelError
-from vidiff import load_pipeline
+from vidiff import VIDiffPipeline, load_pipeline
 from vidiff.pipeline import initial_noise
 
 
@@ -131,6 +131,29 @@ def test_folders_that_are_no_model_are_refused_in_one_line(pipe, tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded") as error:
         load_pipeline(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_code_that_comes_with_a_model_is_never_run(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "model")
+    for option in ({"trust_remote_code": True}, {"custom_pipeline": "somebody/pipeline"}):
+        with pytest.raises(ModelError, match="runs code that comes with a model; it is not supported"):
+            VIDiffPipeline.from_pretrained(tmp_path / "model", **option)
+    config = tmp_path / "model" / "text_encoder" / "config.json"
+    plain = config.read_text()
+    config.write_text(json.dumps(json.loads(plain) | {"auto_map": {"AutoModel": "modeling_mine.Mine"}}))
+    with pytest.raises(ModelError, match=r"config.json asks for code of its own \(auto_map\)"):
+        load_pipeline(tmp_path / "model")
+    config.write_text(plain)
+    marker = tmp_path / "ran"
+    (tmp_path / "model" / "unet" / "mine.py").write_text(f"open({str(marker)!r}, 'w').close()")
+    index = tmp_path / "model" / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"unet": ["mine", "Mine"]}))
+    with pytest.raises(ModelError, match=r"mine.py is code; code in a model folder is never run"):
+        load_pipeline(tmp_path / "model")
+    (tmp_path / "model" / "unet" / "mine.py").unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_pipeline(tmp_path / "model")
+    assert not marker.exists()
 
 
 def test_pickled_weights_are_refused(pipe, tmp_path):
