@@ -32,6 +32,11 @@ __all__ = [
     "write_video",
 ]
 
+EXTENSIONS = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .ogv .wmv .flv .gif .3gp".split()  # noqa: SIM905
+)
+"""What the names of video files end with."""
+
 BACKENDS = ("auto", "pyav", "decord")
 _decord_pid: int | None = None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -83,9 +85,20 @@ def train_command(
 
 @translate_app.command()
 def translate_command(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video to translate.", show_default=False)],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Video to write (.mp4).", show_default=False)],
-    instruction: Annotated[str, typer.Argument(help="What to do, as in 'Remove the haze.'", show_default=False)],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="A video, a folder of videos, or a dataset's folder.", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Video to write (.mp4), or a folder for many.", show_default=False)
+    ],
+    instruction: Annotated[
+        str | None,
+        typer.Argument(
+            help="What to do, as in 'Remove the haze.'; of a dataset each sample says it itself.", show_default=False
+        ),
+    ] = None,
+    *,
     model: Annotated[Path, typer.Option(help="Folder of a training run, or of a saved pipeline.", show_default=False)],
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps. [default: the model's]", min=1, show_default=False)
@@ -103,7 +116,13 @@ def translate_command(
         float | None, typer.Option(help="s_V. [default: the model's]", show_default=False)
     ] = None,
     text_guidance: Annotated[float | None, typer.Option(help="s_T. [default: the model's]", show_default=False)] = None,
-    task: Annotated[str, typer.Option(help="Task whose default guidance to take.")] = "default",
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Task whose default guidance to take; of a dataset the one to translate.", show_default=False
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of a dataset, which samples to translate.")] = "test",
     overlap: Annotated[
         int, typer.Option(help="Frames that a window has in common with the one before (K).", min=0)
     ] = 2,
@@ -114,6 +133,9 @@ def translate_command(
     blend: Annotated[bool, typer.Option("--blend", help="Fade from window to window over these frames.")] = False,
     size: Annotated[
         int | None, typer.Option(help="Short side to work at. [default: the training size]", min=16, show_default=False)
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Work in overlapping squares of so many pixels.", min=32, show_default=False)
     ] = None,
     reference: Annotated[
         Path | None,
@@ -129,41 +151,97 @@ def translate_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
 ) -> None:
-    """Translate a video with a trained VIDiff model, as an instruction says."""
-    if not instruction.strip():
+    """Translate videos with a trained VIDiff model, as an instruction says."""
+    dataset = source.is_dir() and (source / "manifest.json").is_file()
+    _check_translation(source, out, instruction, mask, paint, task, dataset=dataset)
+    shared: dict[str, Any] = {
+        "num_inference_steps": steps,
+        "video_guidance_scale": video_guidance,
+        "text_guidance_scale": text_guidance,
+        "overlap": overlap,
+        "carry": carry,
+        "blend": blend,
+        "tile": tile,
+        "seed": seed,
+    }
+    of_files: dict[str, Any] = {"size": size, "reference": reference, "task": task or "default"}
+    loaded: dict[str, Any] = {"sampler": sampler, "lora": lora, "lora_scale": lora_scale}
+    if not source.is_dir():
+        _translate_one(
+            model, source, out, str(instruction), loaded | shared | of_files | {"mask": mask, "paint": paint}
+        )
+        return
+    from vidiff.translate import Translator
+    from vidiff.translate_many import translate_dataset, translate_folder
+
+    said: dict[str, Any] = {"model": model, **loaded, **shared}
+    translator = Translator(model, **loaded)
+    with _watched() as (on_start, on_frame):
+        heard: dict[str, Any] = {"on_start": on_start, "on_frame": on_frame}
+        if dataset:
+            done = translate_dataset(
+                translator, source, out, task=task, split=split, instruction=instruction, said=said, **shared, **heard
+            )
+        else:
+            said |= of_files
+            done = translate_folder(translator, source, out, str(instruction), said=said, **shared, **of_files, **heard)
+    typer.echo(f"{done.made} translated into {out}" + (f", {done.there} were there already" if done.there else ""))
+    for name, reason in done.failed.items():
+        typer.echo(f"error: {name}: {reason}", err=True)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _check_translation(
+    source: Path,
+    out: Path,
+    instruction: str | None,
+    mask: Path | None,
+    paint: str | None,
+    task: str | None,
+    *,
+    dataset: bool,
+) -> None:
+    if not dataset and instruction is None:
+        raise typer.BadParameter("Missing argument 'instruction': say what to do, as in 'Remove the haze.'")
+    if instruction is not None and not instruction.strip():
         raise typer.BadParameter("the instruction is empty; say what to do, as in 'Remove the haze.'")
-    if out.suffix.lower() != ".mp4":
+    if not source.is_dir() and out.suffix.lower() != ".mp4":
         raise typer.BadParameter(f"{out}: the result is an .mp4 file; name it so")
+    if mask is not None and source.is_dir():
+        raise typer.BadParameter("--mask is written for one video; translate them one by one")
     if mask is not None and mask.suffix.lower() != ".mkv":
         raise typer.BadParameter(f"{mask}: the mask is an .mkv file; name it so")
     if paint is not None and mask is None:
         raise typer.BadParameter("--paint says what --mask looks for; give --mask FILE.mkv, too")
-    if task != "default":
+    if task not in (None, "default"):
         from shards import get_task
 
-        get_task(task)
+        get_task(str(task))
+
+
+def _translate_one(model: Path, source: Path, out: Path, instruction: str, options: dict[str, Any]) -> None:
     from vidiff.translate import translate_file
 
-    options: dict[str, Any] = {
-        "num_inference_steps": steps,
-        "sampler": sampler,
-        "lora": lora,
-        "lora_scale": lora_scale,
-        "video_guidance_scale": video_guidance,
-        "text_guidance_scale": text_guidance,
-        "task": task,
-        "overlap": overlap,
-        "carry": carry,
-        "blend": blend,
-        "reference": reference,
-        "mask": mask,
-        "paint": paint,
-    }
+    with _watched() as (_, on_frame):
+        seams = translate_file(model, source, out, instruction, on_frame=on_frame, **options)
+    mask = options["mask"]
+    typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
+    if seams is not None:
+        typer.echo(f"from window to window the change jumps {seams:.2f} times as far as between other frames")
+
+
+@contextmanager
+def _watched() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[int, int], None]]]:
+    """Give what draws a progress bar: a function that hears which video comes next, and one that hears of its frames."""
     from rich.console import Console
     from rich.progress import Progress
 
     bar = Progress(console=Console(stderr=True))
     shown = bar.add_task("translating", total=None)
+
+    def on_start(name: str, number: int, count: int) -> None:
+        bar.update(shown, description=f"{number} of {count}: {name}", completed=0, total=None)
 
     def on_frame(done: int, total: int) -> None:
         # not before: an error about a wrong path is one line
@@ -172,13 +250,10 @@ def translate_command(
         bar.update(shown, completed=done, total=total)
 
     try:
-        seams = translate_file(model, source, out, instruction, size=size, seed=seed, on_frame=on_frame, **options)
+        yield on_start, on_frame
     finally:
         if bar.live.is_started:
             bar.stop()
-    typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
-    if seams is not None:
-        typer.echo(f"from window to window the change jumps {seams:.2f} times as far as between other frames")
 
 
 @convert_app.command()

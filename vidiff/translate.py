@@ -24,9 +24,11 @@ from vidiff.pipeline import load_pipeline
 from vidiff.samplers import make_sampler
 from vidiff.seams import SeamMeter
 from vidiff.segmentation import Mask, MaskDecoder, colour_named, paint_named
+from vidiff.tiling import TiledPipe
 from vidiff.upscale import to_full_size
 
 Frame = NDArray[np.uint8]
+OnFrame = Callable[[int, int], None]
 
 
 def translate_file(
@@ -35,74 +37,116 @@ def translate_file(
     out: Path | str,
     instruction: str,
     *,
-    size: int | None = None,
-    seed: int = 0,
     sampler: str | None = None,
     lora: Path | str | None = None,
     lora_scale: float = 1.0,
-    overlap: int = 2,
-    carry: str = "translated",
-    blend: bool = False,
-    reference: Path | str | None = None,
-    mask: Path | str | None = None,
-    paint: str | None = None,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
-    **sampling: Any,
+    **options: Any,
 ) -> float | None:
-    """Translate a video file as an instruction says; the result has its width, height, frame rate and frame count.
-
-    The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
-    is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length.
-    `overlap`, `carry`, `blend`: how windows follow each other, as in `vidiff.translate_long`.
-    `sampler`: how denoising steps are taken (`vidiff.samplers`), the model's own way by default. `lora`: LoRA weights to
-    load (`vidiff.lora`), with a weight of `lora_scale`.
-    `reference`: a picture that goes with the instruction. `mask`: also write, as a lossless .mkv, where the result is
-    painted with the color `paint`, by default the one that the instruction names (`vidiff.segmentation`). `sampling` goes
-    to `VIDiffPipeline`; `on_frame(done, total)` hears of progress.
-
-    Returns how much the result jumps from window to window (`vidiff.seams.SeamMeter`), None where it is one window.
+    """Translate a video file as an instruction says: what `Translator` and its `file` do together.
 
     Raises:
-        VideoError, ModelError, OutputError: the video, the model or the place of the result is not usable.
-        ConfigError: no color of that name, or none is named.
+        VideoError, ModelError, OutputError, ConfigError: as these two.
     """
-    info = probe(source)
-    full = (info.width, info.height)
-    colour = None if mask is None else colour_named(paint) if paint else paint_named(instruction)
-    if Path(out).resolve() == Path(source).resolve():
-        raise OutputError(f"{out} is the input itself; give another name for the result")
-    if reference is not None:
-        sampling["image"] = PictureReader(reference).read([0])[0]
-    quiet_libraries()
-    pipe = load_pipeline(model).to(choose_device())
-    if lora is not None:
-        pipe.load_lora_weights(lora, adapter_name="chosen")
-        pipe.set_adapters("chosen", lora_scale)
-    if sampler is not None:
-        pipe.scheduler = make_sampler(sampler, pipe.scheduler)
-    keep_freed_memory()
-    small = working_size(info.width, info.height, size or pipe.working_size, pipe.patch)
-    meter = SeamMeter(window_starts(info.frames, pipe.window, overlap))
-    waiting: deque[tuple[Frame, Frame]] = deque()
+    # before a model is loaded for nothing
+    probe(source)
+    return Translator(model, sampler=sampler, lora=lora, lora_scale=lora_scale).file(
+        source, out, instruction, **options
+    )
 
-    def shrunk() -> Iterator[Frame]:
-        for frame in stream_video(source):
-            waiting.append((frame, _shrink(frame, small)))
-            yield waiting[-1][1]
 
-    def translated(marks: _Marks) -> Iterator[Frame]:
-        sampling["generator"] = torch.Generator().manual_seed(seed)
-        results = translate_long(pipe, shrunk(), instruction, overlap=overlap, carry=carry, blend=blend, **sampling)
-        for done, result in enumerate(results, start=1):
-            frame, little = waiting.popleft()
-            marks.add(little, result)
-            meter.add(little, result)
-            yield to_full_size(frame, little, result)
-            on_frame(done, info.frames)
+class Translator:
+    """A model that is loaded once and translates many videos.
 
-    with _Marks(mask, colour, info.fps, full) as marks:
-        write_video(out, translated(marks), fps=info.fps, audio_from=source if info.has_audio else None)
-    return meter.ratio
+    `sampler`: how denoising steps are taken (`vidiff.samplers`), the model's own way by default. `lora`: LoRA weights to
+    load (`vidiff.lora`), with a weight of `lora_scale`.
+
+    Raises:
+        ModelError: the model, the sampler or the LoRA weights are not usable.
+    """
+
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        sampler: str | None = None,
+        lora: Path | str | None = None,
+        lora_scale: float = 1.0,
+    ) -> None:
+        quiet_libraries()
+        self.pipe = load_pipeline(model).to(choose_device())
+        if lora is not None:
+            self.pipe.load_lora_weights(lora, adapter_name="chosen")
+            self.pipe.set_adapters("chosen", lora_scale)
+        if sampler is not None:
+            self.pipe.scheduler = make_sampler(sampler, self.pipe.scheduler)
+        keep_freed_memory()
+
+    def file(
+        self,
+        source: Path | str,
+        out: Path | str,
+        instruction: str,
+        *,
+        size: int | None = None,
+        tile: int | None = None,
+        seed: int = 0,
+        overlap: int = 2,
+        carry: str = "translated",
+        blend: bool = False,
+        reference: Path | str | None = None,
+        mask: Path | str | None = None,
+        paint: str | None = None,
+        on_frame: OnFrame = lambda done, total: None,
+        **sampling: Any,
+    ) -> float | None:
+        """Translate a video file as an instruction says; the result has its width, height, frame rate and frame count.
+
+        The model works at its training size, or at `size` (short side, pixels) and never above the video's own; its change
+        is then carried to the full size by `vidiff.upscale`. Frames are streamed, so memory does not grow with the length;
+        with `tile` they are translated in squares of so many pixels, so that it does not grow with `size` either.
+        `overlap`, `carry`, `blend`: how windows follow each other, as in `vidiff.translate_long`. `reference`: a picture that
+        goes with the instruction. `mask`: also write, as a lossless .mkv, where the result is painted with the color `paint`,
+        by default the one that the instruction names (`vidiff.segmentation`). `sampling` goes to `VIDiffPipeline`;
+        `on_frame(done, total)` hears of progress.
+
+        Returns how much the result jumps from window to window (`vidiff.seams.SeamMeter`), None where it is one window.
+
+        Raises:
+            VideoError, OutputError: the video or the place of the result is not usable.
+            ConfigError: no color of that name, or none is named.
+        """
+        info, pipe = probe(source), self.pipe
+        full = (info.width, info.height)
+        colour = None if mask is None else colour_named(paint) if paint else paint_named(instruction)
+        if Path(out).resolve() == Path(source).resolve():
+            raise OutputError(f"{out} is the input itself; give another name for the result")
+        if reference is not None:
+            sampling["image"] = PictureReader(reference).read([0])[0]
+        small = working_size(*full, size or pipe.working_size, pipe.patch)
+        meter = SeamMeter(window_starts(info.frames, pipe.window, overlap))
+        waiting: deque[tuple[Frame, Frame]] = deque()
+
+        def shrunk() -> Iterator[Frame]:
+            for frame in stream_video(source):
+                waiting.append((frame, _shrink(frame, small)))
+                yield waiting[-1][1]
+
+        def translated(marks: _Marks) -> Iterator[Frame]:
+            sampling["generator"] = torch.Generator().manual_seed(seed)
+            windows = TiledPipe(pipe, tile) if tile else pipe
+            results = translate_long(
+                windows, shrunk(), instruction, overlap=overlap, carry=carry, blend=blend, **sampling
+            )
+            for done, result in enumerate(results, start=1):
+                frame, little = waiting.popleft()
+                marks.add(little, result)
+                meter.add(little, result)
+                yield to_full_size(frame, little, result)
+                on_frame(done, info.frames)
+
+        with _Marks(mask, colour, info.fps, full) as marks:
+            write_video(out, translated(marks), fps=info.fps, audio_from=source if info.has_audio else None)
+        return meter.ratio
 
 
 class _Marks:

@@ -14,8 +14,8 @@ from typing import Any
 from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import load_json
-from datagen.sources.layouts.videos import EXTENSIONS
 from datagen.sources.library import Entry
+from shards.video import EXTENSIONS
 
 _SOURCE = (
     "source_path",

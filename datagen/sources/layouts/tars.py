@@ -9,9 +9,9 @@ from typing import Any
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
-from datagen.sources.layouts.videos import EXTENSIONS
 from datagen.sources.library import Entry
 from shards.members import Member, members_of
+from shards.video import EXTENSIONS
 
 _LICENCE = ("license", "licence")
 _CAPTION = ("caption", "text", "enhanced_caption")

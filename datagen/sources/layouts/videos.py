@@ -9,10 +9,7 @@ from configs import SourceError
 from datagen.sources.layouts import Layout, frames, layout, layout_names
 from datagen.sources.library import Entry
 from shards.picture_folder import is_pictures
-
-EXTENSIONS = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .ogv .wmv .flv .gif .3gp".split()  # noqa: SIM905
-)
+from shards.video import EXTENSIONS
 
 
 def entries(path: Path) -> Iterator[Entry]:
