@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditi
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 
 from configs import ModelError, OutputError, unknown_name
-from vidiff.devices import quiet_libraries
+from configs.libraries import quiet_libraries
 from vidiff.image_instruction import ImageProjector
 from vidiff.pipeline import PICKLED, VIDiffPipeline, refuse_code
 from vidiff.unet import VIDiffUNet

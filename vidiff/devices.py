@@ -64,12 +64,3 @@ def _trial_seconds(threads: int) -> float:
     for _ in range(40):
         values.exp()
     return time.perf_counter() - started
-
-
-def quiet_libraries() -> None:
-    """Turn off the progress bars that diffusers and transformers draw for every file they read or write."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()

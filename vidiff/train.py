@@ -13,10 +13,11 @@ from rich.console import Console
 from torch import Tensor
 
 from configs import ConfigError
+from configs.libraries import quiet_libraries
 from shards import Dataset
 from vidiff.checkpoint import Position, TrainState, load_checkpoint, save_checkpoint
 from vidiff.data import Batch, TrainingClips, batches, mixture
-from vidiff.devices import choose_device, cpu_threads, keep_freed_memory, quiet_libraries, threads_that_pay_off
+from vidiff.devices import choose_device, cpu_threads, keep_freed_memory, threads_that_pay_off
 from vidiff.model_card import model_card
 from vidiff.objective import diffusion_loss
 from vidiff.pipeline import VIDiffPipeline

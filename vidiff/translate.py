@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from configs import OutputError
+from configs.libraries import quiet_libraries
 from shards import probe, stream_video, write_video
 from shards.codecs import MaskWriter
 from shards.picture_folder import PictureReader
-from vidiff.devices import choose_device, keep_freed_memory, quiet_libraries
+from vidiff.devices import choose_device, keep_freed_memory
 from vidiff.long_video import translate_long, window_starts
 from vidiff.pipeline import load_pipeline
 from vidiff.samplers import make_sampler

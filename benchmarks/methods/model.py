@@ -23,8 +23,9 @@ def loaded(folder: Path) -> VIDiffPipeline:
     Raises:
         ModelError: the folder holds no VIDiff model.
     """
+    from configs.libraries import quiet_libraries
     from vidiff import load_pipeline
-    from vidiff.devices import choose_device, quiet_libraries
+    from vidiff.devices import choose_device
 
     quiet_libraries()
     pipe: VIDiffPipeline = load_pipeline(folder).to(choose_device())

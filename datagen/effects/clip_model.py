@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from configs import MissingExtraError
-from datagen.effects.depth_model import digest_of
+from configs.libraries import quiet_libraries
+from datagen.effects.weights import digest_of
 from shards.sample import Video
 
 
@@ -71,10 +72,9 @@ def _vectors(found: Any) -> Any:
 
 @cache
 def _load(name: str) -> tuple[Any, Any, Any]:
-    import transformers
     from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-    transformers.utils.logging.disable_progress_bar()
+    quiet_libraries()
     try:
         # the other backend needs torchvision
         processor = AutoImageProcessor.from_pretrained(name, backend="pil")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -12,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs import MissingExtraError
+from configs.libraries import quiet_libraries
+from datagen.effects.weights import digest_of
 from shards.sample import Video
 
 _NEAREST = 0.05
@@ -67,11 +67,9 @@ def _predict(video: Video, name: str) -> NDArray[np.float32]:
 @cache
 def _load(name: str) -> tuple[Any, Any]:
     import torch
-    import transformers
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
-    # of a worker's output only errors are of interest
-    transformers.utils.logging.disable_progress_bar()
+    quiet_libraries()
     # bits must not depend on how many cores there are
     torch.set_num_threads(1)
     try:
@@ -89,15 +87,3 @@ def _load(name: str) -> tuple[Any, Any]:
 @cache
 def _digest(name: str) -> str:
     return digest_of(_load(name)[1].state_dict())
-
-
-def digest_of(weights: Mapping[str, Any]) -> str:
-    """Return a short hash of named tensors: another model under the same name gives another dataset."""
-    import torch
-
-    digest = hashlib.blake2b(digest_size=8)
-    for key, tensor in sorted(weights.items()):
-        # numpy knows no bfloat16
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(key.encode() + values.numpy().tobytes())
-    return digest.hexdigest()

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from configs import ConfigError, MissingExtraError, ModelError
-from datagen.effects.depth_model import digest_of
+from configs.libraries import quiet_libraries
+from datagen.effects.weights import digest_of
 from datagen.settings import EngineSettings
 from shards.sample import Video
 
@@ -173,14 +174,9 @@ def _load(name: str, motion: str, precision: str) -> Any:
             "generated pairs need a model: name a diffusers pipeline with --set engine.model=NAME, a folder or one of the hub "
             f"({_SUPPORTED})"
         )
-    import diffusers
     import torch
-    import transformers
 
-    # of a worker's output only errors are of interest
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-        library.utils.logging.set_verbosity_error()
+    quiet_libraries()
     # bits must not depend on how many cores there are, nor on which algorithm was fastest just now
     torch.set_num_threads(1)
     torch.backends.cudnn.deterministic = True
