@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ Clip = NDArray[np.uint8] | Tensor | Sequence[Any]
 OutputType = Literal["np", "pt", "pil"]
 Callback = Callable[["VIDiffPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 
+_ENCODER = re.compile(r"^(text|vision)_model\.")
 PICKLED = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
@@ -302,7 +304,9 @@ def _check_weights(folder: Path, module: torch.nn.Module) -> None:
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as opened:
             stored |= set(opened.keys())
-    expected = set(module.state_dict())
+    # transformers saves encoders by the names they were loaded with: on the hub those have a first part more
+    stored = {_ENCODER.sub("", name) for name in stored}
+    expected = {_ENCODER.sub("", name) for name in module.state_dict()}
     for names, what in ((expected - stored, "lacks"), (stored - expected, "has, without a use for it,")):
         if names:
             more = f" and {len(names) - 1} more tensors" if len(names) > 1 else ""

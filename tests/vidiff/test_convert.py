@@ -12,6 +12,8 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPConfig, CLIPModel
 
 from configs import ModelError, OutputError
 from tests.vidiff.small_weights import small_unet, write_pretrained
@@ -174,3 +176,34 @@ def test_the_command_says_what_it_did(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "one frame comes out as the image model makes it" in done.stdout
     assert (tmp_path / "m" / "model_index.json").is_file()
+
+
+def test_text_weights_are_read_by_the_names_they_have_on_the_hub(folder, tmp_path):
+    """Older libraries put `text_model.` before all of them, and stored the numbers of the positions, too."""
+    root = folder(small_unet(8))
+    file = root / "text_encoder" / "model.safetensors"
+    plain = load_file(file)
+    named = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in plain.items()}
+    save_file(named | {"text_model.embeddings.position_ids": torch.arange(77)[None]}, file, metadata={"format": "pt"})
+    convert("instruct-pix2pix", str(root), tmp_path / "model")
+    taken = VIDiffPipeline.from_pretrained(tmp_path / "model").text_encoder.state_dict()
+    assert taken.keys() == plain.keys()
+    assert all(torch.equal(taken[name], value) for name, value in plain.items())
+
+
+def test_an_image_encoder_may_be_half_of_a_whole_clip(folder, tmp_path):
+    torch.manual_seed(6)
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    whole = CLIPModel(
+        CLIPConfig(
+            text_config=small | {"vocab_size": 50, "bos_token_id": 0, "eos_token_id": 1},
+            vision_config=small | {"image_size": 32, "patch_size": 16},
+        )
+    )
+    whole.save_pretrained(tmp_path / "clip")
+    convert("instruct-pix2pix", str(folder(small_unet(8))), tmp_path / "model", image_encoder=str(tmp_path / "clip"))
+    encoder = VIDiffPipeline.from_pretrained(tmp_path / "model").image_encoder
+    pixels = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = whole.vision_model(pixels).last_hidden_state
+        assert torch.equal(encoder(pixels).last_hidden_state, expected)
