@@ -55,7 +55,7 @@ class Replay:
         return f"from its source video: {whole}; from its clean side and parameters: {again}"
 
 
-def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
+def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
     """Make sample `key` again from its source video, and the side its effect made again from the other side.
 
     `sources`: where to look for the video by content, if it is not where it was when the dataset was built.
@@ -64,6 +64,7 @@ def replay(folder: Path, key: str, sources: Sequence[str] = ()) -> Replay:
         DatasetError: no such sample, or the dataset was merged of others.
         SourceError: the source video is not to be found.
     """
+    folder = Path(folder)
     dataset = Dataset(folder)
     if dataset.manifest.parts:
         names = ", ".join(f"{part['name']} (content {part['content_sha256'][:12]})" for part in dataset.manifest.parts)
