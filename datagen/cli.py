@@ -84,7 +84,10 @@ def build(
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="A running Ray cluster to build on, as in 'auto' or ray://host:10001.", show_default=False),
+        typer.Option(
+            help="A running Ray cluster to build on, as in 'auto' or ray://host:10001. [default: RAY_ADDRESS]",
+            show_default=False,
+        ),
     ] = None,
     staging: Staging = None,
     licence: Annotated[str, typer.Option(help="Licence of the videos, kept with every sample.")] = "unknown",

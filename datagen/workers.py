@@ -73,7 +73,8 @@ def run_on_ray(
 ) -> Iterator[UnitResult]:
     """Build units on Ray, `workers` at a time, and yield their results as they come.
 
-    Starts a local Ray of `workers` CPUs unless `address` names a running cluster (which must see the folder of `place`).
+    Starts a local Ray of `workers` CPUs unless `address`, or RAY_ADDRESS as Ray has it, names a running cluster (which must
+    see the folder of `place`).
     A unit whose worker died is begun again; a pair that was being made both times is left out then, and rejected.
 
     Raises:
@@ -285,7 +286,10 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
 
     started_here = not ray.is_initialized()
     if started_here:
-        options: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
+        # `local`: else Ray would join whatever cluster happens to run on this machine, and refuse our number of CPUs
+        ours: dict[str, Any] = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+        named = address or os.environ.get("RAY_ADDRESS")
+        options: dict[str, Any] = {"address": named} if named else ours
         environment = {"env_vars": _WORKER_ENV}
         terminate = signal.getsignal(signal.SIGTERM)
         try:

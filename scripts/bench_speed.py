@@ -236,7 +236,9 @@ def two_workers_over_one(plan: Plan, recipe: Recipe) -> dict[str, float]:
     bare: dict[int, list[float]] = {1: [], 2: []}
     for workers in (1, 2) * 3:
         bare[workers].append(floors_per_second(units[:4], recipe, workers))
-        ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(
+            address="local", num_cpus=workers, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False
+        )
         with scratch() as folder:
             on_ray(units[:workers], recipe, folder, workers)  # starts the workers
             spent = timed(lambda workers=workers, folder=folder: on_ray(units, recipe, folder, workers))

@@ -153,6 +153,36 @@ def test_a_node_that_goes_costs_nothing_but_time(on_workers, built, video_folder
     assert contents(tmp_path / "x") == contents(built)
 
 
+@pytest.fixture
+def somebody_s_cluster():
+    """Give a cluster that runs on this machine for other purposes, noted where Ray looks for one."""
+    cluster = Path("/tmp/ray/ray_current_cluster")
+    before = cluster.read_text() if cluster.is_file() else None
+    line = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=1", "--port=0", "--block"]
+    process = subprocess.Popen(
+        [*line, "--include-dashboard=false"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: cluster.is_file() and cluster.read_text() != before, seconds=60)
+    yield cluster.read_text()
+    process.terminate()
+    process.wait()
+
+
+def test_a_cluster_that_runs_here_for_others_is_left_alone(
+    somebody_s_cluster, built, video_folder, small_recipe, tmp_path
+):
+    build(small_recipe, tmp_path / "x", sources=[str(video_folder)], workers=1)
+    assert contents(tmp_path / "x") == contents(built)
+
+
+def test_the_cluster_that_ray_address_names_is_joined(
+    somebody_s_cluster, built, video_folder, small_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RAY_ADDRESS", somebody_s_cluster)
+    build(small_recipe, tmp_path / "x", sources=[str(video_folder)], workers=1)
+    assert contents(tmp_path / "x") == contents(built)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_ends_a_build_within_ten_seconds_and_leaves_temporaries_at_most(workers, tmp_path):
     options = [word for value in [*SMALL, "scenes.count=400", "clip.size=96"] for word in ("--set", value)]
