@@ -10,7 +10,7 @@ from typing import Any
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils import is_peft_available
 
-from configs import MissingExtraError, ModelError
+from configs import MissingExtraError, ModelError, VIDiffError
 
 _MOTION = re.compile(r"(motion_modules\.\d+\.)(?!transformer\.|convolution\.)")
 """AnimateDiff's names, whose temporal transformer is the whole motion module and not a part of it."""
@@ -39,7 +39,9 @@ class LoraMixin(StableDiffusionLoraLoaderMixin):  # type: ignore[misc]
         self._asked: set[str] = set()
         try:
             super().load_lora_weights(source, adapter_name=adapter_name, **options)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        except VIDiffError:
+            raise
+        except Exception as error:  # the hub's client has errors of its own, and has changed them before
             said = " ".join(str(error).split())[:200]
             raise ModelError(f"the LoRA weights {_named(source)} cannot be loaded: {said}") from None
         # of what it has no place for diffusers only warns

@@ -70,7 +70,7 @@ def translate_folder(
         try:
             translator.file(video, place, instruction, on_frame=on_frame, **options)
         except VideoError as error:
-            done.failed[name] = str(error)
+            done.failed[name] = str(error).removeprefix(f"{video}: ")
         else:
             done.made += 1
     return done

@@ -47,7 +47,7 @@ def test_every_video_of_a_folder_is_translated_and_what_is_there_is_left_alone(m
     first = translate_folder(
         translator, folder, out, "Remove the haze.", said={}, on_start=lambda *names: started.append(names)
     )
-    assert (first.made, first.there, list(first.failed)) == (3, 0, ["broken.mp4"])
+    assert (first.made, first.there, first.failed) == (3, 0, {"broken.mp4": "not a video file, or damaged"})
     assert [name for name, _, count in started if count == 4] == ["a.mp4", "b c.mov", "broken.mp4", "more/a.mp4"]
     assert probe(out / "more" / "a.mp4").frames == 5
     assert (probe(out / "b c.mp4").width, probe(out / "b c.mp4").height) == (64, 32)
