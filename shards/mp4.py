@@ -90,8 +90,8 @@ def _check(frame: Frame, first: Frame) -> None:
 
 def _add_h264(container: av.container.OutputContainer, first: Frame, fps: float, crf: int) -> av.VideoStream:
     height, width = first.shape[:2]
-    # the bytes of x264 depend on the number of its threads
-    options = {"crf": str(crf), "preset": "medium", "x264-params": "threads=1"}
+    # the bytes of x264 depend on the number of its threads, and its mbtree reads memory that nobody wrote
+    options = {"crf": str(crf), "preset": "medium", "x264-params": "threads=1:mbtree=0"}
     stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
     stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
     context = stream.codec_context

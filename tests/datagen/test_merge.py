@@ -41,7 +41,6 @@ def halves(tmp_path_factory) -> list[Path]:
     """Two folders of four videos each."""
     folders = [tmp_path_factory.mktemp("half") for _ in range(2)]
     for number in range(8):
-        # a multiple of 64 wide, where x264 always gives the same bytes: the splits depend on them
         frames = moving_clip(number, frames=14, height=54, width=64)
         write_video(folders[number % 2] / f"video {number}.mp4", frames, fps=25)
     (folders[0] / "text.mp4").write_text("this is not a video")
