@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
 import os
 import resource
 import shutil
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,13 +20,13 @@ from datagen.settings import Recipe
 from datagen.sources import open_reader
 from datagen.synthesize import CRASHES, Read, UnitResult, Watch, build_unit, open_readers, tune_process
 from datagen.tasks import builder
+from shards.cluster import ray_cluster
 
 _UNIT_TRIES = 3
 """How often a unit is begun whose worker dies outside any clip."""
 _MOST_CRASHES = 8
 """A unit with so many clips and pairs that kill their workers is given up: the fault is not in single clips."""
 _POLL_SECONDS = 0.5
-_WORKER_ENV = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 OnTick = Callable[[int, int], None]
 """Called with how many clips are done and how many samples were kept, over all units at work or finished here."""
@@ -84,7 +82,7 @@ def run_on_ray(
     import ray
 
     failures: list[str] = []
-    with _ray(workers, address):
+    with ray_cluster(workers, address):
         # that a worker died is our business: Ray would run the same clips again, and die of them again
         remote = ray.remote(num_cpus=1, max_retries=0)(_build_on_worker)
         progress = place.folder / NOTES / "progress"
@@ -277,32 +275,3 @@ def _read_progress(folder: Path) -> tuple[int, int]:
         if len(parts) == 4:
             clips, kept = clips + int(parts[0]), kept + int(parts[1])
     return clips, kept
-
-
-@contextlib.contextmanager
-def _ray(workers: int, address: str | None) -> Iterator[None]:
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    started_here = not ray.is_initialized()
-    if started_here:
-        # `local`: else Ray would join whatever cluster happens to run on this machine, and refuse our number of CPUs
-        ours: dict[str, Any] = {"address": "local", "num_cpus": workers, "include_dashboard": False}
-        named = address or os.environ.get("RAY_ADDRESS")
-        options: dict[str, Any] = {"address": named} if named else ours
-        environment = {"env_vars": _WORKER_ENV}
-        terminate = signal.getsignal(signal.SIGTERM)
-        try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, runtime_env=environment, **options)
-        except SystemExit:
-            # that handler again, while Ray was starting
-            ray.shutdown()
-            raise KeyboardInterrupt from None
-        # Ray puts a handler of its own in the place of ours, which ends the process with exit code 15
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        if started_here:
-            ray.shutdown()

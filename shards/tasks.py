@@ -38,6 +38,8 @@ class Task:
     """Optional members every sample of the task has: `mask`, `reference`."""
     keeps_outside_mask: bool = False
     """Whether the target equals the source wherever the mask is zero."""
+    shows_mask: bool = False
+    """Whether the mask belongs to the question: a method is given it. Elsewhere it is a part of the answer."""
     families: Mapping[str, Task] = field(default_factory=dict)
     """Other sets of templates that a builder may ask for by name, each checked like the task's own."""
 
