@@ -18,7 +18,7 @@ from shards import Dataset
 from vidiff.checkpoint import Position, TrainState, load_checkpoint, save_checkpoint
 from vidiff.data import Batch, TrainingClips, batches, mixture
 from vidiff.devices import choose_device, cpu_threads, keep_freed_memory, threads_that_pay_off
-from vidiff.model_card import model_card
+from vidiff.model_card import model_card, training_data
 from vidiff.objective import diffusion_loss
 from vidiff.pipeline import VIDiffPipeline
 from vidiff.run_folder import RunFolder
@@ -68,6 +68,7 @@ class Trainer:
             self.pipe.unet.enable_gradient_checkpointing()
         self.state = make_state(self.pipe, settings)
         self.position = Position(step=0, seconds=0.0, loss=math.nan)
+        self._learnt = training_data(settings, dataset)
         self._split, self._samples = pick_samples(dataset, list(mixture(dataset, settings.data)))
         if self._split != "val":
             self._say(f"{dataset.root} has no val split: the validation clips are train clips")
@@ -108,7 +109,8 @@ class Trainer:
     def save(self) -> None:
         """Write the model, with averaged weights, and a checkpoint."""
         with averaged(self.state):
-            self.run.publish_model(self.pipe, model_card(self.settings, self.dataset, self.position))
+            card = model_card(self.settings, self.dataset, self.position)
+            self.run.publish_model(self.pipe, card, self._learnt)
         save_checkpoint(self.run.checkpoints, self.state, self.position, keep=self.settings.keep_checkpoints)
 
     def look(self) -> None:
