@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.methods import Method
     from benchmarks.metrics import Metric, psnr, ssim
-    from benchmarks.runner import run
+    from benchmarks.runner import Run, run
     from benchmarks.settings import BenchSettings
 
 _ROOM_OF = {
     "BenchSettings": "settings",
     "Method": "methods",
     "Metric": "metrics",
+    "Run": "runner",
     "psnr": "metrics",
     "run": "runner",
     "ssim": "metrics",
 }
 
-__all__ = ["BenchSettings", "Method", "Metric", "psnr", "run", "ssim"]
+__all__ = ["BenchSettings", "Method", "Metric", "Run", "psnr", "run", "ssim"]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,12 +30,30 @@ def run_methods(
     data: Annotated[
         Path | None, _option("A dataset of datagen. [default: one built from procedural scenes]", "--data", "-d")
     ] = None,
-    model: Annotated[Path | None, _option("Folder of a trained VIDiff, to be scored too.", "--model", "-m")] = None,
+    model: Annotated[
+        list[str] | None,
+        _option("[NAME=]FOLDER of a trained VIDiff, to be scored too; may be repeated.", "--model", "-m"),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        _option("[NAME=]package.module:object, a method of your own, to be scored too; may be repeated.", "--method"),
+    ] = None,
+    predictions: Annotated[
+        list[str] | None,
+        _option(
+            "[NAME=]FOLDER of TASK/KEY.mkv clips that were made elsewhere; may be repeated.", "--predictions", "-p"
+        ),
+    ] = None,
     methods: Annotated[str | None, _option("Only these methods, with commas between; identity always runs.")] = None,
     limit: Annotated[
         int | None, typer.Option(help="At most so many samples of each task.", min=1, show_default=False)
     ] = None,
     split: Annotated[str | None, _option("Split to score. [default: test]")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Ray workers; 0 scores in this process. [default: one per core]", min=0, show_default=False),
+    ] = None,
+    address: Annotated[str | None, _option("Address of a running Ray cluster to join.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for rows, tables and the page.")] = Path(
         "reports/bench"
     ),
@@ -61,7 +79,17 @@ def run_methods(
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)
         return 0
-    return commands.run_bench(settings, data, task or [], model, out)
+    return commands.run_bench(
+        settings,
+        data,
+        task or [],
+        out,
+        models=model or [],
+        plugins=method or [],
+        folders=predictions or [],
+        workers=workers,
+        address=address,
+    )
 
 
 @app.command()

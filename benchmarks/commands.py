@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from benchmarks.methods import METHODS
-from benchmarks.methods.model import loaded
+from benchmarks.methods import METHODS, Method
+from benchmarks.methods.entrants import named, plugin, predictions
 from benchmarks.metrics import METRICS
-from benchmarks.report import make_boards, to_csv, to_markdown, to_terminal, write_page
-from benchmarks.report.tables import CONVENTIONS
-from benchmarks.runner import Job, Progress, Row, read_rows, run
+from benchmarks.metrics.base import POOLINGS
+from benchmarks.report import (
+    CONVENTIONS,
+    make_boards,
+    metrics_of,
+    to_csv,
+    to_json,
+    to_latex,
+    to_markdown,
+    to_terminal,
+    write_page,
+)
+from benchmarks.report.stored import load_run
+from benchmarks.runner import Progress, Run, read_rows, run
+from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import build_scenes, make_suite
 from configs import DatasetError, load
@@ -34,32 +47,44 @@ def settings(recipe: str, overrides: list[str], given: dict[str, Any]) -> BenchS
     return load(BenchSettings, recipe, [*overrides, *options])
 
 
-def run_bench(settings: BenchSettings, data: Path | None, tasks: list[str], model: Path | None, out: Path) -> int:
+def entrants(models: Sequence[str], plugins: Sequence[str], folders: Sequence[str]) -> list[Method]:
+    """Return the methods that are not the bench's own."""
+    found = []
+    for text in models:
+        from benchmarks.methods.model import vidiff_method
+
+        name, folder = named(text)
+        found.append(vidiff_method(Path(folder), name or "vidiff"))
+    return [*found, *map(plugin, plugins), *map(predictions, folders)]
+
+
+def run_bench(
+    settings: BenchSettings,
+    data: Path | None,
+    tasks: list[str],
+    out: Path,
+    *,
+    models: Sequence[str] = (),
+    plugins: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    workers: int | None = 0,
+    address: str | None = None,
+) -> int:
     """Run, print the leaderboards and say where everything is; return 1 if a method failed somewhere."""
-    if model is not None:
-        # a folder that is no model is told before anything is built or scored
-        loaded(model)
+    # what is no model, module or folder is told before anything is built or scored
+    others = entrants(models, plugins, folders)
     if data is None:
         err_console.print("no --data: building procedural scenes to score on")
         data = build_scenes(out, settings)
     suite = make_suite(data, tasks, settings)
+    count = (os.cpu_count() or 1) if workers is None else workers
     with BenchBar() as bar:
-        rows = run(suite, settings, out, model=model, progress=bar)
+        done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
     if bar.reused:
-        out_console.print(f"{bar.reused} of {len(rows)} rows were there already and served again")
-    publish_report(out, rows, settings, suite.dataset)
-    out_console.print(CONVENTIONS[-1])
-    scored = {row["method"] for row in rows}
-    left_out = sorted({row["method"] for row in read_rows(out)} - scored)
-    if left_out:
-        names = ", ".join(left_out)
-        err_console.print(
-            f"not in these tables: {names}, scored here earlier; run with the same --model or --methods to see it"
-        )
-    failed = [row for row in rows if row["status"] != "ok"]
-    for row in failed[:10]:
-        err_console.print(f"failed: {row['task']} {row['method']} {row['key']}: {row['error']}")
-    return 1 if failed else 0
+        out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
+    publish_report(out, done, settings, suite.dataset)
+    _tell_left_out(out, done.rows)
+    return _tell_failures(done.rows)
 
 
 def report(folder: Path) -> None:
@@ -68,49 +93,54 @@ def report(folder: Path) -> None:
     Raises:
         DatasetError: no finished run in `folder`, a damaged one, or its dataset is no longer what was scored.
     """
-    if not (folder / "run.json").is_file() or not (folder / "rows.parquet").is_file():
-        raise DatasetError(
-            f"{folder} holds no finished benchmark run (no rows.parquet); 'bench run --out {folder}' makes one"
-        )
-    try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        root, scored, settings = facts["dataset"], facts["dataset_sha256"], BenchSettings(**facts["settings"])
-        rows = stored_rows(folder)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DatasetError(
-            f"the run in {folder} is damaged ({reason}); 'bench run --out {folder}' makes it again"
-        ) from None
+    done = load_run(folder)
+    root, scored = done.facts["dataset"], done.facts["dataset_sha256"]
     dataset = Dataset(root)
     if dataset.manifest.sha256 != scored:
         found = dataset.manifest.sha256[:12]
         raise DatasetError(
             f"{folder} scored content {scored[:12]}, but {root} now holds {found}; 'bench run' scores it anew"
         )
-    publish_report(folder, rows, settings, dataset)
+    publish_report(folder, done, BenchSettings(**done.facts["settings"]), dataset)
 
 
-def stored_rows(folder: Path) -> list[Row]:
-    """Return the rows of `rows.parquet` as the runner made them."""
-    rows = []
-    for values in pd.read_parquet(folder / "rows.parquet").to_dict("records"):
-        row: Row = {str(name): value for name, value in values.items() if name not in METRICS}
-        row["scores"] = {name: values[name] for name in METRICS if name in values and pd.notna(values[name])}
-        rows.append(row)
-    return rows
-
-
-def publish_report(out: Path, rows: list[Row], settings: BenchSettings, dataset: Dataset) -> None:
-    """Write leaderboard.md, leaderboard.csv and index.html, and print the tables."""
-    boards = make_boards(rows, settings)
-    publish(out / "leaderboard.md", to_markdown(boards))
-    publish(out / "leaderboard.csv", to_csv(boards))
-    page = write_page(out, boards, rows, dataset, settings.examples)
+def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Dataset) -> None:
+    """Write the leaderboard as md, csv, tex, json and index.html, and print the tables."""
+    boards = make_boards(done, settings)
+    for ending, written in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex), ("json", to_json)):
+        publish(out / f"leaderboard.{ending}", written(boards))
+    page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
-    for metric in {metric.name: metric for board in boards for metric in board.metrics}.values():
-        out_console.print(f"{metric.name.upper()}: {metric.convention}")
+        for line in board.lines:
+            for note in line.notes:
+                out_console.print(f"! {note}")
+    shown = {metric.name for board in boards for metric in board.metrics}
+    for metric in metrics_of(boards):
+        if metric.name in shown:
+            unit = f" in {metric.unit}" if metric.unit else ""
+            out_console.print(f"{metric.label}{unit}: {metric.convention}")
+    for sentence in (f"Means are over {POOLINGS['frames'].removeprefix('mean over ')}.", *CONVENTIONS):
+        out_console.print(sentence)
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
+
+
+def _tell_left_out(out: Path, rows: list[Row]) -> None:
+    left_out = sorted({row["method"] for row in read_rows(out)} - {row["method"] for row in rows})
+    if left_out:
+        err_console.print(
+            f"not in these tables: {', '.join(left_out)}, scored here earlier; run with the same --model or --methods to "
+            "see it"
+        )
+
+
+def _tell_failures(rows: list[Row]) -> int:
+    failed = [row for row in rows if row["status"] != "ok"]
+    for row in failed[:10]:
+        err_console.print(f"{row['status']}: {row['task']} {row['method']} {row['key']}: {row['error']}")
+    if len(failed) > 10:
+        err_console.print(f"and {len(failed) - 10} more, all in the page and in rows.parquet")
+    return 1 if failed else 0
 
 
 class BenchBar(Progress):
@@ -145,6 +175,10 @@ class BenchBar(Progress):
         """Move on by one row."""
         self.bars.update(self.bar, advance=1, description=f"scoring {row['task']} / {row['method']}")
 
+    def timing(self, job: Job) -> None:
+        """Say what is timed."""
+        self.bars.update(self.bar, description=f"timing {job.task} / {job.method.name}")
+
 
 def list_methods() -> None:
     """Print all methods."""
@@ -156,8 +190,9 @@ def list_methods() -> None:
 
 def list_metrics() -> None:
     """Print all metrics."""
-    table = Table("metric", "unit", "better", "version", "convention")
+    table = Table("metric", "tasks", "unit", "better", "version", "convention")
     for metric in METRICS.values():
         better = "higher" if metric.higher_is_better else "lower"
-        table.add_row(metric.name, metric.unit, better, str(metric.version), metric.convention)
+        tasks = ", ".join(metric.tasks) or "all"
+        table.add_row(metric.name, tasks, metric.unit, better, str(metric.version), metric.in_full)
     out_console.print(table)

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import io
 import json
-import time
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks import costs
+from benchmarks.leaks import Leak, find_leaks
 from benchmarks.methods import Context, Method, check_methods, methods_for
-from benchmarks.methods.base import Restore
-from benchmarks.metrics import Metric, get_metrics
+from benchmarks.metrics import headline
+from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite
+from benchmarks.suite import Suite, spread
+from benchmarks.workers import Cell, score_here, score_on_ray
 from configs import DatasetError, OutputError
-from shards import Sample, encode_preview
-from shards.sample import Video
-from shards.storage import publish, publish_json, remove_temporaries
+from shards.storage import publish, publish_json, remove_temporaries, sha256_of
 
-Row = dict[str, Any]
 ROWS = "rows.jsonl"
-Crash = (Exception, SystemExit)
-"""What a method may do to itself alone; Ctrl-C and SIGTERM end the run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One method on all samples of one task."""
-
-    task: str
-    method: Method
-    context: Context
-    rows: list[dict[str, Any]]
+PROTOCOL = 2
+"""Raised whenever rows of an earlier version must not stand beside new ones."""
 
 
 class Progress:
@@ -49,51 +35,91 @@ class Progress:
     def scored(self, row: Row) -> None:
         """One row is there, new or reused."""
 
+    def timing(self, job: Job) -> None:
+        """All samples of a job are scored, and its cost is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that a report is made from: rows, what methods cost, who must not be ranked, and what was run."""
+
+    rows: list[Row]
+    facts: dict[str, Any]
+    costs: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """By task and method."""
+    leaks: list[Leak] = field(default_factory=list)
+
 
 def run(
     suite: Suite,
     settings: BenchSettings,
     out: Path,
     *,
-    model: Path | None = None,
+    entrants: Sequence[Method] = (),
+    workers: int = 0,
+    address: str | None = None,
     progress: Progress | None = None,
-) -> list[Row]:
-    """Score every method that fits on every sample, and return the rows; they are also in `out/rows.parquet`.
+) -> Run:
+    """Score every method that fits on every sample; the rows are also in `out/rows.parquet`.
 
+    `entrants`: methods beside the bench's own, such as a model. `workers`: actors on Ray; 0 scores in this process.
     Rows that an earlier run left in `out` serve again where the sample, the method, its weights and the metrics are
     the same. A method that crashes or answers something else than a clip of the input's size gets a row that says so.
 
     Raises:
         OutputError: `out` cannot be written.
-        ConfigError: a method is unknown, lacks its model or fits no task.
+        ConfigError: a method is unknown or fits no task.
         DatasetError: a sample cannot be read, or is too small for a metric. That is no fault of a method, so it ends
             the run.
     """
     progress = progress or Progress()
     check_sizes(suite)
-    check_methods(settings.methods, suite.tasks, model)
-    jobs = list(_jobs(suite, settings, model))
+    check_methods(settings.methods, suite.tasks, entrants)
+    jobs = _jobs(suite, settings, entrants)
     _prepare(out)
     known = {row["id"]: row for row in read_rows(out) if row["status"] == "ok"}
-    wanted = {id(job): [row_id(job, row["key"], suite) for row in job.rows] for job in jobs}
-    progress.started(jobs, sum(name in known for names in wanted.values() for name in names))
-    rows: list[Row] = []
-    for job in jobs:
-        for row in _run_job(job, wanted[id(job)], known, suite, out):
-            rows.append(row)
+    plan = [(place, index, row_id(job, index["key"], suite)) for place, job in enumerate(jobs) for index in job.rows]
+    kept = {job.task: {index["key"] for index in spread(job.rows, settings.keep)} for job in jobs}
+    found: dict[tuple[int, str], Row] = {}
+    cells = []
+    for place, index, name in plan:
+        said = _said(jobs[place], name, index, suite)
+        keep = prediction_path(out, said) if index["key"] in kept[jobs[place].task] else None
+        if name in known and (keep is None or keep.is_file()):
+            found[place, index["key"]] = known[name]
+        else:
+            found[place, index["key"]] = said
+            cells.append(Cell(job=place, key=index["key"], keep=keep, fps=index["fps"]))
+    progress.started(jobs, len(plan) - len(cells))
+    new = {(cell.job, cell.key) for cell in cells}
+    for which, row in found.items():
+        if which not in new:
             progress.scored(row)
-    _publish(out, rows, suite, settings, model)
-    return rows
+    scored = (
+        score_on_ray(jobs, cells, settings.limits, workers=workers, address=address)
+        if workers and cells
+        else score_here(jobs, cells, settings.limits)
+    )
+    for cell, said in scored:
+        row = found[cell.job, cell.key] | said
+        found[cell.job, cell.key] = row
+        with (out / ROWS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        progress.scored(row)
+    spent = _measure_costs(jobs, settings, out, workers, progress)
+    done = Run(rows=list(found.values()), facts=_facts(suite, settings), costs=spent, leaks=find_leaks(jobs, suite))
+    _publish(out, done)
+    return done
 
 
 def check_sizes(suite: Suite) -> None:
-    """Raise unless every sample is large enough for its task's metrics.
+    """Raise unless every sample is large enough for the metrics that head its task's board.
 
     Raises:
         DatasetError: one is not.
     """
     for task, rows in suite.rows.items():
-        for metric in get_metrics(task):
+        for metric in headline(task)[:1] + [metric for metric in headline(task) if metric.name == "ssim"]:
             small = next((row for row in rows if min(row["height"], row["width"]) < metric.least_side), None)
             if small is not None:
                 raise DatasetError(
@@ -104,8 +130,8 @@ def check_sizes(suite: Suite) -> None:
 
 def row_id(job: Job, key: str, suite: Suite) -> str:
     """Return a hash of everything that decides a row."""
-    metrics = [(metric.name, metric.version) for metric in get_metrics(job.task)]
-    parts = [suite.dataset.manifest.sha256, key, job.method.fingerprint(job.context), metrics]
+    metrics = sorted((metric.name, metric.version) for metric in job.metrics)
+    parts = [PROTOCOL, suite.dataset.manifest.sha256, key, job.method.fingerprint(job.context), metrics]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -123,17 +149,23 @@ def read_rows(out: Path) -> list[Row]:
     return rows
 
 
-def preview_path(out: Path, row: Row) -> Path:
-    """Return where the clip that a row scored is kept, for people to look at: its name has the row's id, because
-    another version of the method, or other weights, answer another clip for the same sample."""
-    return out / "clips" / row["method"] / f"{row['key']}-{row['id'][:8]}.mp4"
+def prediction_path(out: Path, row: Row) -> Path:
+    """Return where the clip that a row scored is kept, lossless: its name has the row's id, because another version of the
+    method, or other weights, answer another clip for the same sample."""
+    return out / "predictions" / row["method"] / f"{row['key']}-{row['id'][:8]}.mkv"
 
 
-def _jobs(suite: Suite, settings: BenchSettings, model: Path | None) -> Iterator[Job]:
-    for task in suite.tasks:
-        context = Context(dataset=suite.dataset, task=task, model=model, seed=settings.seed)
-        for method in methods_for(task, settings.methods, model):
-            yield Job(task=task, method=method, context=context, rows=suite.rows[task])
+def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> list[Job]:
+    return [
+        Job(
+            task=task,
+            method=method,
+            context=Context(dataset=suite.dataset, task=task, seed=settings.seed),
+            rows=suite.rows[task],
+        )
+        for task in suite.tasks
+        for method in methods_for(task, settings.methods, entrants)
+    ]
 
 
 def _prepare(out: Path) -> None:
@@ -147,26 +179,11 @@ def _prepare(out: Path) -> None:
         publish(out / ROWS, "".join(json.dumps(row) + "\n" for row in read_rows(out)))
 
 
-def _run_job(job: Job, ids: list[str], known: dict[str, Row], suite: Suite, out: Path) -> Iterator[Row]:
-    restore: Restore | None = None
-    for name, index in zip(ids, job.rows, strict=True):
-        row = _identity(job, name, index, suite)
-        if name in known and preview_path(out, row).is_file():
-            yield known[name]
-            continue
-        sample = suite.dataset[index["key"]]
-        if restore is None:
-            restore = _made(job, sample)
-        row |= _score(job, restore, sample, preview_path(out, row))
-        with (out / ROWS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        yield row
-
-
-def _identity(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
+def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
     """Return the part of a row that says what was scored, and by what."""
     return {
         "id": name,
+        "protocol": PROTOCOL,
         "task": job.task,
         "method": job.method.name,
         "key": index["key"],
@@ -175,89 +192,89 @@ def _identity(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "video": index["source_sha256"],
         "dataset": suite.dataset.manifest.sha256,
         "method_version": job.method.version,
-        "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in get_metrics(job.task)),
+        "weights_sha256": job.method.weights,
+        "ranked": job.method.ranked,
+        "board": f"{job.task}, first mask given" if job.method.first_mask else job.task,
+        "learns": job.method.learns,
+        "knows_its_data": job.method.trained_on is not None or not job.method.weights,
+        "parameters": job.method.parameters or 0,
+        "summary": job.method.summary,
+        "paper": job.method.paper,
+        "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in job.metrics),
     }
 
 
-def _made(job: Job, sample: Sample) -> Restore:
-    """Make the method and call it once without counting it: its first call may load or compile things."""
-    try:
-        restore = job.method.make(job.context)
-    except Crash as error:
-        return _raises(error)
-    # a clip it cannot take is told when that clip is scored
-    with contextlib.suppress(*Crash):
-        _answer(restore, sample)
-    return restore
+def _measure_costs(
+    jobs: list[Job], settings: BenchSettings, out: Path, workers: int, progress: Progress
+) -> dict[tuple[str, str], Row]:
+    if not settings.cost_samples:
+        return {}
+    known, found = costs.read_costs(out), {}
+    waiting: list[tuple[str, Job, list[str]]] = []
+    for job in jobs:
+        keys = [row["key"] for row in spread(job.rows, settings.cost_samples)]
+        name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
+        if name in known:
+            found[job.task, job.method.name] = known[name]
+        else:
+            waiting.append((name, job, keys))
+    for name, job, spent in _new_costs(waiting, settings, workers, progress):
+        if spent:
+            found[job.task, job.method.name] = spent
+            with (out / costs.COSTS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"id": name, "task": job.task, "method": job.method.name, **spent}) + "\n")
+    return found
 
 
-def _raises(error: BaseException) -> Restore:
-    """Return a method that fails on every clip because it could not be made; making it again would fail again."""
-
-    def restore(clip: Video, instruction: str, reference: Any, mask: Any) -> Video:
-        raise error
-
-    return restore
-
-
-def _answer(restore: Restore, sample: Sample) -> Video:
-    return restore(sample.source.copy(), sample.instruction, sample.reference, sample.mask)
+def _new_costs(
+    waiting: list[tuple[str, Job, list[str]]], settings: BenchSettings, workers: int, progress: Progress
+) -> Iterator[tuple[str, Job, Row]]:
+    todo = [(job, keys) for _, job, keys in waiting]
+    measured = costs.measure_on_ray(todo, settings.limits) if workers else costs.measure_here(todo, settings.limits)
+    for name, job, _ in waiting:
+        progress.timing(job)
+        yield name, job, next(measured)
 
 
-def _score(job: Job, restore: Restore, sample: Sample, preview: Path) -> Row:
-    try:
-        started = time.perf_counter()
-        answer = _answer(restore, sample)
-        seconds = time.perf_counter() - started
-        check_answer(answer, sample)
-        scores = {metric.name: _mean(metric, answer, sample) for metric in get_metrics(job.task)}
-    except Crash as error:  # it loses this cell and no other
-        return {"status": "failed", "error": _describe(error)}
-    publish(preview, encode_preview(answer, sample.meta.fps))
-    frames = len(sample.source)
-    return {"status": "ok", "error": "", "scores": scores, "frames": frames, "seconds_per_frame": seconds / frames}
+def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOL,
+        "dataset": str(suite.dataset.root.resolve()),
+        "dataset_sha256": suite.dataset.manifest.sha256,
+        "split": suite.split,
+        "settings": settings.model_dump(mode="json"),
+        "machine": machine(),
+    }
 
 
-def check_answer(answer: Any, sample: Sample) -> None:
-    """Raise `ValueError` unless `answer` is a uint8 clip of the sample's shape."""
-    if not isinstance(answer, np.ndarray):
-        raise ValueError(f"answered a {type(answer).__name__}, not an array")
-    if np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all():
-        raise ValueError("answered values that are not finite numbers")
-    if answer.dtype != np.uint8 or answer.shape != sample.source.shape:
-        raise ValueError(f"answered {answer.dtype} {list(answer.shape)}, not uint8 {list(sample.source.shape)}")
-
-
-def _mean(metric: Metric, answer: np.ndarray[Any, Any], sample: Sample) -> float:
-    return float(np.mean(metric.function(answer, sample.target)))
-
-
-def _describe(error: BaseException) -> str:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text} ({Path(place.filename).name}:{place.lineno})"
-
-
-def _publish(out: Path, rows: list[Row], suite: Suite, settings: BenchSettings, model: Path | None) -> None:
-    import io
-
+def _publish(out: Path, done: Run) -> None:
     import pandas as pd
 
-    table = pd.DataFrame([{**{k: v for k, v in row.items() if k != "scores"}, **row.get("scores", {})} for row in rows])
+    table = pd.DataFrame([_flat(row) for row in done.rows])
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     # rows and facts that belong to different runs must never stand together, whenever this is killed
     (out / "run.json").unlink(missing_ok=True)
     publish(out / "rows.parquet", buffer.getvalue())
     facts = {
-        "dataset": str(suite.dataset.root.resolve()),
-        "dataset_sha256": suite.dataset.manifest.sha256,
-        "split": suite.split,
-        "settings": settings.model_dump(mode="json"),
-        "model": str(model) if model else "",
-        "machine": machine(),
+        **done.facts,
+        "rows_sha256": sha256_of(out / "rows.parquet"),
+        "costs": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.costs.items())],
+        "leaks": [vars(leak) for leak in done.leaks],
     }
     publish_json(out / "run.json", facts)
+
+
+def _flat(row: Row) -> Row:
+    """Return a row as a table has it: a column for each metric."""
+    scores, weights = row.get("scores", {}), row.get("weights", {})
+    flat = {name: value for name, value in row.items() if name not in ("scores", "weights", "suspicions")}
+    return {
+        **flat,
+        "suspicions": "; ".join(row.get("suspicions", ())),
+        **scores,
+        **{f"{name}.weight": value for name, value in weights.items()},
+    }
 
 
 def machine() -> str:

@@ -9,6 +9,17 @@ from pydantic import Field
 from configs import Settings
 
 
+class LimitSettings(Settings):
+    """What a method may use; the same for all of them."""
+
+    sample_seconds: float = Field(600.0, gt=0)
+    """For one answer; on Ray a method that takes longer is ended, and has failed on that sample."""
+    worker_bytes: int = Field(16 * 2**30, ge=2**28)
+    """Memory that a method on Ray may take; one that asks for more fails on that sample."""
+    threads: int = Field(1, ge=1)
+    """Threads of OpenCV, torch and the numeric libraries."""
+
+
 class BenchSettings(Settings):
     """How methods are run and their scores summed up."""
 
@@ -24,7 +35,14 @@ class BenchSettings(Settings):
     """For methods that draw random numbers, and for the bootstrap."""
     bootstrap: int = Field(2000, ge=100)
     """How many times the videos are drawn again for an interval."""
+    permutations: int = Field(10_000, ge=1000)
+    """How many sign flips a test draws where there are too many videos to go through all."""
     examples: int = Field(4, ge=0)
     """How many samples of each task the page shows."""
+    keep: int = Field(24, ge=0)
+    """How many answers of each method and task are kept, lossless: for the page, and for `bench verify` to score again."""
+    cost_samples: int = Field(2, ge=0)
+    """How many samples each method is timed on afterwards, alone on an idle worker; 0 for no timing."""
+    limits: LimitSettings = LimitSettings()
     recipe: str = "bench"
     """The datagen recipe that is built from procedural scenes where no dataset is given."""

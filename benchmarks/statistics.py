@@ -1,23 +1,35 @@
-"""From rows to a table: means over videos, intervals that draw whole videos again, ranks."""
+"""From rows to a table: means over videos, intervals that draw whole videos again, and ranks that admit ties."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.metrics import Metric, get_metrics
-from benchmarks.runner import Row
+from benchmarks.metrics import Metric
+from benchmarks.scoring import Row
+
+LEVEL = 0.95
+LEAST_VIDEOS = 6
+"""Below this no interval from drawing videos again covers the truth 19 times out of 20, and no sign flip reaches 5 %."""
+_EXACT = 13
+"""Up to so many videos all sign flips are gone through."""
+_POWER = 0.8
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean over videos with its 95 % interval (None where one video gives no idea of the spread)."""
+    """A mean over videos with its 95 % interval (None where there are too few videos to tell)."""
 
     mean: float
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +37,19 @@ class Entry:
     """One method's line in a task's table."""
 
     method: str
-    rank: int
+    rank: tuple[int, int] | None
+    """First and last place that it may have, given what can be told apart; None if it is not ranked."""
     scores: dict[str, Estimate]
+    gain: Estimate | None
+    """By how much it is better than identity on the metric that ranks; its interval is paired, video by video."""
     samples: int
     failures: int
+    invalid: int
+    """Samples on which the bench itself failed, so that the method has no score there."""
     videos: int
     seconds_per_frame: float | None
+    """While samples were scored; the costs that are reported are measured apart."""
+    suspicions: dict[str, int] = field(default_factory=dict)
 
     @property
     def coverage(self) -> float:
@@ -38,50 +57,236 @@ class Entry:
         return 1 - self.failures / self.samples
 
 
-def leaderboard(rows: list[Row], task: str, *, draws: int, seed: int) -> list[Entry]:
-    """Return a task's methods, best first by its first metric."""
-    metrics = get_metrics(task)
-    of_task = [row for row in rows if row["task"] == task]
-    names = list(dict.fromkeys(row["method"] for row in of_task))
-    entries = [_entry([row for row in of_task if row["method"] == name], metrics, draws, seed) for name in names]
-    first = metrics[0]
-    ordered = sorted(entries, key=lambda entry: entry.scores[first.name].mean, reverse=first.higher_is_better)
-    return [Entry(**{**vars(entry), "rank": place}) for place, entry in enumerate(ordered, start=1)]
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """The entries of a task, best first, and the smallest difference that its videos can show."""
+
+    entries: list[Entry]
+    least_difference: float | None
+    """On the metric that ranks: what two methods must differ by, to be told apart 4 times out of 5."""
 
 
-def estimate(values: NDArray[np.float64], videos: list[str], *, draws: int, seed: int) -> Estimate:
-    """Return the mean over videos of per-video means, with a percentile bootstrap over videos.
+@dataclass(frozen=True)
+class _Scores:
+    """One method's scores of one metric, summed up by video: `sums` / `counts` is a video's mean."""
 
-    Clips of one video are alike; drawing clips again instead of videos would make intervals too narrow.
+    sums: Array
+    counts: Array
+    pooled: bool
+    """Whether all videos are pooled, instead of their means being averaged."""
+
+    def mean(self, drawn: NDArray[np.int64]) -> Array:
+        """Return the mean over videos for each row of places [draws videos]."""
+        if self.pooled:
+            pooled: Array = self.sums[drawn].sum(axis=-1) / self.counts[drawn].sum(axis=-1)
+            return pooled
+        averaged: Array = self.of_videos[drawn].mean(axis=-1)
+        return averaged
+
+    @property
+    def of_videos(self) -> Array:
+        """The mean of each video."""
+        return self.sums / self.counts
+
+
+def leaderboard(
+    rows: Sequence[Row],
+    metrics: Sequence[Metric],
+    *,
+    draws: int,
+    permutations: int,
+    seed: int,
+    unranked: Sequence[str] = (),
+) -> Ranking:
+    """Return the methods of `rows`, which are those of one task, best first by the first metric.
+
+    `unranked`: methods that stand in the table without a rank. A failed sample counts as the metric's worst value. A metric
+    that no sample has a value for is left out; a method with samples that the bench could not score has no rank.
     """
-    means = video_means(values, videos)
-    if len(means) < 2:
-        return Estimate(mean=float(means.mean()), low=None, high=None)
-    rng = np.random.default_rng(seed)
-    again = means[rng.integers(len(means), size=(draws, len(means)))].mean(axis=1)
-    low, high = np.percentile(again, [2.5, 97.5])
-    return Estimate(mean=float(means.mean()), low=float(low), high=float(high))
+    by_method = {
+        name: [row for row in rows if row["method"] == name] for name in dict.fromkeys(r["method"] for r in rows)
+    }
+    tables = {metric.name: _tables(by_method, metric) for metric in metrics}
+    places = _draws(next(iter(tables[metrics[0].name].values()), None), draws, seed)
+    first = metrics[0]
+    sign = 1 if first.higher_is_better else -1
+    entries = [
+        _entry(name, own, {metric: table[name] for metric, table in tables.items() if name in table}, places)
+        for name, own in by_method.items()
+    ]
+    contest = {
+        entry.method: sign * tables[first.name][entry.method].of_videos
+        for entry in entries
+        if entry.method in tables[first.name] and not entry.invalid and entry.method not in unranked
+    }
+    ranks = tie_groups(contest, permutations=permutations, seed=seed)
+    gains = _gains(tables[first.name], sign, places)
+    entries = [
+        Entry(**{**vars(entry), "rank": ranks.get(entry.method), "gain": gains.get(entry.method)}) for entry in entries
+    ]
+    worst = -math.inf
 
+    def merit(entry: Entry) -> float:
+        return sign * entry.scores[first.name].mean if first.name in entry.scores else worst
 
-def video_means(values: NDArray[np.float64], videos: list[str]) -> NDArray[np.float64]:
-    """Return one mean per video, in the order of the videos' names."""
-    names, places = np.unique(videos, return_inverse=True)
-    return np.bincount(places, weights=values) / np.bincount(places, minlength=len(names))
-
-
-def _entry(rows: list[Row], metrics: list[Metric], draws: int, seed: int) -> Entry:
-    videos = [row["video"] for row in rows]
-    good = [row for row in rows if row["status"] == "ok"]
-    scores = {}
-    for metric in metrics:
-        values = np.array([row["scores"][metric.name] if row["status"] == "ok" else metric.worst for row in rows])
-        scores[metric.name] = estimate(values, videos, draws=draws, seed=seed)
-    return Entry(
-        method=rows[0]["method"],
-        rank=0,
-        scores=scores,
-        samples=len(rows),
-        failures=len(rows) - len(good),
-        videos=len(set(videos)),
-        seconds_per_frame=float(np.mean([row["seconds_per_frame"] for row in good])) if good else None,
+    return Ranking(
+        entries=sorted(entries, key=merit, reverse=True),
+        least_difference=least_difference(list(contest.values())),
     )
+
+
+def interval(means: Array, count: int) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % interval from bootstrapped means [draws] of `count` videos.
+
+    Percentiles, widened as Hesterberg (The American Statistician, 2015) does so that they cover as often as Student's
+    interval for few videos: at Phi(-sqrt(n / (n - 1)) t). None for fewer than 6 videos.
+    """
+    from scipy.stats import norm, t
+
+    if count < LEAST_VIDEOS:
+        return None, None
+    tail = norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf(0.5 + LEVEL / 2, count - 1))
+    low, high = np.percentile(means, [100 * tail, 100 * (1 - tail)])
+    return float(low), float(high)
+
+
+def tie_groups(merits: dict[str, Array], *, permutations: int, seed: int) -> dict[str, tuple[int, int]]:
+    """Return for each method the first and last place it may have: it is behind those that are better beyond chance.
+
+    `merits`: per method one value per video, more is better, videos in one order. Every pair is compared by a sign-flip test
+    of the mean difference; Holm's correction over all pairs holds the chance of any false difference at 5 %.
+    """
+    pairs = list(itertools.combinations(merits, 2))
+    chances = [sign_flip(merits[a] - merits[b], permutations=permutations, seed=seed) for a, b in pairs]
+    ahead, behind = dict.fromkeys(merits, 0), dict.fromkeys(merits, 0)
+    for (a, b), chance in zip(pairs, holm(chances), strict=True):
+        if chance <= 1 - LEVEL:
+            better, worse = (a, b) if (merits[a] - merits[b]).mean() > 0 else (b, a)
+            behind[better] += 1
+            ahead[worse] += 1
+    return {name: (1 + ahead[name], len(merits) - behind[name]) for name in merits}
+
+
+def sign_flip(differences: Array, *, permutations: int, seed: int) -> float:
+    """Return the two-sided chance of a mean at least as far from 0 if signs were arbitrary, from one value per video.
+
+    Exact up to 13 videos; else from so many random flips, the observed one among them (Phipson & Smyth 2010).
+    """
+    count = len(differences)
+    observed = abs(differences.sum())
+    if count <= _EXACT:
+        flips = np.array(list(itertools.product((1.0, -1.0), repeat=count)))
+        return float((np.abs(flips @ differences) >= observed * (1 - 1e-12)).mean())
+    rng = np.random.default_rng(seed)
+    flips = rng.choice((1.0, -1.0), size=(permutations, count))
+    return float((1 + (np.abs(flips @ differences) >= observed * (1 - 1e-12)).sum()) / (1 + permutations))
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number (Holm 1979), in the given order."""
+    corrected = [0.0] * len(chances)
+    highest = 0.0
+    for step, place in enumerate(sorted(range(len(chances)), key=lambda place: chances[place])):
+        highest = max(highest, min(1.0, (len(chances) - step) * chances[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def least_difference(merits: Sequence[Array]) -> float | None:
+    """Return the mean difference that is found 4 times out of 5 at the 5 % level, the median over pairs of methods.
+
+    (t_0.975 + t_0.8) s / sqrt(n), s the standard deviation of the differences over n videos.
+    """
+    from scipy.stats import t
+
+    count = len(merits[0]) if merits else 0
+    spreads = (
+        [float((a - b).std(ddof=1)) for a, b in itertools.combinations(merits, 2)] if count >= LEAST_VIDEOS else []
+    )
+    if not spreads:
+        return None
+    return float((t.ppf(0.5 + LEVEL / 2, count - 1) + t.ppf(_POWER, count - 1)) * np.median(spreads) / math.sqrt(count))
+
+
+def _draws(scores: _Scores | None, draws: int, seed: int) -> NDArray[np.int64]:
+    """Return which videos each bootstrap draw takes: the same for all methods, which makes their differences paired."""
+    count = 1 if scores is None else len(scores.sums)
+    return np.random.default_rng(seed).integers(count, size=(draws, count))
+
+
+def _tables(by_method: dict[str, list[Row]], metric: Metric) -> dict[str, _Scores]:
+    """Return each method's scores by video, over the samples that have something to measure."""
+    # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
+    scored: dict[str, float] = {}
+    for row in itertools.chain.from_iterable(by_method.values()):
+        if metric.name in row.get("scores", {}):
+            weight = row.get("weights", {}).get(metric.name, 1.0)
+            scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
+    found = {}
+    for name, own in by_method.items():
+        values = list(_values(own, metric, scored))
+        if values and not any(row["status"] == "invalid" for row in own):
+            found[name] = _by_video(values, metric)
+    return found
+
+
+def _values(rows: list[Row], metric: Metric, scored: dict[str, float]) -> Iterator[tuple[str, float, float]]:
+    """Yield video, score and weight of each sample that has something to measure."""
+    for row in rows:
+        if row["key"] in scored and row["status"] != "invalid":
+            if row["status"] == "failed":
+                yield row["video"], metric.worst, scored[row["key"]]
+            elif metric.name in row["scores"]:
+                yield row["video"], row["scores"][metric.name], row.get("weights", {}).get(metric.name, 1.0)
+
+
+def _by_video(values: list[tuple[str, float, float]], metric: Metric) -> _Scores:
+    videos, scores, weights = zip(*values, strict=True)
+    names, places = np.unique(videos, return_inverse=True)
+    weight = np.asarray(weights, np.float64)
+    sums, counts = np.zeros(len(names)), np.zeros(len(names))
+    np.add.at(sums, places, np.asarray(scores, np.float64) * weight)
+    np.add.at(counts, places, weight)
+    return _Scores(sums, counts, pooled=metric.weight is not None)
+
+
+def _estimate(means: Array, whole: float, count: int) -> Estimate:
+    low, high = interval(means, count)
+    return Estimate(mean=whole, low=low, high=high)
+
+
+def _entry(method: str, rows: list[Row], tables: dict[str, _Scores], places: NDArray[np.int64]) -> Entry:
+    good = [row for row in rows if row["status"] == "ok"]
+    odd = [word for row in good for word in row.get("suspicions", ())]
+    return Entry(
+        method=method,
+        rank=None,
+        scores={name: _summed_up(table, places) for name, table in tables.items()},
+        gain=None,
+        samples=len(rows),
+        failures=sum(row["status"] == "failed" for row in rows),
+        invalid=sum(row["status"] == "invalid" for row in rows),
+        videos=len({row["video"] for row in rows}),
+        seconds_per_frame=float(np.mean([row["seconds_per_frame"] for row in good])) if good else None,
+        suspicions={word: odd.count(word) for word in dict.fromkeys(odd)},
+    )
+
+
+def _summed_up(table: _Scores, places: NDArray[np.int64]) -> Estimate:
+    count = len(table.sums)
+    if places.shape[1] != count:
+        # a metric that not every video has a value for
+        places = _draws(table, len(places), count)
+    return _estimate(table.mean(places), float(table.mean(np.arange(count)[None])[0]), count)
+
+
+def _gains(tables: dict[str, _Scores], sign: int, places: NDArray[np.int64]) -> dict[str, Estimate]:
+    if "identity" not in tables:
+        return {}
+    base = tables["identity"].of_videos
+    found = {}
+    for name, table in tables.items():
+        if name != "identity" and len(table.sums) == len(base):
+            gain = sign * (table.of_videos - base)
+            found[name] = _estimate(gain[places].mean(axis=1), float(gain.mean()), len(gain))
+    return found

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shards import Sample, get_task
 from shards.sample import Video
 
 if TYPE_CHECKING:
     from shards import Dataset
+
+Answer = Callable[[Sample], Video]
+"""Turns a sample into an answer, uint8 [t h w 3]."""
 
 
 class Restore(Protocol):
@@ -22,7 +25,10 @@ class Restore(Protocol):
     def __call__(
         self, clip: Video, instruction: str, reference: NDArray[np.uint8] | None, mask: NDArray[np.uint8] | None
     ) -> Video:
-        """Return uint8 [t h w 3] for `clip` uint8 [t h w 3]; the target is never shown."""
+        """Return uint8 [t h w 3] for `clip` uint8 [t h w 3]; the target is never shown.
+
+        `mask`: uint8 [t h w], 255 where there is something to fill, for tasks whose mask belongs to the question.
+        """
         ...
 
 
@@ -33,7 +39,6 @@ class Context:
     dataset: Dataset
     """For methods that learn from the train split; the test split is none of their business."""
     task: str
-    model: Path | None
     seed: int
 
 
@@ -48,34 +53,57 @@ class Method:
     paper: str
     version: int
     """Raised whenever it gives other answers."""
-    make: Callable[[Context], Restore]
+    make: Callable[[Context], Restore] | None = None
+    make_seeing: Callable[[Context], Answer] | None = None
+    """In place of `make`, for what must see whole samples: oracles, and answers that were made elsewhere."""
     learns: bool = False
-    """Whether it has seen the train split."""
-    needs_model: bool = False
-    """Whether it runs only where `--model` is given."""
+    """Whether it has seen the dataset's train split, or other data of its own."""
+    trained_on: frozenset[str] | None = None
+    """sha256 of the source videos it has learnt from, where it says so; None where it does not, or learns nothing."""
+    weights: str = ""
+    """A hash of what else decides its answers: weights, code, files."""
+    parameters: int | None = None
+    """How many numbers its networks have learnt; None where it has none."""
+    ranked: bool = True
+    """False for oracles, which know the target."""
+    first_mask: bool = False
+    """Whether it is given the mask of the first frame where that is a part of the answer: a contest of its own."""
 
-    def fits(self, task: str, model: Path | None) -> bool:
+    def fits(self, task: str) -> bool:
         """Return whether it can be run for a task."""
-        return (not self.tasks or task in self.tasks) and (model is not None or not self.needs_model)
+        return not self.tasks or task in self.tasks
+
+    def answer(self, context: Context) -> Answer:
+        """Make the method: load and learn what there is to load and learn."""
+        if self.make_seeing is not None:
+            return self.make_seeing(context)
+        if self.make is None:
+            raise TypeError(f"method {self.name!r} has neither make nor make_seeing")
+        restore = self.make(context)
+        return lambda sample: restore(
+            sample.source.copy(), sample.instruction, _copied(sample.reference), self._shown_mask(sample)
+        )
 
     def fingerprint(self, context: Context) -> dict[str, Any]:
         """Return what, besides the clip, decides its answer: rows with another one are not used again."""
         found: dict[str, Any] = {"method": self.name, "version": self.version, "seed": context.seed}
         if self.learns:
             found["train"] = context.dataset.manifest.sha256
-        if self.needs_model and context.model is not None:
-            found["weights"] = weights_digest(context.model)
+        if self.weights:
+            found["weights"] = self.weights
         return found
 
+    def _shown_mask(self, sample: Sample) -> NDArray[np.uint8] | None:
+        if sample.mask is None:
+            return None
+        if get_task(sample.meta.task).shows_mask:
+            return sample.mask.copy()
+        if not self.first_mask:
+            return None
+        first = np.zeros_like(sample.mask)
+        first[0] = sample.mask[0]
+        return first
 
-def weights_digest(folder: Path) -> str:
-    """Return a hash of all weights and settings in a model folder."""
-    import hashlib
 
-    from shards.storage import sha256_of
-
-    # a training run keeps its pipeline in model/, beside checkpoints that do not matter here
-    folder = folder / "model" if (folder / "model").is_dir() else folder
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
-    lines = [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+def _copied(image: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    return None if image is None else image.copy()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import hashlib
+import json
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,31 @@ from numpy.typing import NDArray
 
 from benchmarks.methods.base import Context, Method, Restore
 from shards.sample import Video
+from shards.storage import sha256_of
 
 if TYPE_CHECKING:
     from vidiff import VIDiffPipeline
+
+
+def vidiff_method(folder: Path, name: str = "vidiff") -> Method:
+    """Return the model of a training run, or a saved pipeline, as a method.
+
+    Raises:
+        ModelError: the folder holds no VIDiff model.
+    """
+    loaded(folder)
+    return Method(
+        name=name,
+        tasks=(),
+        summary="the model given by --model, at the clips' size, with its default guidance scales",
+        paper="arXiv 2311.18837",
+        version=1,
+        make=partial(make_vidiff, folder),
+        learns=True,
+        trained_on=training_sources(folder),
+        weights=weights_digest(folder),
+        parameters=count_parameters(folder),
+    )
 
 
 @lru_cache(maxsize=1)  # every task of a run asks for the same model
@@ -32,32 +56,49 @@ def loaded(folder: Path) -> VIDiffPipeline:
     return pipe
 
 
-def make_vidiff(context: Context) -> Restore:
+def make_vidiff(folder: Path, context: Context) -> Restore:
     """Load the model and return it as a method; it works at the clip's own size."""
     import torch
 
     from vidiff import translate_clip
 
-    assert context.model is not None
-    pipe = loaded(context.model)
+    pipe = loaded(folder)
 
     def restore(
         clip: Video, instruction: str, reference: NDArray[np.uint8] | None, mask: NDArray[np.uint8] | None
     ) -> Video:
         # every clip starts from the same noise: scores do not depend on the order of the clips
         generator = torch.Generator().manual_seed(context.seed)
-        return translate_clip(pipe, clip, instruction, task=context.task, generator=generator)
+        image = {} if reference is None or pipe.image_encoder is None else {"image": reference}
+        return translate_clip(pipe, clip, instruction, task=context.task, generator=generator, **image)
 
     return restore
 
 
-VIDIFF = Method(
-    name="vidiff",
-    tasks=(),
-    summary="the model given by --model, at the clips' size, with its default guidance scales",
-    paper="arXiv 2311.18837",
-    version=1,
-    make=make_vidiff,
-    learns=True,
-    needs_model=True,
-)
+def count_parameters(folder: Path) -> int:
+    """Return how many numbers the model has learnt, all its networks together."""
+    pipe = loaded(folder)
+    networks = [part for part in pipe.components.values() if hasattr(part, "parameters")]
+    return sum(weight.numel() for network in networks for weight in network.parameters())
+
+
+def weights_digest(folder: Path) -> str:
+    """Return a hash of all weights and settings in a model folder."""
+    folder = _pipeline_of(folder)
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
+    lines = [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def training_sources(folder: Path) -> frozenset[str] | None:
+    """Return the sha256 of every video the model learnt from, as its folder says; None where it does not say all."""
+    path = _pipeline_of(folder) / "training_data.json"
+    if not path.is_file():
+        return None
+    learnt = json.loads(path.read_text(encoding="utf-8"))
+    return frozenset(learnt["sources"]) if learnt["complete"] else None
+
+
+def _pipeline_of(folder: Path) -> Path:
+    # a training run keeps its pipeline in model/, beside checkpoints that do not matter here
+    return folder / "model" if (folder / "model").is_dir() else folder

@@ -1,6 +1,7 @@
-"""What is measured: each metric is a pure function of two clips with its direction, version and convention."""
+"""What is measured: pure functions of clips, and a table that gives each its direction, version and convention."""
 
-from benchmarks.metrics.base import METRICS, Metric, get_metrics
+from benchmarks.metrics.base import Metric, NotAvailable, Outcome
 from benchmarks.metrics.fidelity import psnr, ssim
+from benchmarks.metrics.table import METRICS, get_metrics, headline
 
-__all__ = ["METRICS", "Metric", "get_metrics", "psnr", "ssim"]
+__all__ = ["METRICS", "Metric", "NotAvailable", "Outcome", "get_metrics", "headline", "psnr", "ssim"]

@@ -1,70 +1,115 @@
-"""The record of a metric, and the table of all of them."""
+"""What a metric is, and what it gets to see: an answer beside everything that is known about its sample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.metrics.fidelity import psnr, ssim
+from benchmarks.metrics.temporal import Motion, estimate_motion
+from configs import VIDiffError
+from shards import Sample
 from shards.sample import Video
 
-PerFrame = NDArray[np.float64]
+Values = NDArray[np.float64] | Sequence[float] | float
+
+
+POOLINGS = {
+    "frames": "mean over the clip's frames, then over a video's clips, then over videos",
+    "steps": "mean over the clip's steps from frame to frame, then over a video's clips, then over videos",
+    "clip": "one value per clip, mean over a video's clips, then over videos",
+    "dataset": "one value for all clips together",
+}
+
+
+class NotAvailable(VIDiffError):
+    """A metric cannot be had here; its text is what the table shows after `n/a`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A method's answer to a sample, and what several metrics need of the two, computed once."""
+
+    sample: Sample
+    prediction: Video
+    """uint8 [t h w 3], of the source's shape."""
+
+    @cached_property
+    def motion(self) -> Motion:
+        """The target's motion."""
+        return estimate_motion(self.sample.target)
+
+    @cached_property
+    def masks(self) -> NDArray[np.uint8]:
+        """What the answer to a segmentation instruction is painted over: uint8 [t h w], 0 or 255."""
+        from vidiff.segmentation import decode_masks, paint_named
+
+        paint = self.sample.meta.parameters.get("rgb") or paint_named(self.sample.instruction)
+        red, green, blue = (int(value) for value in paint)
+        return decode_masks(self.sample.source, self.prediction, (red, green, blue))
+
+    @cached_property
+    def regions(self) -> NDArray[np.float64]:
+        """J of each frame."""
+        from benchmarks.metrics.masks import region_similarity
+
+        return region_similarity(self.masks, self.mask)
+
+    @cached_property
+    def boundaries(self) -> NDArray[np.float64]:
+        """F of each frame."""
+        from benchmarks.metrics.masks import boundary_accuracy
+
+        return boundary_accuracy(self.masks, self.mask)
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """The sample's mask, uint8 [t h w]; all zero where it has none."""
+        mask = self.sample.mask
+        return np.zeros(self.prediction.shape[:3], np.uint8) if mask is None else mask
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A function of (prediction, target), both uint8 [t h w 3], that gives one value per frame; a clip's score is
-    their mean."""
+    """A pure function of an outcome. It gives one value per frame (or per step, or one for the clip), whose mean is the
+    clip's score; none at all where the sample itself has nothing to measure, such as no mask."""
 
     name: str
-    unit: str
-    function: Callable[[Video, Video], PerFrame]
+    label: str
+    """As it heads a column."""
+    unit: str = ""
+    function: Callable[[Outcome], Values]
     higher_is_better: bool
     worst: float
     """What a clip scores on which the method failed."""
-    version: int
+    version: int = 1
     convention: str
     """Channels, range, crop, pooling: everything another program must do alike to get the same number."""
+    pooling: str = "frames"
+    """Of `POOLINGS`: what its values stand for, and how they become a row of the table."""
     digits: int = 2
     least_side: int = 1
     """Pixels that a frame must have in each direction."""
+    least_frames: int = 1
+    tasks: tuple[str, ...] = field(default=())
+    """Tasks it is for; empty for all."""
+    weight: Callable[[Outcome], float] | None = None
+    """Where clips do not count alike: the board shows the weighted mean over all clips instead of that over videos."""
 
+    @property
+    def in_full(self) -> str:
+        """The convention with its pooling."""
+        return f"{self.convention}; {POOLINGS[self.pooling]}"
 
-_POOLING = "mean over the clip's frames, then over a video's clips, then over videos"
+    def score(self, outcome: Outcome) -> float | None:
+        """Return the clip's score, or None where there is nothing to measure."""
+        values = np.asarray(self.function(outcome), np.float64)
+        return float(values.mean()) if values.size else None
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            name="psnr",
-            unit="dB",
-            function=psnr,
-            higher_is_better=True,
-            worst=0.0,
-            version=1,
-            convention="per frame, from the squared error over all pixels and RGB channels, 8-bit range 255, no crop; equal "
-            f"frames count 100 dB; {_POOLING}",
-        ),
-        Metric(
-            name="ssim",
-            unit="",
-            function=ssim,
-            higher_is_better=True,
-            worst=-1.0,
-            version=1,
-            convention="per frame and RGB channel, gaussian window 11 x 11 with sigma 1.5, population covariance, "
-            f"K1 0.01, K2 0.03, 8-bit range 255, the map cropped by 5 pixels as scikit-image does, "
-            f"mean over channels; {_POOLING}",
-            digits=4,
-            least_side=11,
-        ),
-    )
-}
-
-
-def get_metrics(task: str) -> list[Metric]:
-    """Return the metrics of a task; the first one ranks. So far every task's answer is a clip, and these fit all."""
-    return list(METRICS.values())
+    def fits(self, sample_shape: Sequence[int]) -> bool:
+        """Return whether a clip [t h w ...] is long and large enough."""
+        frames, height, width = sample_shape[:3]
+        return frames >= self.least_frames and min(height, width) >= self.least_side

@@ -1,6 +1,18 @@
-"""The leaderboard for people: terminal, Markdown, CSV and one page; all from the rows, nothing stored twice."""
+"""The leaderboard for people: terminal, Markdown, CSV, LaTeX, JSON and one page; all from the rows, nothing stored twice."""
 
+from benchmarks.report.boards import CONVENTIONS, Board, make_boards
 from benchmarks.report.page import write_page
-from benchmarks.report.tables import Board, make_boards, to_csv, to_markdown, to_terminal
+from benchmarks.report.tables import metrics_of, to_csv, to_json, to_latex, to_markdown, to_terminal
 
-__all__ = ["Board", "make_boards", "to_csv", "to_markdown", "to_terminal", "write_page"]
+__all__ = [
+    "CONVENTIONS",
+    "Board",
+    "make_boards",
+    "metrics_of",
+    "to_csv",
+    "to_json",
+    "to_latex",
+    "to_markdown",
+    "to_terminal",
+    "write_page",
+]

@@ -2,111 +2,228 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods import METHODS
-from benchmarks.report.tables import CONVENTIONS, Board, header, label
-from benchmarks.runner import Row, preview_path
-from benchmarks.statistics import Entry
+import numpy as np
+
+from benchmarks.metrics import Metric
+from benchmarks.report.boards import CONVENTIONS, Board, Line, between, describe_method, label
+from benchmarks.report.charts import Series, chart
+from benchmarks.runner import Run, prediction_path
+from benchmarks.scoring import Row
 from shards import Dataset, encode_preview
+from shards.codecs import decode_video
 from shards.pages import data_url, write_html
 
 _TEMPLATE = Path(__file__).parent / "page.html"
+_BINS = 5
 
 
-def write_page(out: Path, boards: list[Board], rows: list[Row], dataset: Dataset, examples: int) -> Path:
+def write_page(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, examples: int) -> Path:
     """Write `out/index.html` and return its path."""
-    facts = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    facts["dataset_name"] = Path(facts["dataset"]).name
-    metrics = {metric.name: metric for board in boards for metric in board.metrics}
-    used = [METHODS[name] for name in dict.fromkeys(row["method"] for row in rows) if name in METHODS]
+    metrics = {metric.name: metric for board in boards for metric in [*board.metrics, *board.more]}
+    first = {row["method"]: row for row in run.rows}
     write_html(
         out / "index.html",
         _TEMPLATE,
-        facts=facts,
-        boards=[_board(out, board, rows, dataset, examples) for board in boards],
-        failures=[row for row in rows if row["status"] != "ok"],
+        facts={**run.facts, "dataset_name": Path(run.facts["dataset"]).name},
+        boards=[_board(out, board, run, dataset, examples) for board in boards],
+        failures=[row for row in run.rows if row["status"] != "ok"],
         conventions=CONVENTIONS,
-        metrics=[{"label": label(metric), "convention": metric.convention} for metric in metrics.values()],
-        methods=used,
+        metrics=[{"label": label(metric), "convention": metric.in_full} for metric in metrics.values()],
+        methods=[describe_method(row) for row in first.values()],
     )
     return out / "index.html"
 
 
-def _board(out: Path, board: Board, rows: list[Row], dataset: Dataset, examples: int) -> dict[str, Any]:
-    of_task = [row for row in rows if row["task"] == board.task]
-    return {
-        "task": board.task,
-        "size": board.size,
-        "header": header(board),
-        "lines": [_line(board, entry) for entry in board.entries],
-        "examples": [_example(out, board, of_task, key, why, dataset) for key, why in pick(board, of_task, examples)],
-    }
-
-
-def _line(board: Board, entry: Entry) -> list[dict[str, Any]]:
-    star = "*" if entry.method in METHODS and METHODS[entry.method].learns else ""
-    line: list[dict[str, Any]] = [
-        {"text": entry.rank, "value": entry.rank, "kind": ""},
-        {"text": entry.method + star, "value": entry.method, "kind": "text"},
-    ]
-    for metric in board.metrics:
-        score, digits = entry.scores[metric.name], metric.digits
-        best = max if metric.higher_is_better else min
-        leads = score.mean == best(other.scores[metric.name].mean for other in board.entries)
-        interval = (
-            "" if score.low is None or score.high is None else f"[{score.low:.{digits}f}, {score.high:.{digits}f}]"
-        )
-        text = f"{score.mean:.{digits}f}"
-        line.append({"text": text, "value": score.mean, "kind": "best" if leads else "", "interval": interval})
-    failed = {
-        "text": f"{entry.failures}/{entry.samples}",
-        "value": entry.failures,
-        "kind": "bad" if entry.failures else "",
-    }
-    cost = entry.seconds_per_frame
-    line += [
-        failed,
-        {"text": "n/a" if cost is None else f"{cost:.3f}", "value": "" if cost is None else cost, "kind": ""},
-    ]
-    return [{"interval": "", **cell} for cell in line]
-
-
-def pick(board: Board, rows: list[Row], count: int) -> list[tuple[str, str]]:
+def pick(board: Board, rows: Sequence[Row], count: int) -> list[tuple[str, str]]:
     """Choose samples by how well the best method that does something did: best, worst, middle, then between.
 
     Returns pairs of a sample's key and the reason it is shown.
     """
     first = board.metrics[0]
-    names = [entry.method for entry in board.entries if entry.method != "identity"] or [board.entries[0].method]
-    scored = [row for row in rows if row["method"] == names[0] and row["status"] == "ok"]
+    name = _hero(board)
+    scored = [row for row in rows if row["method"] == name and first.name in row.get("scores", {})]
     ordered = sorted(scored, key=lambda row: row["scores"][first.name], reverse=first.higher_is_better)
     if not ordered:
         return [(key, "") for key in list(dict.fromkeys(row["key"] for row in rows))[:count]]
     last = len(ordered) - 1
     places: dict[int, str] = {}
     for place, word in ((0, "best"), (last, "worst"), (last // 2, "middle")):
-        places.setdefault(place, f"{word} for {names[0]}")
+        places.setdefault(place, f"{word} for {name}")
     for step in range(1, count):
         places.setdefault(step * last // count, "between")
     return [(ordered[place]["key"], why) for place, why in list(places.items())[:count]]
 
 
-def _example(out: Path, board: Board, rows: list[Row], key: str, why: str, dataset: Dataset) -> dict[str, Any]:
+def _hero(board: Board) -> str:
+    """Return the best method that does something."""
+    names = [line.entry.method for line in board.lines if line.entry.method != "identity" and line.mark != "o"]
+    return names[0] if names else board.lines[0].entry.method
+
+
+def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -> dict[str, Any]:
+    names = {line.entry.method for line in board.lines}
+    rows = [row for row in run.rows if row["task"] == board.task and row["method"] in names]
+    kept = [row for row in rows if prediction_path(out, row).is_file()]
+    return {
+        "name": board.name,
+        "size": board.size,
+        "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
+        "more": _table(board, board.more, [line for line in board.lines if _leads(line)]) if board.more else None,
+        "notes": [note for line in board.lines for note in line.notes],
+        "charts": [found for found in (_cost_chart(board), _severity_chart(board, rows)) if found["svg"]],
+        "extremes": _extremes(board, rows),
+        "examples": [_example(out, board, rows, key, why, dataset) for key, why in pick(board, kept, examples)],
+    }
+
+
+def _leads(line: Line) -> bool:
+    return line.entry.rank is not None
+
+
+def _table(board: Board, metrics: Sequence[Metric], ranked: Sequence[Line]) -> dict[str, Any]:
+    heads = [{"text": "#", "kind": "number"}, {"text": "method", "kind": "text"}]
+    heads += [{"text": label(metric), "kind": "number"} for metric in metrics]
+    heads += [
+        {"text": text, "kind": "number"}
+        for text in ("failed", "s/frame", "cold s/frame", "peak MB", "parameters")
+        if metrics is board.metrics
+    ]
+    return {"heads": heads, "lines": [_line(board, line, metrics, ranked) for line in board.lines]}
+
+
+def _line(board: Board, line: Line, metrics: Sequence[Metric], ranked: Sequence[Line]) -> list[dict[str, Any]]:
+    entry = line.entry
+    cells: list[dict[str, Any]] = [
+        {"text": line.rank, "value": entry.rank[0] if entry.rank else 1e9, "kind": ""},
+        {"text": entry.method + line.mark, "value": entry.method, "kind": "text"},
+        *(_score(line, metric, ranked) for metric in metrics),
+    ]
+    if metrics is board.metrics:
+        cells.append(
+            {
+                "text": f"{entry.failures}/{entry.samples}",
+                "value": entry.failures,
+                "kind": "bad" if entry.failures else "",
+            }
+        )
+        cells.append(_number(line.seconds_per_frame, "{:.3f}"))
+        cells.append(_number(line.cost.get("cold_seconds_per_frame"), "{:.3f}"))
+        memory = line.cost.get("peak_gpu_bytes") or line.cost.get("peak_bytes")
+        cells.append(_number(None if memory is None else memory / 1e6, "{:.0f}"))
+        cells.append(_number(line.parameters, "{:,}") if line.parameters else {"text": "-", "value": 0, "kind": ""})
+    return [{"interval": "", **cell} for cell in cells]
+
+
+def _score(line: Line, metric: Metric, ranked: Sequence[Line]) -> dict[str, Any]:
+    score = line.entry.scores.get(metric.name)
+    if score is None:
+        return {"text": "n/a", "value": "", "kind": ""}
+    others = [one.entry.scores[metric.name].mean for one in ranked if metric.name in one.entry.scores]
+    best = max if metric.higher_is_better else min
+    leads = line in ranked and score.mean == best(others)
+    text = f"{score.mean:.{metric.digits}f}"
+    return {"text": text, "value": score.mean, "kind": "best" if leads else "", "interval": between(score, metric)}
+
+
+def _number(value: float | None, form: str) -> dict[str, Any]:
+    if value is None:
+        return {"text": "n/a", "value": "", "kind": ""}
+    return {"text": form.format(value), "value": value, "kind": ""}
+
+
+def _cost_chart(board: Board) -> dict[str, Any]:
+    first = board.metrics[0]
+    dots = [
+        Series(name=line.entry.method, points=[(line.seconds_per_frame, line.entry.scores[first.name].mean)])
+        for line in board.lines
+        if line.seconds_per_frame
+        and first.name in line.entry.scores
+        and line.entry.method != "identity"
+        and _leads(line)
+    ]
+    return {
+        "title": "Quality against cost",
+        "words": "Warm seconds per frame, on a scale of tens.",
+        "svg": chart(dots, across="s/frame", up=label(first), logarithmic=True),
+    }
+
+
+def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
+    """Draw each method's score against the input's own: how bad it was to begin with, in bins of equally many samples."""
+    first = board.metrics[0]
+    inputs = {
+        row["key"]: row["scores"][first.name]
+        for row in rows
+        if row["method"] == "identity" and first.name in row.get("scores", {})
+    }
+    order = sorted(inputs, key=lambda key: inputs[key])
+    bins = [part for part in np.array_split(np.array(order, dtype=object), _BINS) if len(part)] if order else []
+    if len(bins) < _BINS or len(set(inputs.values())) < _BINS:
+        return {"svg": ""}
+    series = []
+    for line in board.lines:
+        own = {
+            row["key"]: row.get("scores", {}).get(first.name, first.worst)
+            for row in rows
+            if row["method"] == line.entry.method and row["status"] != "invalid"
+        }
+        points = [
+            (float(np.mean([inputs[key] for key in part])), float(np.mean([own[key] for key in part if key in own])))
+            for part in bins
+            if any(key in own for key in part)
+        ]
+        if line.mark != "o":
+            series.append(Series(name=line.entry.method, points=points))
+    return {
+        "title": "Quality against severity",
+        "words": "Across: the input's own score, worse to the left; five bins of equally many samples.",
+        "svg": chart(series, across=f"{label(first)} of the input", up=label(first)),
+    }
+
+
+def _extremes(board: Board, rows: Sequence[Row]) -> list[dict[str, str]]:
+    first = board.metrics[0]
+    found = []
+    for line in board.lines:
+        scored = [row for row in rows if row["method"] == line.entry.method and first.name in row.get("scores", {})]
+        if scored:
+            ordered = sorted(scored, key=lambda row: row["scores"][first.name], reverse=first.higher_is_better)
+            best, worst = (
+                f"{row['key']} ({row['scores'][first.name]:.{first.digits}f})" for row in (ordered[0], ordered[-1])
+            )
+            found.append({"method": line.entry.method, "best": best, "worst": worst})
+    return found
+
+
+def _example(out: Path, board: Board, rows: Sequence[Row], key: str, why: str, dataset: Dataset) -> dict[str, Any]:
     sample = dataset[key]
     first = board.metrics[0]
-    answers = {row["method"]: row for row in rows if row["key"] == key and row["status"] == "ok"}
+    answers = {row["method"]: row for row in rows if row["key"] == key and first.name in row.get("scores", {})}
     scores = {name: f"{row['scores'][first.name]:.{first.digits}f} {first.unit}" for name, row in answers.items()}
-    clips = [{"name": "source", "url": data_url(encode_preview(sample.source, sample.meta.fps)), "score": ""}]
-    for entry in board.entries:
-        if entry.method == "identity" or entry.method not in answers:
-            continue
-        path = preview_path(out, answers[entry.method])
-        if path.is_file():
-            clips.append({"name": entry.method, "url": data_url(path.read_bytes()), "score": scores[entry.method]})
-    clips[0]["score"] = scores.get("identity", "")
-    clips.append({"name": "target", "url": data_url(encode_preview(sample.target, sample.meta.fps)), "score": ""})
+    source = {
+        "name": "source",
+        "url": data_url(encode_preview(sample.source, sample.meta.fps)),
+        "score": scores.get("identity", ""),
+    }
+    target = {"name": "target", "url": data_url(encode_preview(sample.target, sample.meta.fps)), "score": ""}
+    clips = []
+    for line in board.lines:
+        name = line.entry.method
+        path = prediction_path(out, answers[name]) if name in answers else None
+        if name != "identity" and path is not None and path.is_file():
+            shown = encode_preview(decode_video(path.read_bytes()), sample.meta.fps)
+            clips.append({"name": name, "url": data_url(shown), "score": scores[name]})
     height, width = sample.source.shape[1:3]
-    return {"key": key, "why": why, "instruction": sample.instruction, "aspect": f"{width} / {height}", "clips": clips}
+    hero = next((place for place, clip in enumerate(clips, start=1) if clip["name"] == _hero(board)), None)
+    return {
+        "key": key,
+        "why": why,
+        "instruction": sample.instruction,
+        "aspect": f"{width} / {height}",
+        "clips": [source, *clips, target],
+        "wipe": hero,
+    }

@@ -1,111 +1,77 @@
-"""The leaderboards as terminal, Markdown and CSV tables."""
+"""The leaderboards as terminal, Markdown, CSV, LaTeX and JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from benchmarks.metrics import Metric, get_metrics
-from benchmarks.runner import Row
-from benchmarks.settings import BenchSettings
-from benchmarks.statistics import Entry, Estimate, leaderboard
-
-CONVENTIONS = (
-    "A score is the mean over videos of per-video means; brackets are 95 % intervals from drawing whole videos again.",
-    "A sample on which a method failed counts as the metric's worst value. s/frame is warm (one call before it is not counted).",
-    "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
-    "from this dataset's train split, a --model from whatever it was trained on (its card says what).",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Board:
-    """One task's leaderboard."""
-
-    task: str
-    metrics: list[Metric]
-    entries: list[Entry]
-
-    @property
-    def size(self) -> str:
-        """How much it rests on."""
-        samples, videos = (max(getattr(entry, name) for entry in self.entries) for name in ("samples", "videos"))
-        told = f"{samples} clip{'s' * (samples != 1)} of {videos} video{'s' * (videos != 1)}"
-        return f"{told}, ranked by {self.metrics[0].name.upper()}" + (
-            "; one video allows no interval" if videos == 1 else ""
-        )
-
-
-def make_boards(rows: list[Row], settings: BenchSettings) -> list[Board]:
-    """Compute the leaderboard of every task that has rows."""
-    return [
-        Board(
-            task=task,
-            metrics=get_metrics(task),
-            entries=leaderboard(rows, task, draws=settings.bootstrap, seed=settings.seed),
-        )
-        for task in sorted({row["task"] for row in rows})
-    ]
+from benchmarks.metrics import Metric
+from benchmarks.report.boards import CONVENTIONS, Board, Line, arrow, label, show
 
 
 def to_terminal(board: Board) -> Table:
-    """Return a board as a rich table."""
-    # narrow rules: a board of two metrics with their intervals fits into 80 columns
+    """Return a board as a rich table; intervals of the first metric alone, so that it fits into 80 columns."""
     rules: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
-    table = Table(title=f"{board.task}: {board.size}", title_justify="left", **rules)
-    for name in header(board):
-        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=name != "method")
-    for entry in board.entries:
-        table.add_row(*cells(board, entry))
+    table = Table(title=f"{board.name}: {board.size}", title_justify="left", **rules)
+    first, *others = board.metrics
+    heads = ("#", "method", label(first), *(f"{one.label} {arrow(one)}" for one in others), "failed", "s/frame")
+    lines = [
+        _around(line, [show(line.entry.scores.get(one.name), one, bracket=one is first) for one in board.metrics])
+        for line in board.lines
+    ]
+    for place, head in enumerate(heads):
+        # heads may be broken, values may not
+        width = max(len(word) for word in (*head.split(" "), *(line[place] for line in lines)))
+        table.add_column(head, justify="left" if head == "method" else "right", min_width=width)
+    for line in lines:
+        table.add_row(*line)
     return table
 
 
-def to_markdown(boards: list[Board]) -> str:
+def to_markdown(boards: Sequence[Board]) -> str:
     """Return all boards as one Markdown document, with the conventions below."""
     parts = ["# Leaderboard", *CONVENTIONS]
     for board in boards:
-        lines = [header(board), ["---"] * len(header(board)), *(cells(board, entry) for entry in board.entries)]
-        parts.append(f"## {board.task} ({board.size})")
+        lines = [header(board), ["---"] * len(header(board)), *(cells(board, line) for line in board.lines)]
+        parts.append(f"## {board.name} ({board.size})")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-    metrics = {metric.name: metric for board in boards for metric in board.metrics}
-    parts += [f"- {label(metric)}: {metric.convention}." for metric in metrics.values()]
+        parts += [f"- {note}" for line in board.lines for note in line.notes]
+    parts += [f"- {label(metric)}: {metric.in_full}." for metric in metrics_of(boards)]
     return "\n\n".join(parts) + "\n"
 
 
-def to_csv(boards: list[Board]) -> str:
-    """Return all boards as CSV, one line per task, method and metric, with unrounded numbers."""
+def to_csv(boards: Sequence[Board]) -> str:
+    """Return all boards as CSV, one line per board, method and metric, with unrounded numbers."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "task",
-            "rank",
-            "method",
-            "metric",
-            "mean",
-            "low",
-            "high",
-            "samples",
-            "failures",
-            "videos",
-            "seconds_per_frame",
-        ]
-    )
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
     for board in boards:
-        for entry in board.entries:
-            for metric in board.metrics:
-                score = entry.scores[metric.name]
-                cost = entry.seconds_per_frame
-                facts = [entry.samples, entry.failures, entry.videos, cost]
-                writer.writerow(
-                    [board.task, entry.rank, entry.method, metric.name, score.mean, score.low, score.high, *facts]
-                )
+        for line in board.lines:
+            for metric in [*board.metrics, *board.more]:
+                if metric.name in line.entry.scores:
+                    writer.writerow(_record(board, line, metric))
     return text.getvalue()
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """Return all boards as JSON: what the CSV says, with conventions, notes and costs."""
+    return json.dumps([_as_json(board) for board in boards], indent=1, ensure_ascii=False) + "\n"
+
+
+def to_latex(boards: Sequence[Board]) -> str:
+    """Return all boards as LaTeX tables for booktabs: the best of each column bold, the second underlined; oracles apart."""
+    return "\n".join(_latex(board) for board in boards)
+
+
+def metrics_of(boards: Sequence[Board]) -> list[Metric]:
+    """Return every metric of the boards once."""
+    return list({metric.name: metric for board in boards for metric in [*board.metrics, *board.more]}.values())
 
 
 def header(board: Board) -> list[str]:
@@ -113,24 +79,115 @@ def header(board: Board) -> list[str]:
     return ["#", "method", *map(label, board.metrics), "failed", "s/frame"]
 
 
-def cells(board: Board, entry: Entry) -> list[str]:
+def cells(board: Board, line: Line) -> list[str]:
     """Return one line of a board as text."""
-    from benchmarks.methods import METHODS
-
-    star = "*" if entry.method in METHODS and METHODS[entry.method].learns else ""
-    scores = [show(entry.scores[metric.name], metric) for metric in board.metrics]
-    cost = "n/a" if entry.seconds_per_frame is None else f"{entry.seconds_per_frame:.3f}"
-    return [str(entry.rank), entry.method + star, *scores, f"{entry.failures}/{entry.samples}", cost]
+    return _around(line, [show(line.entry.scores.get(metric.name), metric) for metric in board.metrics])
 
 
-def label(metric: Metric) -> str:
-    """Return a metric's name with its unit and direction."""
-    arrow = "↑" if metric.higher_is_better else "↓"
-    return f"{metric.name.upper()}{f' ({metric.unit})' if metric.unit else ''} {arrow}"
+def _around(line: Line, scores: list[str]) -> list[str]:
+    entry, cost = line.entry, line.seconds_per_frame
+    seconds = "n/a" if cost is None else f"{cost:.3f}"
+    return [line.rank, entry.method + line.mark, *scores, f"{entry.failures}/{entry.samples}", seconds]
 
 
-def show(score: Estimate, metric: Metric) -> str:
-    """Return a score with its interval."""
-    digits = metric.digits
-    interval = "" if score.low is None or score.high is None else f" [{score.low:.{digits}f}, {score.high:.{digits}f}]"
-    return f"{score.mean:.{digits}f}{interval}"
+_COLUMNS = (
+    "board", "task", "rank", "method", "mark", "metric", "mean", "low", "high", "samples", "failures", "invalid", "videos",
+    "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes", "parameters",
+)  # fmt: skip
+
+
+def _record(board: Board, line: Line, metric: Metric) -> dict[str, Any]:
+    entry, score = line.entry, line.entry.scores[metric.name]
+    return {
+        **{"board": board.name, "task": board.task, "rank": line.rank, "method": entry.method, "mark": line.mark},
+        **{"metric": metric.name, "mean": score.mean, "low": score.low, "high": score.high},
+        **{"samples": entry.samples, "failures": entry.failures, "invalid": entry.invalid, "videos": entry.videos},
+        **{name: line.cost.get(name) for name in _COLUMNS if name in line.cost},
+        "parameters": line.parameters,
+    }
+
+
+def _as_json(board: Board) -> dict[str, Any]:
+    return {
+        "board": board.name,
+        "task": board.task,
+        "samples": board.samples,
+        "videos": board.videos,
+        "ranked_by": board.metrics[0].name,
+        "least_difference": board.least_difference,
+        "metrics": {metric.name: _metric_as_json(metric) for metric in [*board.metrics, *board.more]},
+        "methods": [
+            {
+                "method": line.entry.method,
+                "rank": line.entry.rank,
+                "mark": line.mark,
+                "scores": {name: vars(score) for name, score in line.entry.scores.items()},
+                "gain_over_identity": vars(line.entry.gain) if line.entry.gain else None,
+                "samples": line.entry.samples,
+                "failures": line.entry.failures,
+                "invalid": line.entry.invalid,
+                "coverage": line.entry.coverage,
+                "cost": {name: value for name, value in line.cost.items() if name not in ("id", "task", "method")},
+                "parameters": line.parameters,
+                "notes": line.notes,
+            }
+            for line in board.lines
+        ],
+    }
+
+
+def _metric_as_json(metric: Metric) -> dict[str, Any]:
+    return {
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "version": metric.version,
+        "convention": metric.in_full,
+    }
+
+
+def _latex(board: Board) -> str:
+    ranked = [line for line in board.lines if line.entry.rank is not None]
+    heads = [
+        _escaped(label(metric)).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$") for metric in board.metrics
+    ]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_escaped(board.name)}: {_escaped(board.size)}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(heads)}r}}",
+        r"\toprule",
+        " & ".join(["Method", *heads, "s/frame"]) + r" \\",
+        r"\midrule",
+        *(_latex_line(board, line, ranked) for line in board.lines if line.mark != "o"),
+    ]
+    oracles = [line for line in board.lines if line.mark == "o"]
+    lines += [r"\midrule", *(_latex_line(board, line, []) for line in oracles)] if oracles else []
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _latex_line(board: Board, line: Line, ranked: list[Line]) -> str:
+    cost = line.seconds_per_frame
+    values = [_latex_value(line, metric, ranked) for metric in board.metrics]
+    name = _escaped(line.entry.method) + (f"$^{{{_escaped(line.mark)}}}$" if line.mark else "")
+    return " & ".join([name, *values, "n/a" if cost is None else f"{cost:.3f}"]) + r" \\"
+
+
+def _latex_value(line: Line, metric: Metric, ranked: list[Line]) -> str:
+    if metric.name not in line.entry.scores:
+        return "n/a"
+    text = f"{line.entry.scores[metric.name].mean:.{metric.digits}f}"
+    # as printed: equal numbers are equally good
+    shown = {
+        f"{other.entry.scores[metric.name].mean:.{metric.digits}f}"
+        for other in ranked
+        if metric.name in other.entry.scores
+    }
+    order = sorted(shown, key=float, reverse=metric.higher_is_better)
+    if text in order[:1] and line in ranked:
+        return rf"\textbf{{{text}}}"
+    return rf"\underline{{{text}}}" if text in order[1:2] and line in ranked else text
+
+
+def _escaped(text: str) -> str:
+    for sign in "\\&%$#_{}":
+        text = text.replace(sign, f"\\{sign}" if sign != "\\" else r"\textbackslash ")
+    return text

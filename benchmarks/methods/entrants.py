@@ -1,0 +1,140 @@
+"""Methods that are not the bench's own: a function of somebody's package, or clips that were made elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.methods.base import Answer, Context, Method, Restore
+from configs import ConfigError
+from shards import Sample, read_video
+from shards.sample import Video
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+_CLIPS = (".mkv", ".mp4", ".avi", ".mov", ".webm")
+
+
+def named(text: str) -> tuple[str, str]:
+    """Split `NAME=WHAT`; the name is empty where only WHAT is given.
+
+    Raises:
+        ConfigError: the name has other signs than letters, digits and `_.+-`.
+    """
+    name, sign, what = text.partition("=")
+    if not sign:
+        return "", text
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"a method cannot be named {name!r}: letters, digits and _.+- are allowed, at most 40")
+    return name, what
+
+
+def plugin(text: str) -> Method:
+    """Return `[NAME=]package.module:object` as a method.
+
+    The object is a function `(clip, instruction, reference, mask) -> clip` as in `Restore`, a class whose instances can be
+    called so (made once, without arguments), or a `Method`. Modules in the working folder are found, too.
+
+    Raises:
+        ConfigError: there is no such module or object, or it cannot be called.
+    """
+    name, place = named(text)
+    module, found = _find(place)
+    if isinstance(found, Method):
+        return found
+    if not callable(found):
+        raise ConfigError(
+            f"{place} is a {type(found).__name__}; a method is a function, a class or a benchmarks.Method"
+        )
+    words = (inspect.getdoc(found) or "").strip().splitlines()
+    return Method(
+        name=name or _tame(place.partition(":")[2]),
+        tasks=(),
+        summary=words[0] if words else place,
+        paper="-",
+        version=1,
+        make=partial(_make_plugin, place),
+        weights=_digest_of_code(module),
+    )
+
+
+def predictions(text: str) -> Method:
+    """Return the clips in `[NAME=]FOLDER` as a method: `FOLDER/TASK/KEY.mkv` (or mp4, avi, mov, webm), one per sample.
+
+    A clip must have as many frames, of the same size, as the sample's source; where one is missing the method has failed
+    on that sample. What `vidiff-translate --data` writes is such a folder.
+
+    Raises:
+        ConfigError: no such folder, or no clips in it.
+    """
+    name, place = named(text)
+    folder = Path(place)
+    if not folder.is_dir():
+        raise ConfigError(f"no folder {folder}; --predictions names one that holds TASK/KEY.mkv files")
+    files = sorted(path for path in folder.glob("*/*") if path.suffix in _CLIPS)
+    if not files:
+        raise ConfigError(f"{folder} holds no predictions; they are expected as TASK/KEY.mkv, KEY the sample's key")
+    lines = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return Method(
+        name=name or _tame(folder.resolve().name),
+        tasks=tuple(sorted({path.parent.name for path in files})),
+        summary=f"answers found in {folder.name}/, made elsewhere",
+        paper="-",
+        version=1,
+        make_seeing=partial(_make_reader, folder),
+        learns=True,
+        weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
+    )
+
+
+def _find(place: str) -> tuple[ModuleType, Any]:
+    module_name, sign, attribute = place.partition(":")
+    if not sign or not module_name or not attribute:
+        raise ConfigError(f"{place!r} is no method of your own: it is named package.module:object")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever somebody's module raises while it is loaded
+        raise ConfigError(
+            f"cannot import {module_name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from None
+    if not hasattr(module, attribute):
+        raise ConfigError(f"module {module_name} has no {attribute!r}")
+    return module, getattr(module, attribute)
+
+
+def _make_plugin(place: str, context: Context) -> Restore:
+    _, found = _find(place)
+    made: Any = found() if inspect.isclass(found) else found
+    restore: Restore = made
+    return restore
+
+
+def _digest_of_code(module: ModuleType) -> str:
+    source = getattr(module, "__file__", None)
+    data = Path(source).read_bytes() if source else module.__name__.encode()
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _make_reader(folder: Path, context: Context) -> Answer:
+    def answer(sample: Sample) -> Video:
+        for ending in _CLIPS:
+            path = folder / sample.meta.task / f"{sample.key}{ending}"
+            if path.is_file():
+                return read_video(path)
+        raise FileNotFoundError(f"no {sample.meta.task}/{sample.key}.mkv")
+
+    return answer
+
+
+def _tame(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).strip("-.")[:40] or "entrant"

@@ -1,0 +1,425 @@
+"""The table of all metrics, and which of them head a task's leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.metrics import colour, fidelity, local, masks, temporal
+from benchmarks.metrics.base import Metric, Outcome, Values
+from benchmarks.metrics.haze import transmission_error
+from shards.sample import Video
+
+_RESTORED = ("dehaze", "deblur", "inpaint", "recolor")
+_PAINTED = "the mask is decoded from the painted answer (least-squares share of the named paint, threshold one quarter)"
+_IN_MASK = "over pixels inside the sample's mask, RGB, 8-bit range 255; samples without a mask are left out"
+
+
+def _pair(function: Callable[[Video, Video], Values]) -> Callable[[Outcome], Values]:
+    return lambda outcome: function(outcome.prediction, outcome.sample.target)
+
+
+def _luma(function: Callable[[Video, Video], Values]) -> Callable[[Outcome], Values]:
+    return lambda outcome: function(fidelity.luma(outcome.prediction), fidelity.luma(outcome.sample.target))
+
+
+def _pasted(function: Callable[[Video, Video], Values]) -> Callable[[Outcome], Values]:
+    def score(outcome: Outcome) -> Values:
+        sample = outcome.sample
+        return function(local.pasted(outcome.prediction, sample.target, outcome.mask), sample.target)
+
+    return score
+
+
+def _above(level: float) -> Callable[[Outcome], Values]:
+    return lambda outcome: (outcome.regions > level).astype(np.float64)
+
+
+def _transmission(outcome: Outcome) -> Values:
+    known = outcome.sample.meta.parameters
+    if "airlight" not in known:
+        return []
+    gamma = 2.2 if str(known.get("light", "")).startswith("linear") else 1.0
+    airlight = np.asarray(known["airlight"], np.float64)
+    sample = outcome.sample
+    return transmission_error(outcome.prediction, sample.source, sample.target, airlight, gamma=gamma)
+
+
+def _change(outcome: Outcome) -> Values:
+    sample = outcome.sample
+    if np.array_equal(sample.source, sample.target):
+        return []
+    return local.change_made(outcome.prediction, sample.source, sample.target)
+
+
+def _change_inside(outcome: Outcome) -> Values:
+    sample, inside = outcome.sample, outcome.mask != 0
+    if not inside.any() or np.array_equal(sample.source[inside], sample.target[inside]):
+        return []
+    return local.change_made(outcome.prediction[inside], sample.source[inside], sample.target[inside])
+
+
+def _outside(outcome: Outcome) -> Values:
+    sample = outcome.sample
+    outside = np.where(outcome.mask != 0, np.uint8(0), np.uint8(1))
+    return [] if sample.mask is None else local.masked_psnr(outcome.prediction, sample.source, outside)
+
+
+def _overall_union(outcome: Outcome) -> float:
+    return float(masks.areas(outcome.masks, outcome.mask)[1])
+
+
+def _overall_iou(outcome: Outcome) -> Values:
+    both, either = masks.areas(outcome.masks, outcome.mask)
+    return both / either if either else []
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="psnr",
+            label="PSNR",
+            unit="dB",
+            function=_pair(fidelity.psnr),
+            higher_is_better=True,
+            worst=0.0,
+            convention="per frame, from the squared error over all pixels and RGB channels, 8-bit range 255, no crop; equal "
+            "frames count 100 dB",
+        ),
+        Metric(
+            name="ssim",
+            label="SSIM",
+            function=_pair(fidelity.ssim),
+            higher_is_better=True,
+            worst=-1.0,
+            version=2,
+            convention="per frame and RGB channel, gaussian window 11 x 11 with sigma 1.5, population covariance, "
+            "K1 0.01, K2 0.03, 8-bit range 255, the map cropped by 5 pixels as scikit-image does, "
+            "mean over channels",
+            digits=4,
+            least_side=11,
+        ),
+        Metric(
+            name="ms_ssim",
+            label="MS-SSIM",
+            function=_pair(fidelity.ms_ssim),
+            higher_is_better=True,
+            worst=0.0,
+            convention="Wang et al. 2003, five scales, SSIM's window and constants, only where the whole window lies inside, "
+            "each scale averaged over pixels and RGB channels, negative terms 0",
+            digits=4,
+            least_side=176,
+            tasks=(*_RESTORED, "edit"),
+        ),
+        Metric(
+            name="psnr_pooled",
+            label="PSNR pooled",
+            unit="dB",
+            function=_pair(fidelity.pooled_psnr),
+            higher_is_better=True,
+            worst=0.0,
+            convention="as PSNR, but from the squared error over all frames of the clip at once (torchmetrics' way); "
+            "one value "
+            "per clip, mean over a video's clips, then over videos",
+            tasks=_RESTORED,
+        ),
+        Metric(
+            name="psnr_y",
+            label="PSNR-Y",
+            unit="dB",
+            function=_luma(fidelity.psnr),
+            higher_is_better=True,
+            worst=0.0,
+            convention="as PSNR, on Y of BT.601 (16 to 235, rounded), range 255",
+            tasks=_RESTORED,
+        ),
+        Metric(
+            name="ssim_y",
+            label="SSIM-Y",
+            function=_luma(fidelity.ssim),
+            higher_is_better=True,
+            worst=-1.0,
+            convention="as SSIM, on Y of BT.601 (16 to 235, rounded), range 255",
+            digits=4,
+            least_side=11,
+            tasks=_RESTORED,
+        ),
+        Metric(
+            name="ciede2000",
+            label="CIEDE2000",
+            function=_pair(colour.ciede2000),
+            higher_is_better=False,
+            worst=100.0,
+            convention="per pixel, sRGB to Lab under D65, mean over pixels",
+            tasks=("dehaze", "recolor", "edit"),
+        ),
+        Metric(
+            name="transmission",
+            label="t error",
+            function=_transmission,
+            higher_is_better=False,
+            worst=1.0,
+            convention="mean absolute difference between the transmissions that answer and target imply under the "
+            "true airlight, "
+            "where the target is at least 0.1 from it; samples without a known airlight are left out",
+            digits=3,
+            tasks=("dehaze",),
+        ),
+        Metric(
+            name="warping_error",
+            label="E_warp",
+            unit="1e-2",
+            function=lambda outcome: temporal.warping_error(outcome.prediction, outcome.motion),
+            higher_is_better=False,
+            worst=100.0,
+            convention="Lai et al. 2018: squared difference between a frame and the next one warped to it, values in "
+            "[0, 1], mean "
+            "over visible pixels and channels (occlusions and motion boundaries by Ruder et al. 2016 left out), "
+            "flow: OpenCV's DIS, "
+            "medium, of the target; a blurred answer scores well, so read it beside PSNR",
+            pooling="steps",
+            digits=3,
+            least_side=32,
+            least_frames=2,
+        ),
+        Metric(
+            name="flicker",
+            label="flicker",
+            unit="levels",
+            function=_pair(temporal.flicker),
+            higher_is_better=False,
+            worst=255.0,
+            convention="change of the mean error of brightness from frame to frame, in grey levels of 255",
+            pooling="steps",
+            digits=3,
+            least_frames=2,
+            tasks=(*_RESTORED, "edit"),
+        ),
+        Metric(
+            name="temporal_psnr",
+            label="tPSNR",
+            unit="dB",
+            function=_pair(temporal.temporal_psnr),
+            higher_is_better=True,
+            worst=-6.03,
+            convention="PSNR between the differences of neighbouring frames of answer and target, RGB, range 255, equal ones "
+            "100 dB",
+            pooling="steps",
+            least_frames=2,
+            tasks=(*_RESTORED, "edit"),
+        ),
+        Metric(
+            name="psnr_pasted",
+            label="PSNR pasted",
+            unit="dB",
+            function=_pasted(fidelity.psnr),
+            higher_is_better=True,
+            worst=0.0,
+            convention="as PSNR, with the target pasted outside the hole as the inpainting papers do",
+            tasks=("inpaint",),
+        ),
+        Metric(
+            name="ssim_pasted",
+            label="SSIM-65 pasted",
+            function=_pasted(fidelity.ssim_uniform),
+            higher_is_better=True,
+            worst=-1.0,
+            convention="square window 65 x 65, sample covariance, K1 0.01, K2 0.03, range 255, the map cropped by 32 "
+            "pixels, mean "
+            "over RGB channels, with the target pasted outside the hole, as the inpainting papers do",
+            digits=4,
+            least_side=65,
+            tasks=("inpaint",),
+        ),
+        Metric(
+            name="psnr_hole",
+            label="PSNR hole",
+            unit="dB",
+            function=lambda o: local.masked_psnr(o.prediction, o.sample.target, o.mask),
+            higher_is_better=True,
+            worst=0.0,
+            convention=f"as PSNR, {_IN_MASK}",
+            tasks=("inpaint",),
+        ),
+        Metric(
+            name="psnr_outside",
+            label="PSNR outside",
+            unit="dB",
+            function=_outside,
+            higher_is_better=True,
+            worst=0.0,
+            convention="as PSNR, against the source, over pixels outside the sample's mask: what should have stayed; samples "
+            "without a mask are left out",
+            tasks=("inpaint", "edit"),
+        ),
+        Metric(
+            name="colourfulness",
+            label="colour gap",
+            function=lambda o: np.abs(colour.colourfulness(o.prediction) - colour.colourfulness(o.sample.target)),
+            higher_is_better=False,
+            worst=255.0,
+            convention="absolute difference between the colourfulness (Hasler & Suesstrunk 2003, grey levels of 255) "
+            "of answer and "
+            "target",
+            tasks=("recolor",),
+        ),
+        Metric(
+            name="cdc",
+            label="CDC",
+            unit="1e-3",
+            function=lambda outcome: colour.colour_distribution_consistency(outcome.prediction) * 1e3,
+            higher_is_better=False,
+            worst=1e3,
+            convention="Liu et al. 2021: Jensen-Shannon divergence (natural logarithm) of 256-bin histograms per RGB "
+            "channel between "
+            "frames 1, 2 and 4 apart, equal weights; a clip of one colour scores 0, so read it beside PSNR",
+            pooling="clip",
+            digits=3,
+            least_frames=2,
+            tasks=("recolor",),
+        ),
+        Metric(
+            name="jf",
+            label="J&F",
+            function=lambda o: (o.regions + o.boundaries) / 2,
+            higher_is_better=True,
+            worst=0.0,
+            convention=f"(J + F) / 2; {_PAINTED}; all frames count",
+            digits=3,
+            tasks=("segment",),
+        ),
+        Metric(
+            name="j",
+            label="J",
+            function=lambda outcome: outcome.regions,
+            higher_is_better=True,
+            worst=0.0,
+            convention=f"intersection over union per frame, 1 where both masks are empty; {_PAINTED}",
+            digits=3,
+            tasks=("segment",),
+        ),
+        Metric(
+            name="f",
+            label="F",
+            function=lambda outcome: outcome.boundaries,
+            higher_is_better=True,
+            worst=0.0,
+            convention="F measure of the boundaries per frame, tolerance ceil(0.008 x diagonal), 1 where both have "
+            "none, 0 where one "
+            f"has none; {_PAINTED}",
+            digits=3,
+            tasks=("segment",),
+        ),
+        Metric(
+            name="j_recall",
+            label="J recall",
+            function=lambda outcome: masks.recall(outcome.regions),
+            higher_is_better=True,
+            worst=0.0,
+            convention="share of frames with J above 0.5",
+            pooling="clip",
+            digits=3,
+            tasks=("segment",),
+        ),
+        Metric(
+            name="j_decay",
+            label="J decay",
+            function=lambda outcome: masks.decay(outcome.regions),
+            higher_is_better=False,
+            worst=1.0,
+            convention="mean J of the first quarter of the frames minus that of the last",
+            pooling="clip",
+            digits=3,
+            least_frames=4,
+            tasks=("segment",),
+        ),
+        *(
+            Metric(
+                name=f"p{level}",
+                label=f"P@{level / 100:g}",
+                function=_above(level / 100),
+                higher_is_better=True,
+                worst=0.0,
+                convention=f"share of frames with J above {level / 100:g}",
+                digits=3,
+                tasks=("segment",),
+            )
+            for level in (50, 60, 70, 80, 90)
+        ),
+        Metric(
+            name="overall_iou",
+            label="overall IoU",
+            function=_overall_iou,
+            weight=_overall_union,
+            higher_is_better=True,
+            worst=0.0,
+            convention="sum of all intersections over the sum of all unions, in pixels of all frames of all clips",
+            pooling="dataset",
+            digits=3,
+            tasks=("segment",),
+        ),
+        Metric(
+            name="change",
+            label="change",
+            function=_change,
+            higher_is_better=True,
+            worst=-1.0,
+            convention="share of the way from source to target that was gone: 1 - |answer - target|^2 / |source - "
+            "target|^2 over all "
+            "pixels; 1 for the target, 0 for the source, at least -1",
+            pooling="clip",
+            digits=3,
+            tasks=("edit",),
+        ),
+        Metric(
+            name="change_inside",
+            label="change inside",
+            function=_change_inside,
+            higher_is_better=True,
+            worst=-1.0,
+            convention="as change, over pixels inside the sample's mask; samples without a mask are left out",
+            pooling="clip",
+            digits=3,
+            tasks=("edit",),
+        ),
+        Metric(
+            name="unchanged",
+            label="no-op",
+            function=lambda o: float(local.unchanged(o.prediction, o.sample.source, o.sample.target)),
+            higher_is_better=False,
+            worst=1.0,
+            convention="share of clips that came back as they were: a mean absolute difference from the source below "
+            "a tenth of the "
+            "target's",
+            pooling="clip",
+            tasks=("edit",),
+        ),
+    )
+}
+
+_HEADLINES: dict[str, tuple[str, ...]] = {
+    "dehaze": ("psnr", "ssim", "ciede2000", "warping_error"),
+    "deblur": ("psnr", "ssim", "temporal_psnr", "warping_error"),
+    "inpaint": ("psnr_hole", "psnr_pasted", "psnr_outside", "warping_error"),
+    "recolor": ("psnr", "ciede2000", "colourfulness", "cdc"),
+    "segment": ("jf", "j", "f", "j_decay"),
+    "edit": ("psnr", "change", "psnr_outside", "unchanged"),
+}
+_DEFAULT = ("psnr", "ssim", "temporal_psnr", "warping_error")
+
+
+def get_metrics(task: str) -> list[Metric]:
+    """Return all metrics of a task, those that head its leaderboard first; the very first ranks."""
+    first = headline(task)
+    return [*first, *(metric for metric in METRICS.values() if metric not in first and _is_for(metric, task))]
+
+
+def headline(task: str) -> list[Metric]:
+    """Return the metrics that head a task's leaderboard, the one that ranks first."""
+    return [METRICS[name] for name in _HEADLINES.get(task, _DEFAULT)]
+
+
+def _is_for(metric: Metric, task: str) -> bool:
+    return not metric.tasks or task in metric.tasks

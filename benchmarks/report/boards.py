@@ -1,0 +1,175 @@
+"""Leaderboards as data: what every form of the report is made from, computed from rows each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.methods import METHODS
+from benchmarks.metrics import Metric, get_metrics, headline
+from benchmarks.runner import Run
+from benchmarks.scoring import Row
+from benchmarks.settings import BenchSettings
+from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard
+
+CONVENTIONS = (
+    "A score is the mean over videos of per-video means; brackets are 95 % intervals from drawing whole videos again "
+    f"(none below {LEAST_VIDEOS} videos).",
+    "Ranks are ties as far as the videos cannot tell methods apart: sign-flip tests of all pairs on the first metric, "
+    "corrected after Holm, so that any false difference in a table has a chance of 5 %. Oracles (o) know the target and have "
+    "no rank.",
+    "A sample on which a method failed counts as the metric's worst value. s/frame is warm, measured apart on a worker that "
+    "does nothing else; the first answer and the loading before it are the cold cost.",
+    "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
+    "from this dataset's train split, a model from what its folder lists; one that lists nothing is marked ?.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """An entry with what is said about its method."""
+
+    entry: Entry
+    cost: Row
+    mark: str
+    """`o` oracle, `*` has learnt, `?` has learnt from nobody knows what."""
+    parameters: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def rank(self) -> str:
+        """The rank as a reader sees it: `1`, `2-4`, or a dash."""
+        if self.entry.rank is None:
+            return "-"
+        first, last = self.entry.rank
+        return str(first) if first == last else f"{first}-{last}"
+
+    @property
+    def seconds_per_frame(self) -> float | None:
+        """Warm."""
+        found: float | None = self.cost.get("warm_seconds_per_frame", self.entry.seconds_per_frame)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """One contest's leaderboard: a task, or a task with something given away."""
+
+    task: str
+    name: str
+    metrics: list[Metric]
+    """Those that head the table; the first one ranks."""
+    more: list[Metric]
+    """The others that have values."""
+    lines: list[Line]
+    least_difference: float | None
+    samples: int
+    videos: int
+
+    @property
+    def size(self) -> str:
+        """How much it rests on, and what that can tell."""
+        told = f"{self.samples} clip{'s' * (self.samples != 1)} of {self.videos} video{'s' * (self.videos != 1)}"
+        first = self.metrics[0]
+        told += f", ranked by {first.label}"
+        if self.least_difference is None:
+            return told + (f"; below {LEAST_VIDEOS} videos nothing can be told apart" * (self.videos < LEAST_VIDEOS))
+        unit = f" {first.unit}" * bool(first.unit)
+        return f"{told}; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
+
+
+def make_boards(run: Run, settings: BenchSettings) -> list[Board]:
+    """Compute the leaderboard of every contest that has rows."""
+    return [_board(run, settings, task, name) for task, name in sorted({(r["task"], r["board"]) for r in run.rows})]
+
+
+def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
+    own = [row for row in run.rows if row["task"] == task]
+    # what everybody is compared with stands on every board of the task
+    rows = [row for row in own if row["board"] == name or row["method"] == "identity" or not row["ranked"]]
+    leaks = {leak.method: leak.told for leak in run.leaks if leak.task == task}
+    oracles = {row["method"] for row in rows if not row["ranked"]}
+    ranking = leaderboard(
+        rows,
+        get_metrics(task),
+        draws=settings.bootstrap,
+        permutations=settings.permutations,
+        seed=settings.seed,
+        unranked=[*leaks, *oracles],
+    )
+    scored = {metric for entry in ranking.entries for metric in entry.scores}
+    head = [metric for metric in headline(task) if metric.name in scored]
+    return Board(
+        task=task,
+        name=name,
+        metrics=head,
+        more=[metric for metric in get_metrics(task) if metric.name in scored and metric not in head],
+        lines=[_line(entry, run, task, rows, leaks) for entry in ranking.entries],
+        least_difference=ranking.least_difference,
+        samples=max(entry.samples for entry in ranking.entries),
+        videos=max(entry.videos for entry in ranking.entries),
+    )
+
+
+def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[str, str]) -> Line:
+    row = next(row for row in rows if row["method"] == entry.method)
+    notes = [leaks[entry.method]] if entry.method in leaks else []
+    if entry.invalid:
+        notes.append(f"the bench itself failed on {entry.invalid} samples of {entry.method}: no rank")
+    expected = {"identity": ("returned its input",)}.get(entry.method, ())
+    notes += [
+        f"{entry.method}: {word} on {count} of {entry.samples} samples"
+        for word, count in entry.suspicions.items()
+        if word not in expected
+    ]
+    return Line(
+        entry=entry,
+        cost=run.costs.get((task, entry.method), {}),
+        mark=_mark(row),
+        parameters=row["parameters"] or None,
+        notes=tuple(notes),
+    )
+
+
+def _mark(row: Row) -> str:
+    if not row["ranked"]:
+        return "o"
+    if not row["learns"]:
+        return ""
+    return "*" if row["knows_its_data"] else "?"
+
+
+def describe_method(row: Row) -> dict[str, Any]:
+    """Return name, summary and paper of the method of a row."""
+    known = METHODS.get(row["method"])
+    return {
+        "name": row["method"],
+        "summary": row["summary"] or (known.summary if known else ""),
+        "paper": row["paper"] or (known.paper if known else ""),
+    }
+
+
+def show(score: Estimate | None, metric: Metric, *, bracket: bool = True) -> str:
+    """Return a score, with its interval if there is one and it is wanted."""
+    if score is None:
+        return "n/a"
+    mean = f"{score.mean:.{metric.digits}f}"
+    return f"{mean} {between(score, metric)}".rstrip() if bracket else mean
+
+
+def between(score: Estimate, metric: Metric) -> str:
+    """Return a score's interval, empty if there is none."""
+    if score.low is None or score.high is None:
+        return ""
+    return f"[{score.low:.{metric.digits}f}, {score.high:.{metric.digits}f}]"
+
+
+def label(metric: Metric) -> str:
+    """Return a metric's name with its unit and direction."""
+    return f"{metric.label}{f' ({metric.unit})' if metric.unit else ''} {arrow(metric)}"
+
+
+def arrow(metric: Metric) -> str:
+    """Return where better values lie."""
+    return "↑" if metric.higher_is_better else "↓"

@@ -1,0 +1,139 @@
+"""One method on one task: made once, asked sample by sample, each answer checked and scored. Knows no files and no Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.methods import Context, Method
+from benchmarks.methods.base import Answer
+from benchmarks.metrics import Metric, Outcome, get_metrics
+from benchmarks.suspicions import suspicions
+from shards import Sample
+from shards.sample import Video
+
+Row = dict[str, Any]
+Crash = (Exception, SystemExit)
+"""What a method may do to itself alone; Ctrl-C and SIGTERM end the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One method on all samples of one task: `rows` are those of the dataset's index."""
+
+    task: str
+    method: Method
+    context: Context
+    rows: list[dict[str, Any]]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All metrics of the task."""
+        return get_metrics(self.task)
+
+
+class Scorer:
+    """Makes a job's method when the first sample comes, and turns samples into rows."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._answer: Answer | None = None
+
+    def score(self, key: str) -> tuple[Row, Video | None]:
+        """Return what a row says of the answer to a sample, and the answer if it is one.
+
+        Raises:
+            DatasetError: the sample cannot be read. That is no fault of the method, so it ends the run.
+        """
+        sample = self._job.context.dataset[key]
+        if self._answer is None:
+            self._answer = _made(self._job, sample)
+        try:
+            started = time.perf_counter()
+            prediction = self._answer(sample)
+            seconds = time.perf_counter() - started
+            check_answer(prediction, sample)
+        except Crash as error:  # it loses this cell and no other
+            return {"status": "failed", "error": describe(error)}, None
+        return {
+            **_scored(self._job.metrics, Outcome(sample, prediction)),
+            "frames": len(prediction),
+            "seconds_per_frame": seconds / len(prediction),
+        }, prediction
+
+
+def check_answer(answer: Any, sample: Sample) -> None:
+    """Raise `ValueError` unless `answer` is a uint8 clip of the sample's shape."""
+    if not isinstance(answer, np.ndarray):
+        raise ValueError(f"answered a {type(answer).__name__}, not an array")
+    if np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all():
+        raise ValueError("answered values that are not finite numbers")
+    if answer.dtype != np.uint8 or answer.shape != sample.source.shape:
+        raise ValueError(f"answered {answer.dtype} {list(answer.shape)}, not uint8 {list(sample.source.shape)}")
+
+
+def describe(error: BaseException) -> str:
+    """Return an error in one line, with the place where it was raised."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    trace = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({Path(trace[-1].filename).name}:{trace[-1].lineno})" if trace else text
+
+
+def limit_threads(threads: int) -> None:
+    """Let OpenCV, and torch if it is there, use so many threads in this process."""
+    cv2.setNumThreads(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _made(job: Job, sample: Sample) -> Answer:
+    """Make the method and call it once without counting it: its first call may load or compile things."""
+    try:
+        answer = job.method.answer(job.context)
+    except Crash as error:
+        return _raises(error)
+    # a clip it cannot take is told when that clip is scored
+    with contextlib.suppress(*Crash):
+        answer(sample)
+    return answer
+
+
+def _raises(error: BaseException) -> Answer:
+    """Return a method that fails on every clip because it could not be made; making it again would fail again."""
+
+    def answer(sample: Sample) -> Video:
+        raise error
+
+    return answer
+
+
+def _scored(metrics: list[Metric], outcome: Outcome) -> Row:
+    scores, weights = {}, {}
+    shape = outcome.prediction.shape
+    for metric in metrics:
+        try:
+            value = metric.score(outcome) if metric.fits(shape) else None
+            if value is None:
+                continue
+            if not np.isfinite(value):
+                raise ValueError(f"the score is {value}")
+            scores[metric.name] = value
+            if metric.weight is not None:
+                weights[metric.name] = metric.weight(outcome)
+        except Exception as error:  # the bench failed, not the method
+            return {"status": "invalid", "error": f"{metric.name}: {describe(error)}"}
+    return {
+        "status": "ok",
+        "error": "",
+        "scores": scores,
+        "weights": weights,
+        "suspicions": suspicions(outcome.sample, outcome.prediction),
+    }

@@ -1,0 +1,175 @@
+"""Where samples are scored: in this process, or by actors on Ray, one sample in flight each."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.scoring import Job, Row, Scorer, limit_threads
+from benchmarks.settings import LimitSettings
+from configs import VIDiffError
+from shards.cluster import ray_cluster
+from shards.codecs import encode_video
+from shards.sample import Video
+from shards.storage import publish
+
+_POLL_SECONDS = 0.2
+_TRIES = 2
+"""How often a sample is given to a worker before its death is the method's failure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One sample for one job: `keep` says where the answer is to be written, if it is."""
+
+    job: int
+    key: str
+    keep: Path | None
+    fps: float
+
+
+def score_here(jobs: list[Job], cells: list[Cell], limits: LimitSettings) -> Iterator[tuple[Cell, Row]]:
+    """Score in this process, one after another; the limits of time and memory hold on Ray alone."""
+    limit_threads(limits.threads)
+    place, scorer = -1, None
+    for cell in cells:
+        if cell.job != place or scorer is None:
+            place, scorer = cell.job, Scorer(jobs[cell.job])
+        yield cell, _score(scorer, cell)
+
+
+def score_on_ray(
+    jobs: list[Job], cells: list[Cell], limits: LimitSettings, *, workers: int, address: str | None = None
+) -> Iterator[tuple[Cell, Row]]:
+    """Score on `workers` actors of one CPU each, and yield as rows come; order is not kept.
+
+    An actor that dies, or takes longer than the limit, loses the sample it was at: tried once more after a death, failed
+    after that. Nothing else is lost.
+    """
+    import ray
+
+    with ray_cluster(workers, address, threads=limits.threads):
+        # a job is sent once, however many workers and samples there are
+        references = [ray.put(job) for job in jobs]
+        crew = [_Worker(references, limits) for _ in range(min(workers, len(cells)))]
+        queue = deque(cells)
+        deaths: dict[tuple[int, str], int] = {}
+        while queue or any(worker.cell for worker in crew):
+            for worker in crew:
+                if worker.cell is None and queue:
+                    worker.give(_next_for(worker, queue))
+            ray.wait([worker.running for worker in crew if worker.cell], timeout=_POLL_SECONDS)
+            for worker in crew:
+                if worker.cell is None:
+                    continue
+                cell, row = worker.cell, worker.take()
+                if row is None:
+                    continue
+                died = row.pop("died", False)
+                if died:
+                    deaths[cell.job, cell.key] = deaths.get((cell.job, cell.key), 0) + 1
+                if died and deaths[cell.job, cell.key] < _TRIES:
+                    queue.appendleft(cell)
+                else:
+                    yield cell, row
+
+
+def _next_for(worker: _Worker, queue: deque[Cell]) -> Cell:
+    """Take the next sample of the job that the worker has made already, else the next one at all."""
+    for place, cell in enumerate(queue):
+        if cell.job == worker.job:
+            del queue[place]
+            return cell
+    return queue.popleft()
+
+
+@dataclass
+class _Worker:
+    """An actor, and what it is at."""
+
+    references: list[Any]
+    limits: LimitSettings
+    cell: Cell | None = None
+    job: int = -1
+    running: Any = None
+    since: float = 0.0
+    actor: Any = field(default=None)
+
+    def give(self, cell: Cell) -> None:
+        import ray
+
+        if self.actor is None:
+            self.actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Actor).remote(self.limits)
+        # a job in a list is not fetched for the actor before it asks for it
+        self.running = self.actor.score.remote(cell, [self.references[cell.job]])
+        self.cell, self.job, self.since = cell, cell.job, time.monotonic()
+
+    def take(self) -> Row | None:
+        """Return the row if it is there, or if it will never be."""
+        import ray
+
+        ready, _ = ray.wait([self.running], timeout=0)
+        if not ready:
+            return self._too_late() if time.monotonic() - self.since > self.limits.sample_seconds else None
+        self.cell = None
+        try:
+            row: Row = ray.get(self.running)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, VIDiffError):
+                raise error.cause from None
+            raise
+        except ray.exceptions.RayError:
+            self.actor, self.job = None, -1
+            why = f"its process died {_TRIES} times (it crashed, or all memory was gone)"
+            return {"status": "failed", "error": why, "died": True}
+        return row
+
+    def _too_late(self) -> Row:
+        import ray
+
+        ray.kill(self.actor)
+        self.actor, self.cell, self.job = None, None, -1
+        return {"status": "failed", "error": f"took over {self.limits.sample_seconds:g} s (limits.sample_seconds)"}
+
+
+class _Actor:
+    """Scores samples in a process of its own; keeps the method of the last one."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        limit_threads(limits.threads)
+        limit_memory(limits.worker_bytes)
+        self._scorer: Scorer | None = None
+        self._job = -1
+
+    def score(self, cell: Cell, job: list[Any]) -> Row:
+        """Return the row of one sample."""
+        import ray
+
+        if self._scorer is None or cell.job != self._job:
+            self._scorer, self._job = Scorer(ray.get(job[0])), cell.job
+        return _score(self._scorer, cell)
+
+
+def limit_memory(most: int) -> None:
+    """Let this process take so many bytes; more is a MemoryError of its own, not the end of other processes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+
+
+def _score(scorer: Scorer, cell: Cell) -> Row:
+    row, prediction = scorer.score(cell.key)
+    if prediction is not None and cell.keep is not None:
+        row["kept_sha256"] = _keep(prediction, cell.keep, cell.fps)
+    return row
+
+
+def _keep(prediction: Video, place: Path, fps: float) -> str:
+    data = encode_video(prediction, fps, "lossless")
+    publish(place, data)
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,183 @@
+"""Means, intervals, tests and ranks, on simulated methods whose differences are known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.metrics import METRICS, get_metrics
+from benchmarks.statistics import LEAST_VIDEOS, holm, interval, leaderboard, least_difference, sign_flip, tie_groups
+
+
+def row(method: str, video: str, psnr: float, number: int = 0, **more) -> dict:
+    return {
+        "method": method,
+        "video": video,
+        "key": f"{video}-{number}",
+        "status": "ok",
+        "scores": {"psnr": psnr},
+        "weights": {},
+        "seconds_per_frame": 0.1,
+        **more,
+    }
+
+
+def ranking(rows: list[dict], metrics=("psnr",), **options):
+    chosen = [METRICS[name] for name in metrics]
+    return leaderboard(rows, chosen, **{"draws": 500, "permutations": 2000, "seed": 0} | options)
+
+
+def test_means_are_over_videos_so_a_long_video_does_not_outvote_a_short_one():
+    rows = [row("m", "a", 0.0, n) for n in range(3)] + [row("m", "b", 10.0)]
+    assert ranking(rows).entries[0].scores["psnr"].mean == 5.0
+
+
+def covered(count: int, draw, trials: int = 400) -> float:
+    rng = np.random.default_rng(count)
+    hits = 0
+    for _ in range(trials):
+        values = draw(rng, count)
+        means = values[rng.integers(count, size=(1000, count))].mean(axis=1)
+        low, high = interval(means, count)
+        hits += low <= 0 <= high
+    return hits / trials
+
+
+@pytest.mark.parametrize("count", [6, 8, 12, 30, 100])
+def test_intervals_cover_the_truth_as_often_as_they_say(count):
+    # 400 trials: two standard errors are 2.2 %
+    assert 0.925 <= covered(count, lambda rng, n: rng.normal(0, 3, n)) <= 0.98
+
+
+def test_skewed_scores_do_not_break_the_intervals():
+    assert covered(30, lambda rng, n: rng.exponential(1, n) - 1) >= 0.9
+
+
+def test_too_few_videos_give_no_interval():
+    assert interval(np.arange(100.0), LEAST_VIDEOS - 1) == (None, None)
+
+
+@pytest.mark.parametrize("count", [4, 9, 13])
+def test_sign_flips_are_those_of_scipy(count):
+    differences = np.random.default_rng(count).normal(0.5, 1, count)
+    expected = stats.permutation_test(
+        (differences,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    ).pvalue
+    assert sign_flip(differences, permutations=1000, seed=0) == pytest.approx(expected)
+
+
+def test_random_flips_come_near_the_exact_test():
+    differences = np.random.default_rng(3).normal(0.4, 1, 16)
+    expected = stats.permutation_test(
+        (differences,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    ).pvalue
+    assert sign_flip(differences, permutations=20_000, seed=1) == pytest.approx(expected, abs=0.01)
+    assert sign_flip(np.zeros(20), permutations=1000, seed=0) == 1
+
+
+def test_holm_by_hand():
+    # 0.01 x 4, 0.02 x 3, 0.03 x 2, and 0.04, which may not fall below the one before
+    assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_equal_methods_are_told_apart_in_one_table_of_twenty_at_most():
+    rng = np.random.default_rng(0)
+    false = 0
+    for trial in range(200):
+        videos = rng.normal(25, 4, 12)
+        merits = {f"m{n}": videos + rng.normal(0, 1, 12) for n in range(4)}
+        places = tie_groups(merits, permutations=1000, seed=trial)
+        false += any(place != (1, 4) for place in places.values())
+    # 200 trials: the standard error is 1.5 %
+    assert false / 200 <= 0.08
+
+
+def test_methods_that_differ_on_every_video_are_told_apart_however_much_videos_differ():
+    rng = np.random.default_rng(1)
+    videos = rng.normal(25, 8, 12)
+    merits = {
+        "good": videos + 1.5 + rng.normal(0, 0.3, 12),
+        "same": videos + 1.5 + rng.normal(0, 0.3, 12),
+        "bad": videos,
+    }
+    places = tie_groups(merits, permutations=1000, seed=0)
+    assert places == {"good": (1, 2), "same": (1, 2), "bad": (3, 3)}
+
+
+def test_the_least_difference_is_found_four_times_out_of_five():
+    rng = np.random.default_rng(5)
+    spread, count = 1.0, 12
+    expected = (stats.t.ppf(0.975, 11) + stats.t.ppf(0.8, 11)) / np.sqrt(12)
+    merits = [rng.normal(0, 1, 4000), np.zeros(4000)]
+    assert least_difference(merits) == pytest.approx((1.96 + 0.8416) / np.sqrt(4000), rel=0.05)
+    found = sum(sign_flip(rng.normal(expected, spread, count), permutations=1000, seed=0) <= 0.05 for _ in range(200))
+    assert 0.72 <= found / 200 <= 0.9
+
+
+def test_a_failure_counts_as_the_worst_and_is_counted():
+    rows = [row("m", v, 30.0) for v in "abcdef"]
+    rows[0] |= {"status": "failed", "scores": {}}
+    rows += [row("identity", v, 20.0) for v in "abcdef"]
+    entry = next(e for e in ranking(rows).entries if e.method == "m")
+    assert entry.scores["psnr"].mean == 25.0
+    assert (entry.failures, entry.samples) == (1, 6)
+
+
+def test_a_method_the_bench_could_not_score_stands_without_rank():
+    rows = [row("m", v, 30.0) for v in "abcdef"] + [row("identity", v, 20.0) for v in "abcdef"]
+    rows[0] |= {"status": "invalid", "scores": {}}
+    entry = next(e for e in ranking(rows).entries if e.method == "m")
+    assert (entry.rank, entry.invalid, entry.scores) == (None, 1, {})
+
+
+def test_who_knows_the_truth_has_no_rank_and_pushes_nobody_down():
+    rows = [row(name, v, score) for name, score in (("oracle", 50.0), ("m", 30.0)) for v in "abcdefg"]
+    found = {e.method: e.rank for e in ranking(rows, unranked=["oracle"]).entries}
+    assert found == {"oracle": None, "m": (1, 1)}
+
+
+def test_gains_over_identity_are_paired():
+    rng = np.random.default_rng(0)
+    level = rng.normal(25, 8, 12)
+    rows = [row("identity", f"v{n:02}", level[n]) for n in range(12)]
+    rows += [row("m", f"v{n:02}", level[n] + 1 + 0.1 * rng.normal()) for n in range(12)]
+    entry = ranking(rows).entries[0]
+    assert entry.scores["psnr"].high - entry.scores["psnr"].low > 5
+    assert entry.gain.high - entry.gain.low < 0.3
+    assert entry.gain.mean == pytest.approx(1, abs=0.1)
+
+
+def test_a_pooled_score_weighs_clips_and_a_failure_weighs_what_its_truth_weighs():
+    def of(method, video, iou, union, status="ok"):
+        scores = {"jf": 0.5, "overall_iou": iou} if status == "ok" else {}
+        return row(method, video, 0.0, status=status) | {"scores": scores, "weights": {"overall_iou": union}}
+
+    rows = [
+        of("m", "a", 0.5, 100.0),
+        of("m", "b", 1.0, 300.0),
+        of("identity", "a", 0.0, 80.0),
+        of("identity", "b", 0.0, 200.0),
+    ]
+    metrics = ("jf", "overall_iou")
+    assert ranking(rows, metrics).entries[0].scores["overall_iou"].mean == pytest.approx((50 + 300) / 400)
+    rows[1] = of("m", "b", 0, 0, status="failed")
+    entry = next(e for e in ranking(rows, metrics).entries if e.method == "m")
+    assert entry.scores["overall_iou"].mean == pytest.approx(50 / (100 + 200))
+
+
+def test_lower_is_better_turns_the_order_and_the_gain():
+    rows = [
+        row(name, v, 0.0) | {"scores": {"ciede2000": value + n * 0.01}}
+        for name, value in (("identity", 9.0), ("m", 4.0))
+        for n, v in enumerate("abcdefg")
+    ]
+    found = ranking(rows, ("ciede2000",)).entries
+    assert [(e.method, e.rank) for e in found] == [("m", (1, 1)), ("identity", (2, 2))]
+    assert found[0].gain.mean == pytest.approx(5)
+
+
+def test_every_task_has_a_metric_that_ranks():
+    for task in ("dehaze", "deblur", "inpaint", "recolor", "segment", "edit", "one_of_mine"):
+        metrics = get_metrics(task)
+        assert len({metric.name for metric in metrics}) == len(metrics) >= 4
