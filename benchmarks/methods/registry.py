@@ -4,13 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.methods import (
+    colour,
+    deblurring,
+    dehazing,
+    editing,
+    haze_lines,
+    inpainting,
+    oracles,
+    propagation,
+    segmentation,
+)
 from benchmarks.methods.base import Method
-from benchmarks.methods.colour import MEAN_CHROMA
-from benchmarks.methods.dehazing import DARK_CHANNEL
 from benchmarks.methods.identity import IDENTITY
 from configs import ConfigError, unknown_name
 
-METHODS: dict[str, Method] = {method.name: method for method in (IDENTITY, DARK_CHANNEL, MEAN_CHROMA)}
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        IDENTITY,
+        # dehaze
+        dehazing.DARK_CHANNEL,
+        dehazing.DARK_CHANNEL_TEMPORAL,
+        haze_lines.HAZE_LINES,
+        dehazing.CLAHE,
+        oracles.KNOWN_HAZE,
+        # deblur
+        deblurring.UNSHARP,
+        deblurring.WIENER,
+        deblurring.RICHARDSON_LUCY,
+        deblurring.BURST_FUSION,
+        # inpaint
+        inpainting.TELEA,
+        inpainting.NAVIER_STOKES,
+        inpainting.BIHARMONIC,
+        inpainting.TEMPORAL_MEDIAN,
+        inpainting.FLOW_PROPAGATION,
+        # recolor
+        colour.MEAN_CHROMA,
+        colour.CHROMA_TABLE,
+        colour.REINHARD,
+        propagation.LEVIN,
+        oracles.KNOWN_CHROMA,
+        # segment
+        segmentation.EMPTY,
+        segmentation.CENTRE,
+        segmentation.COLOUR_WORDS,
+        segmentation.MOTION_SALIENCY,
+        segmentation.PARSER,
+        segmentation.FIRST_FRAME,
+        oracles.KNOWN_MASK,
+        # edit
+        editing.FILTER_PROGRAM,
+        editing.REINHARD_EDIT,
+        oracles.KNOWN_INSIDE,
+    )
+}
 """The bench's own, by name."""
 
 
