@@ -128,13 +128,14 @@ def _autocorrelation(tile: Plane, across: float, down: float) -> NDArray[np.floa
 
 def motion_kernel(across: float, down: float) -> Plane:
     """Return the float32 kernel [k k], k odd, of an even motion by (across, down) pixels, centred; it sums to 1."""
-    side = 2 * int(np.ceil(max(abs(across), abs(down)) / 2)) + 3
-    fine = 8
-    image = np.zeros((side * fine, side * fine), np.float32)
-    middle = side * fine / 2 - 0.5
-    ends = [(round((middle + s * across / 2 * fine) * 16), round((middle + s * down / 2 * fine) * 16)) for s in (-1, 1)]
-    cv2.line(image, ends[0], ends[1], 1.0, thickness=fine, shift=4)
-    kernel = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    reach = int(np.ceil(max(abs(across), abs(down)) / 2)) + 1
+    side = 2 * reach + 1
+    kernel = np.zeros((side, side), np.float64)
+    # moments of the exposure, each shared out between the four pixels around its place
+    for share in np.linspace(-0.5, 0.5, 16 * side):
+        x, y = reach + share * across, reach + share * down
+        left, top = int(np.floor(x)), int(np.floor(y))
+        kernel[top : top + 2, left : left + 2] += np.outer((top + 1 - y, y - top), (left + 1 - x, x - left))
     return (kernel / kernel.sum()).astype(np.float32)
 
 

@@ -10,17 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.methods.base import Method
-from benchmarks.methods.segmentation import parser
+from benchmarks.methods.segmentation import colours_in, find_object
 from shards.colours import COLOURS
 from shards.sample import Video
 
 Frame = NDArray[np.uint8]
 Filter = Callable[[Frame], Frame]
 _CHANGED = re.compile(
-    r"\b(?:re-?colou?r|make|turn|paint|dye|change|tint)\b.*?\bthe (?P<object>.+?)"
-    rf"(?: to| in| into)? (?P<colour>{'|'.join(COLOURS)})\b"
+    rf"\b(?:re-?colou?r|make|turn|paint|dye|change|tint)\b(?P<object>.+)\b(?P<colour>{'|'.join(COLOURS)})\b"
 )
-"""An object's new colour, as in "change the color of the silver car to red"."""
+"""An object's new colour, the last one named, as in "change the color of the silver car to red"."""
 
 
 def filter_program(
@@ -28,7 +27,7 @@ def filter_program(
 ) -> Video:
     """Edit uint8 [t h w 3] as far as its words name a look, a light, a weather, or an object's new colour; else nothing.
 
-    A reference picture is matched as in `reinhard_edit`. The pixels of an object are found by `segmentation.parser`.
+    A reference picture is matched as in `reinhard_edit`. The pixels of an object are found by `segmentation.find_object`.
     """
     if reference is not None:
         return reinhard_edit(clip, instruction, reference, mask)
@@ -66,7 +65,8 @@ def _rgb(lab: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _recoloured(clip: Video, what: str, colour: str) -> Video:
     """Give what the words describe the hue and saturation of a colour, and leave it its shading."""
-    masks = parser(clip, f"the {what}", None)
+    own_colours = colours_in(what)
+    masks = find_object(clip, what, own_colours[0] if own_colours else None)
     wanted = np.asarray(COLOURS[colour], np.float32)
     grey = clip.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     own = float(wanted @ np.array([0.299, 0.587, 0.114], np.float32))

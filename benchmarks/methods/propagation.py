@@ -50,14 +50,14 @@ def levin(clip: Video, instruction: str, reference: NDArray[np.uint8] | None, ma
 def spread(lightness: NDArray[np.float32], seeds: NDArray[np.float32], given: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return chroma [h w 2] that is `seeds` where `given` [h w], and elsewhere varies where `lightness` [h w] does.
 
-    Levin's equations: sum over pixels of (U(r) - sum_s w_rs U(s))^2 with w_rs ~ exp(-(Y(r) - Y(s))^2 / 2 sigma_r^2) over the
+    Levin's equations: sum over pixels of (U(r) - sum_s w_rs U(s))^2 with w_rs ~ exp(-(Y(r) - Y(s))^2 / s_r) over the
     eight neighbours, here with the seeds held softly, since some of them are wrong.
     """
     from scipy.sparse import diags
     from scipy.sparse.linalg import spsolve
 
     balance = _balance(lightness)
-    weight = diags(np.where(given.ravel(), SEED_WEIGHT, 1e-4))
+    weight = diags(np.where(given.ravel(), SEED_WEIGHT, 1e-8))
     matrix = (balance.T @ balance + weight).tocsc()
     right = weight @ seeds.reshape(-1, 2).astype(np.float64)
     return np.asarray(spsolve(matrix, right), np.float32).reshape(*lightness.shape, 2)
@@ -90,7 +90,8 @@ def _balance(lightness: NDArray[np.float32]) -> Any:
     height, width = lightness.shape
     numbers = np.arange(height * width).reshape(height, width)
     deviation = cv2.blur(lightness * lightness, (3, 3)) - cv2.blur(lightness, (3, 3)) ** 2
-    spread_of = 2 * np.maximum(deviation, 1e-4)
+    # their own code's choice: 0.6 of the local variance
+    spread_of = np.maximum(0.6 * deviation, 2e-6)
     rows, columns, weights = [], [], []
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):

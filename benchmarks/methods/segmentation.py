@@ -90,8 +90,12 @@ def parser(clip: Video, instruction: str, mask: NDArray[np.uint8] | None) -> Mas
     Candidates are regions of the named colour, else regions that move. `left`, `right`, `top`, `bottom`, `middle`,
     `largest` and `smallest` choose one; without such a word, the largest is taken.
     """
-    words = set(re.findall(r"[a-z]+", instruction.lower()))
-    word = object_colour(instruction)
+    return find_object(clip, instruction, object_colour(instruction))
+
+
+def find_object(clip: Video, description: str, word: str | None) -> Masks:
+    """Return where in uint8 [t h w 3] the object of a description is, bool [t h w]; `word` is its colour, if that is named."""
+    words = set(re.findall(r"[a-z]+", description.lower()))
     candidates = _moving(clip) if word is None else _coloured(clip, word)
     if word is not None and words & {"moving", "moves", "running", "runs", "driving", "jumping", "flying", "rolling"}:
         both = candidates & _moving(clip)
@@ -114,8 +118,7 @@ def first_frame_propagation(clip: Video, instruction: str, mask: NDArray[np.uint
 
 def object_colour(instruction: str) -> str | None:
     """Return the colour word that belongs to the object: one that is left when the paint's own word is taken out."""
-    words = [OTHER_NAMES.get(word, word) for word in re.findall(r"[a-z]+", instruction.lower())]
-    named = [word for word in words if word in COLOURS]
+    named = colours_in(instruction)
     try:
         paint = paint_named(instruction)
     except ConfigError:
@@ -125,6 +128,12 @@ def object_colour(instruction: str) -> str | None:
             named.remove(word)
             break
     return named[0] if named else None
+
+
+def colours_in(text: str) -> list[str]:
+    """Return the colour words of a text, in its order, by the names that `COLOURS` has for them."""
+    words = [OTHER_NAMES.get(word, word) for word in re.findall(r"[a-z]+", text.lower())]
+    return [word for word in words if word in COLOURS]
 
 
 def _coloured(clip: Video, word: str) -> Masks:

@@ -12,6 +12,7 @@ from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard
+from benchmarks.suspicions import RETURNED
 
 CONVENTIONS = (
     "A score is the mean over videos of per-video means; brackets are 95 % intervals from drawing whole videos again "
@@ -117,11 +118,12 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
     notes = [leaks[entry.method]] if entry.method in leaks else []
     if entry.invalid:
         notes.append(f"the bench itself failed on {entry.invalid} samples of {entry.method}: no rank")
-    expected = {"identity": ("returned its input",)}.get(entry.method, ())
+    expected = {"identity": (RETURNED,)}.get(entry.method, ())
     notes += [
         f"{entry.method}: {word} on {count} of {entry.samples} samples"
         for word, count in entry.suspicions.items()
-        if word not in expected
+        # some methods know when to do nothing
+        if word not in expected and (word != RETURNED or count == entry.samples)
     ]
     return Line(
         entry=entry,
@@ -168,6 +170,11 @@ def between(score: Estimate, metric: Metric) -> str:
 def label(metric: Metric) -> str:
     """Return a metric's name with its unit and direction."""
     return f"{metric.label}{f' ({metric.unit})' if metric.unit else ''} {arrow(metric)}"
+
+
+def seconds_in_words(seconds: float) -> str:
+    """Return seconds with two digits that mean something, from tenths of milliseconds to minutes."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, 1e-4):.2g}"
 
 
 def arrow(metric: Metric) -> str:

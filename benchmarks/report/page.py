@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.metrics import Metric
-from benchmarks.report.boards import CONVENTIONS, Board, Line, between, describe_method, label
+from benchmarks.report.boards import CONVENTIONS, Board, Line, between, describe_method, label, seconds_in_words
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
@@ -110,8 +110,8 @@ def _line(board: Board, line: Line, metrics: Sequence[Metric], ranked: Sequence[
                 "kind": "bad" if entry.failures else "",
             }
         )
-        cells.append(_number(line.seconds_per_frame, "{:.3f}"))
-        cells.append(_number(line.cost.get("cold_seconds_per_frame"), "{:.3f}"))
+        for seconds in (line.seconds_per_frame, line.cost.get("cold_seconds_per_frame")):
+            cells.append(_number(seconds, "" if seconds is None else seconds_in_words(seconds)))
         memory = line.cost.get("peak_gpu_bytes") or line.cost.get("peak_bytes")
         cells.append(_number(None if memory is None else memory / 1e6, "{:.0f}"))
         cells.append(_number(line.parameters, "{:,}") if line.parameters else {"text": "-", "value": 0, "kind": ""})

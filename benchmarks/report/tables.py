@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.metrics import Metric
-from benchmarks.report.boards import CONVENTIONS, Board, Line, arrow, label, show
+from benchmarks.report.boards import CONVENTIONS, Board, Line, arrow, label, seconds_in_words, show
 
 
 def to_terminal(board: Board) -> Table:
@@ -86,7 +86,7 @@ def cells(board: Board, line: Line) -> list[str]:
 
 def _around(line: Line, scores: list[str]) -> list[str]:
     entry, cost = line.entry, line.seconds_per_frame
-    seconds = "n/a" if cost is None else f"{cost:.3f}"
+    seconds = "n/a" if cost is None else seconds_in_words(cost)
     return [line.rank, entry.method + line.mark, *scores, f"{entry.failures}/{entry.samples}", seconds]
 
 
@@ -168,7 +168,7 @@ def _latex_line(board: Board, line: Line, ranked: list[Line]) -> str:
     cost = line.seconds_per_frame
     values = [_latex_value(line, metric, ranked) for metric in board.metrics]
     name = _escaped(line.entry.method) + (f"$^{{{_escaped(line.mark)}}}$" if line.mark else "")
-    return " & ".join([name, *values, "n/a" if cost is None else f"{cost:.3f}"]) + r" \\"
+    return " & ".join([name, *values, "n/a" if cost is None else seconds_in_words(cost)]) + r" \\"
 
 
 def _latex_value(line: Line, metric: Metric, ranked: list[Line]) -> str:
