@@ -91,21 +91,23 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     rows = [row for row in own if row["board"] == name or row["method"] == "identity" or not row["ranked"]]
     leaks = {leak.method: leak.told for leak in run.leaks if leak.task == task}
     oracles = {row["method"] for row in rows if not row["ranked"]}
+    # the first one that has values ranks: without masks, a hole has no PSNR
+    measured = {name for row in rows for name in row.get("scores", {})}
+    metrics = [metric for metric in get_metrics(task) if metric.name in measured] or get_metrics(task)
     ranking = leaderboard(
         rows,
-        get_metrics(task),
+        metrics,
         draws=settings.bootstrap,
         permutations=settings.permutations,
         seed=settings.seed,
         unranked=[*leaks, *oracles],
     )
-    scored = {metric for entry in ranking.entries for metric in entry.scores}
-    head = [metric for metric in headline(task) if metric.name in scored]
+    head = [metric for metric in headline(task) if metric in metrics] or metrics[:1]
     return Board(
         task=task,
         name=name,
         metrics=head,
-        more=[metric for metric in get_metrics(task) if metric.name in scored and metric not in head],
+        more=[metric for metric in metrics if metric not in head],
         lines=[_line(entry, run, task, rows, leaks) for entry in ranking.entries],
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),

@@ -1,0 +1,153 @@
+"""Methods of other people, on equal terms: functions of their packages, and clips they made elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.methods.entrants import plugin, predictions
+from benchmarks.runner import run as run_all
+from benchmarks.settings import BenchSettings
+from benchmarks.suite import make_suite
+from configs import ConfigError
+from shards import Dataset
+from shards.codecs import encode_video
+from shards.video import write_video
+
+SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
+CODE = '''
+"""A package of somebody's."""
+
+def darker(clip, instruction, reference, mask):
+    """Halves every value."""
+    return clip // 2
+
+class Stateful:
+    """Loads once."""
+
+    def __call__(self, clip, instruction, reference, mask):
+        return clip
+
+NUMBER = 3
+'''
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    (tmp_path / "somebodys.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("somebodys", None)
+
+
+@pytest.fixture
+def suite(toy_dataset):
+    return make_suite(toy_dataset, ["dehaze"], SETTINGS)
+
+
+def scored(suite, out, entrant) -> list[dict]:
+    return [row for row in run_all(suite, SETTINGS, out, entrants=[entrant]).rows if row["method"] == entrant.name]
+
+
+def test_a_function_and_a_class_of_a_package_are_scored(package, suite, tmp_path):
+    rows = scored(suite, tmp_path / "a", plugin("somebodys:darker"))
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    assert rows[0]["summary"] == "Halves every value."
+    named = plugin("mine-2=somebodys:Stateful")
+    assert named.name == "mine-2"
+    assert all("returned its input" in row["suspicions"] for row in scored(suite, tmp_path / "b", named))
+
+
+def test_other_code_is_another_method(package):
+    before = plugin("somebodys:darker").weights
+    (package / "somebodys.py").write_text(CODE + "\n# changed\n")
+    assert plugin("somebodys:darker").weights != before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("somebodys", "package.module:object"),
+        ("nosuch.thing:f", "cannot import nosuch.thing"),
+        ("somebodys:nothing", "has no 'nothing'"),
+        ("somebodys:NUMBER", "is a int"),
+        ("a b=somebodys:darker", "cannot be named"),
+    ],
+)
+def test_what_is_no_method_is_told(package, text, words):
+    with pytest.raises(ConfigError, match=words):
+        plugin(text)
+
+
+def answers(dataset: Dataset, folder: Path, ending: str = ".mkv") -> Path:
+    (folder / "dehaze").mkdir(parents=True)
+    for key in dataset.keys("dehaze", "test"):
+        sample = dataset[key]
+        if ending == ".mkv":
+            (folder / "dehaze" / f"{key}.mkv").write_bytes(encode_video(sample.target, 25, "lossless"))
+        else:
+            write_video(folder / "dehaze" / f"{key}{ending}", sample.target, fps=25)
+    return folder
+
+
+def test_clips_that_were_made_elsewhere_are_scored_as_they_are(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "their answers")
+    rows = scored(suite, tmp_path / "out", predictions(str(folder)))
+    assert {row["method"] for row in rows} == {"their-answers"}
+    assert [row["scores"]["psnr"] for row in rows] == [100.0] * 4
+    lossy = answers(suite.dataset, tmp_path / "lossy", ".mp4")
+    assert all(15 < row["scores"]["psnr"] < 100 for row in scored(suite, tmp_path / "out", predictions(str(lossy))))
+
+
+def test_a_missing_clip_and_one_of_another_length_are_failures(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "p")
+    first, second, *_ = suite.dataset.keys("dehaze", "test")
+    (folder / "dehaze" / f"{first}.mkv").unlink()
+    short = suite.dataset[second].target[:-1]
+    (folder / "dehaze" / f"{second}.mkv").write_bytes(encode_video(short, 25, "lossless"))
+    rows = {row["key"]: row for row in scored(suite, tmp_path / "out", predictions(str(folder)))}
+    assert f"no dehaze/{first}.mkv" in rows[first]["error"]
+    assert "answered uint8 [3, 32, 48, 3]" in rows[second]["error"]
+    assert sum(row["status"] == "ok" for row in rows.values()) == 2
+
+
+def test_clips_that_were_made_anew_are_scored_anew(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "p")
+    scored(suite, tmp_path / "out", predictions(str(folder)))
+    key = suite.dataset.keys("dehaze", "test")[0]
+    changed = np.full_like(suite.dataset[key].target, 9)
+    (folder / "dehaze" / f"{key}.mkv").write_bytes(encode_video(changed, 25, "lossless"))
+    row = next(r for r in scored(suite, tmp_path / "out", predictions(str(folder))) if r["key"] == key)
+    assert row["scores"]["psnr"] < 30
+
+
+def test_folders_without_clips_are_told(tmp_path):
+    with pytest.raises(ConfigError, match="no folder"):
+        predictions(str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="holds no predictions"):
+        predictions(str(tmp_path))
+
+
+def test_two_methods_of_one_name_are_told(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "p")
+    with pytest.raises(ConfigError, match="two methods are named 'identity'"):
+        run_all(suite, SETTINGS, tmp_path / "out", entrants=[predictions(f"identity={folder}")])
+
+
+def test_the_command_takes_a_module_from_the_working_folder(package, toy_dataset, tmp_path):
+    line = ["run", "--data", toy_dataset, "-t", "dehaze", "--methods", "identity", "--limit", 2, "--workers", 1]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        *map(str, line),
+        "--method",
+        "somebodys:darker",
+        "--out",
+        tmp_path / "o",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=package)
+    assert done.returncode == 0, done.stderr
+    assert "darker" in done.stdout

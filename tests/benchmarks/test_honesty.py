@@ -1,0 +1,172 @@
+"""Planted faults: leaks, answers that only look like answers, and rows that do not belong together."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.commands import publish_report, report, run_bench
+from benchmarks.leaks import find_leaks
+from benchmarks.methods import METHODS, Method
+from benchmarks.methods.model import training_sources
+from benchmarks.metrics import METRICS
+from benchmarks.report import make_boards
+from benchmarks.runner import run
+from benchmarks.settings import BenchSettings
+from benchmarks.suite import make_suite
+from benchmarks.suspicions import FROZEN, REORDERED, RETURNED, suspicions
+from configs import DatasetError
+from shards.storage import sha256_of
+from tests.conftest import make_sample, moving_clip
+
+SETTINGS = BenchSettings(bootstrap=100, examples=1, methods=("toy",), cost_samples=0)
+
+
+@pytest.fixture
+def suite(toy_dataset):
+    return make_suite(toy_dataset, ["dehaze"], SETTINGS)
+
+
+def toy(answer=lambda clip, *_: clip // 2, **more) -> Method:
+    facts = {"name": "toy", "tasks": ("dehaze",), "summary": "", "paper": "-", "version": 1}
+    return Method(**facts, make=lambda context: answer, **more)
+
+
+def test_a_model_that_saw_a_test_video_stands_without_rank_and_the_samples_are_named(suite, tmp_path, monkeypatch):
+    seen = suite.rows["dehaze"][0]["source_sha256"]
+    monkeypatch.setitem(METHODS, "toy", toy(learns=True, trained_on=frozenset({seen, "0" * 64}), weights="w"))
+    done = run(suite, SETTINGS, tmp_path)
+    concerned = [row["key"] for row in suite.rows["dehaze"] if row["source_sha256"] == seen]
+    assert [(leak.method, leak.keys) for leak in done.leaks] == [("toy", concerned)]
+    (board,) = make_boards(done, SETTINGS)
+    line = next(line for line in board.lines if line.entry.method == "toy")
+    assert line.rank == "-"
+    assert concerned[0] in line.notes[0]
+    assert "has learnt from the videos of" in line.notes[0]
+
+
+def test_who_learns_from_a_train_split_that_shares_videos_with_test_leaks(suite, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", toy(learns=True))
+    assert run(suite, SETTINGS, tmp_path).leaks == []
+    train = suite.dataset.index("dehaze", "train").to_pylist()
+    mixed = replace(suite, rows={"dehaze": [*suite.rows["dehaze"], train[0]]})
+    assert [leak.keys for leak in run(mixed, SETTINGS, tmp_path / "b").leaks] == [[train[0]["key"]]]
+
+
+def test_a_model_that_does_not_say_what_it_saw_is_marked_and_not_accused(suite, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", toy(learns=True, weights="w"))
+    done = run(suite, SETTINGS, tmp_path)
+    assert done.leaks == []
+    (board,) = make_boards(done, SETTINGS)
+    assert next(line for line in board.lines if line.entry.method == "toy").mark == "?"
+    assert find_leaks([], suite) == []
+
+
+def test_what_a_training_run_saw_is_read_from_its_folder(tmp_path):
+    assert training_sources(tmp_path) is None
+    (tmp_path / "training_data.json").write_text(json.dumps({"sources": ["a", "b"], "complete": True}))
+    assert training_sources(tmp_path) == {"a", "b"}
+    (tmp_path / "training_data.json").write_text(json.dumps({"sources": ["a"], "complete": False}))
+    assert training_sources(tmp_path) is None
+
+
+@pytest.fixture
+def sample():
+    target = moving_clip(3, frames=6, height=64, width=64)
+    target = np.roll(target, 7, axis=2)
+    target = np.stack([np.roll(frame, 9 * i, axis=1) for i, frame in enumerate(target)])
+    return replace(make_sample("dehaze", "test", 0), source=(target // 2 + 90).astype(np.uint8), target=target)
+
+
+def test_shuffled_frames_are_noticed_and_ordinary_errors_are_not(sample):
+    rng = np.random.default_rng(0)
+    noisy = np.clip(sample.target + rng.normal(0, 20, sample.target.shape), 0, 255).astype(np.uint8)
+    assert suspicions(sample, noisy) == []
+    assert suspicions(sample, (sample.target // 2).astype(np.uint8)) == []
+    assert suspicions(sample, sample.target[::-1]) == [REORDERED]
+    assert suspicions(sample, noisy[[1, 0, 3, 2, 5, 4]]) == [REORDERED]
+    assert suspicions(sample, sample.source) == [RETURNED]
+    assert suspicions(sample, np.repeat(sample.target[:1], 6, axis=0)) == [FROZEN]
+
+
+def test_a_still_clip_may_be_in_any_order(sample):
+    still = np.repeat(sample.target[:1], 6, axis=0)
+    asked = replace(sample, source=still // 2, target=still)
+    assert suspicions(asked, still) == []
+
+
+def test_what_looks_odd_stands_under_the_table(suite, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", toy(lambda clip, *_: clip))
+    (board,) = make_boards(run(suite, SETTINGS, tmp_path), SETTINGS)
+    notes = {line.entry.method: line.notes for line in board.lines}
+    assert notes == {"toy": ("toy: returned its input on 4 of 4 samples",), "identity": ()}
+
+
+def test_when_the_bench_fails_the_cell_is_invalid_and_the_method_is_not_blamed(
+    suite, tmp_path, monkeypatch, toy_dataset
+):
+    def broken(outcome):
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setitem(METHODS, "toy", toy())
+    monkeypatch.setitem(METRICS, "ssim", replace(METRICS["ssim"], function=broken))
+    done = run(suite, SETTINGS, tmp_path)
+    assert {row["status"] for row in done.rows} == {"invalid"}
+    assert "ssim: ZeroDivisionError: a fault of ours" in done.rows[0]["error"]
+    (board,) = make_boards(done, SETTINGS)
+    assert [line.rank for line in board.lines] == ["-", "-"]
+    assert "the bench itself failed on 4 samples" in board.lines[0].notes[0]
+    assert run_bench(SETTINGS, toy_dataset, ["dehaze"], tmp_path) == 1
+
+
+def test_a_score_that_is_no_number_is_invalid(suite, tmp_path, monkeypatch):
+    monkeypatch.setitem(METRICS, "ssim", replace(METRICS["ssim"], function=lambda outcome: [np.nan]))
+    assert {
+        row["status"] for row in run(suite, SETTINGS.model_copy(update={"methods": ("identity",)}), tmp_path).rows
+    } == {"invalid"}
+
+
+@pytest.fixture
+def finished(suite, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", toy())
+    publish_report(tmp_path, run(suite, SETTINGS, tmp_path), SETTINGS, suite.dataset)
+    return tmp_path
+
+
+def rewrite(folder, change, *, resign: bool) -> None:
+    table = change(pd.read_parquet(folder / "rows.parquet"))
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    (folder / "rows.parquet").write_bytes(buffer.getvalue())
+    if resign:
+        facts = json.loads((folder / "run.json").read_text())
+        facts["rows_sha256"] = sha256_of(folder / "rows.parquet")
+        (folder / "run.json").write_text(json.dumps(facts))
+
+
+def test_tampered_rows_are_refused(finished):
+    rewrite(finished, lambda table: table.assign(psnr=table["psnr"] + 1), resign=False)
+    with pytest.raises(DatasetError, match="it was changed"):
+        report(finished)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.assign(protocol=[1] + [table["protocol"][0]] * (len(table) - 1)), "rows of protocol 1, 2"),
+        (lambda table: table.assign(dataset=["other", *table["dataset"][1:]]), "more than one dataset"),
+        (
+            lambda table: table.assign(metric_versions=["psnr 0", *table["metric_versions"][1:]]),
+            "metric versions",
+        ),
+        (lambda table: table.iloc[1:], "not scored on the same samples"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "each once"),
+    ],
+)
+def test_rows_that_do_not_belong_together_are_refused_even_when_signed_anew(finished, change, words):
+    rewrite(finished, change, resign=True)
+    with pytest.raises(DatasetError, match=words):
+        report(finished)
