@@ -103,6 +103,44 @@ def report(
 
 
 @app.command()
+def verify(
+    place: Annotated[Path, typer.Argument(help="Folder of a run, or a file in it.", show_default=False)],
+    rows: Annotated[int, typer.Option(help="Rows of each task and method to score again.", min=1)] = 3,
+    method: Annotated[str | None, _option("Only this method, all its rows.")] = None,
+    key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
+) -> int:
+    """Check that tables follow from rows, and rows from the answers that were kept; exit code 1 if not."""
+    from benchmarks import commands
+
+    return commands.verify(place if place.is_dir() else place.parent, rows, method, key)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Folder of another run on the same dataset.", show_default=False)],
+    methods: Annotated[
+        str | None, _option("Two methods with a comma between, one of each run. [default: those of the same name]")
+    ] = None,
+) -> None:
+    """Show what changed from one run to another, with intervals and tests over videos."""
+    from benchmarks import commands
+
+    commands.compare(first, second, methods)
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
+) -> None:
+    """Show the page on 127.0.0.1 until Ctrl-C."""
+    from benchmarks import commands
+
+    commands.serve(folder, port)
+
+
+@app.command()
 def methods() -> None:
     """List the methods."""
     from benchmarks import commands

@@ -21,6 +21,7 @@ from benchmarks.report import (
     CONVENTIONS,
     make_boards,
     metrics_of,
+    narrow_table,
     to_csv,
     to_json,
     to_latex,
@@ -33,12 +34,12 @@ from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import build_scenes, make_suite
-from configs import DatasetError, load
+from configs import ConfigError, DatasetError, load
 from shards import Dataset
 from shards.storage import publish
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
-err_console = Console(stderr=True, highlight=False, markup=False)
+err_console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def settings(recipe: str, overrides: list[str], given: dict[str, Any]) -> BenchSettings:
@@ -102,6 +103,48 @@ def report(folder: Path) -> None:
             f"{folder} scored content {scored[:12]}, but {root} now holds {found}; 'bench run' scores it anew"
         )
     publish_report(folder, done, BenchSettings(**done.facts["settings"]), dataset)
+
+
+def verify(folder: Path, rows: int, method: str | None, key: str | None) -> int:
+    """Check a run and say what is wrong with it; return 1 if anything is."""
+    from benchmarks.audit import audit
+
+    wrong, count = audit(folder, rows_per_method=rows, method=method, key=key)
+    for words in wrong:
+        err_console.print(f"wrong: {words}")
+    scored = f"{count} row{'s' * (count != 1)} scored again from kept answers"
+    out_console.print(f"{folder}: {scored}, {len(wrong) or 'nothing'} wrong")
+    return 1 if wrong else 0
+
+
+def compare(first: Path, second: Path, methods: str | None) -> None:
+    """Print the differences between two runs."""
+    from benchmarks.compare import compare as differences
+    from benchmarks.report.boards import between
+
+    names = tuple(name.strip() for name in methods.split(",")) if methods else None
+    if names is not None and len(names) != 2:
+        raise ConfigError(f"--methods takes two names with a comma between, not {methods!r}")
+    lines = []
+    for one in differences(first, second, names and (names[0], names[1])):
+        digits, unit = one.metric.digits, f" ({one.metric.unit})" * bool(one.metric.unit)
+        gain = f"{one.gain.mean:+.{digits}f} {between(one.gain, one.metric)}".rstrip()
+        values = [f"{value:.{digits}f}" for value in (one.first, one.second)]
+        lines.append(
+            [one.task, one.method, one.metric.label + unit, *values, gain, f"{one.chance:.3f}", str(one.videos)]
+        )
+    out_console.print(narrow_table(("task", "method", "metric", "first", "second", "gain", "p", "videos"), lines))
+    out_console.print(
+        "gain: second minus first, turned so that more is better, with its 95 % interval, paired by video; p: sign flips over "
+        "videos, not corrected for the number of lines"
+    )
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve a run's page."""
+    from benchmarks.serve import serve as serve_page
+
+    serve_page(folder, port, lambda address: out_console.print(f"{address}   Ctrl-C ends it"))
 
 
 def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Dataset) -> None:

@@ -2,13 +2,14 @@
 
 from benchmarks.report.boards import CONVENTIONS, Board, make_boards
 from benchmarks.report.page import write_page
-from benchmarks.report.tables import metrics_of, to_csv, to_json, to_latex, to_markdown, to_terminal
+from benchmarks.report.tables import metrics_of, narrow_table, to_csv, to_json, to_latex, to_markdown, to_terminal
 
 __all__ = [
     "CONVENTIONS",
     "Board",
     "make_boards",
     "metrics_of",
+    "narrow_table",
     "to_csv",
     "to_json",
     "to_latex",

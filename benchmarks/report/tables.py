@@ -17,18 +17,23 @@ from benchmarks.report.boards import CONVENTIONS, Board, Line, arrow, label, sec
 
 def to_terminal(board: Board) -> Table:
     """Return a board as a rich table; intervals of the first metric alone, so that it fits into 80 columns."""
-    rules: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
-    table = Table(title=f"{board.name}: {board.size}", title_justify="left", **rules)
     first, *others = board.metrics
     heads = ("#", "method", label(first), *(f"{one.label} {arrow(one)}" for one in others), "failed", "s/frame")
     lines = [
         _around(line, [show(line.entry.scores.get(one.name), one, bracket=one is first) for one in board.metrics])
         for line in board.lines
     ]
+    return narrow_table(heads, lines, title=f"{board.name}: {board.size}")
+
+
+def narrow_table(heads: Sequence[str], lines: Sequence[Sequence[str]], *, title: str | None = None) -> Table:
+    """Return a rich table whose heads may be broken and whose values may not; numbers stand to the right."""
+    rules: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
+    table = Table(title=title, title_justify="left", **rules)
     for place, head in enumerate(heads):
-        # heads may be broken, values may not
         width = max(len(word) for word in (*head.split(" "), *(line[place] for line in lines)))
-        table.add_column(head, justify="left" if head == "method" else "right", min_width=width)
+        words = head in ("method", "task", "metric")
+        table.add_column(head, justify="left" if words else "right", min_width=width)
     for line in lines:
         table.add_row(*line)
     return table

@@ -1,0 +1,93 @@
+"""The page in a real browser: what sorts, plays, wipes and fits."""
+
+import os
+import shutil
+
+import pytest
+
+from benchmarks.commands import publish_report
+from benchmarks.runner import run
+from benchmarks.settings import BenchSettings
+from benchmarks.suite import make_suite
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+SETTINGS = BenchSettings(bootstrap=100, examples=2, cost_samples=1)
+
+
+@pytest.fixture(scope="module")
+def folder(toy_dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("page")
+    suite = make_suite(toy_dataset, [], SETTINGS)
+    publish_report(out, run(suite, SETTINGS, out), SETTINGS, suite.dataset)
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    with playwright.sync_playwright() as driver:
+        # Debian's chromium refuses to sandbox when it runs as root
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.asked, page.errors = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.goto((folder / "index.html").as_uri())
+        yield page
+        browser.close()
+
+
+def test_nothing_is_fetched_and_nothing_fails(page):
+    page.wait_for_timeout(500)
+    outside = [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))]
+    assert outside == []
+    assert page.errors == []
+
+
+def test_a_click_on_a_head_sorts_and_another_turns_the_order(page):
+    table = page.locator("table").first
+    column = table.locator("tbody td:nth-child(3)")
+
+    def values() -> list[float]:
+        return [float(text.split()[0]) for text in column.all_inner_texts()]
+
+    table.locator("th").nth(2).click()
+    upwards = values()
+    assert upwards == sorted(upwards)
+    assert len(set(upwards)) > 1
+    table.locator("th").nth(2).click()
+    assert values() == sorted(upwards, reverse=True)
+
+
+def test_the_clips_of_a_row_play_in_step(page):
+    row = page.locator("[data-group]").first
+    row.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "row => [...row.querySelectorAll('video')].every(v => v.readyState >= 2)",
+        arg=row.element_handle(),
+        timeout=15_000,
+    )
+    ahead = 0.0
+    for _ in range(20):
+        page.wait_for_timeout(100)
+        times = row.evaluate("row => [...row.querySelectorAll('video')].map(v => [v.currentTime, v.duration])")
+        ahead = max(ahead, times[0][0])
+        # a loop that starts again may be a moment ahead of the others
+        gaps = [min(abs(t - times[0][0]), d - abs(t - times[0][0])) for t, d in times]
+        assert max(gaps) < 0.12
+    assert ahead > 0
+
+
+def test_the_slider_moves_the_cut_between_source_and_answer(page):
+    slider = page.locator(".wipe input").first
+    slider.evaluate("slider => { slider.value = 20; slider.dispatchEvent(new Event('input')); }")
+    cut = page.locator(".wipe video + video").first.evaluate("video => getComputedStyle(video).clipPath")
+    assert "20%" in cut
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_is_no_wider_than_the_window(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

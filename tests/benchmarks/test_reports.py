@@ -1,0 +1,187 @@
+"""Every form of the report says the same, and what checks, compares and shows a run does so."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.audit import audit
+from benchmarks.commands import publish_report
+from benchmarks.compare import compare
+from benchmarks.methods import METHODS, Method
+from benchmarks.runner import prediction_path, run
+from benchmarks.serve import serve
+from benchmarks.settings import BenchSettings
+from benchmarks.suite import make_suite
+from configs import DatasetError, OutputError
+from shards.codecs import decode_video, encode_video
+
+SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("good", "known_haze", "clahe"), cost_samples=1)
+
+
+def method(name: str, answer) -> Method:
+    return Method(name=name, tasks=("dehaze",), summary="a & b_c", paper="-", version=1, make=lambda context: answer)
+
+
+@pytest.fixture(scope="module")
+def finished(toy_dataset, tmp_path_factory):
+    """Two runs on one dataset: in the second one `good` is better."""
+    folders = []
+    with pytest.MonkeyPatch.context() as patch:
+        for better in (0, 3):
+            better = np.uint8(better)
+
+            def answer(clip, *_, better=better):
+                return np.minimum(clip, 240) + better
+
+            patch.setitem(METHODS, "good", replace(method("good", answer), version=int(better) + 1))
+            folders.append(tmp_path_factory.mktemp("run"))
+            suite = make_suite(toy_dataset, ["dehaze"], SETTINGS)
+            publish_report(folders[-1], run(suite, SETTINGS, folders[-1]), SETTINGS, suite.dataset)
+    return folders
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    return shutil.copytree(finished[0], tmp_path / "run")
+
+
+def test_all_tables_say_the_same(finished):
+    boards = json.loads((finished[0] / "leaderboard.json").read_text())
+    table = pd.read_csv(finished[0] / "leaderboard.csv")
+    markdown, latex = ((finished[0] / f"leaderboard.{ending}").read_text() for ending in ("md", "tex"))
+    rows = pd.read_parquet(finished[0] / "rows.parquet")
+    for entry in boards[0]["methods"]:
+        name, mean = entry["method"], entry["scores"]["psnr"]["mean"]
+        expected = rows[rows["method"] == name].groupby("video")["psnr"].mean().mean()
+        assert mean == pytest.approx(expected)
+        assert table.query("method == @name and metric == 'psnr'")["mean"].item() == pytest.approx(mean)
+        assert re.search(rf"\| {name}o? \| {mean:.2f}", markdown)
+        tex_name = name.replace("_", r"\_")
+        assert re.search(rf"{re.escape(tex_name)}.* & .*{mean:.2f}", latex)
+
+
+def test_latex_marks_the_best_and_the_second_and_never_the_oracle(finished):
+    latex = (finished[0] / "leaderboard.tex").read_text()
+    lines = {line.split(" & ")[0].split("$")[0]: line for line in latex.splitlines() if line.endswith(r"\\")}
+    assert r"\textbf" not in lines[r"known\_haze"]
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
+    assert latex.count(r"\textbf") >= 4
+    body = [line for line in lines.values() if "textbf" in line or "underline" in line]
+    assert all(len(re.findall(r" & ", line)) == latex.count("uparrow") + latex.count("downarrow") + 1 for line in body)
+
+
+def test_latex_compiles_by_the_look_of_its_braces(finished):
+    latex = (finished[0] / "leaderboard.tex").read_text()
+    assert latex.count("{") == latex.count("}")
+    assert not re.search(r"(?<!\\)[_%#]", latex)
+
+
+def test_a_run_that_was_left_alone_is_verified(finished):
+    wrong, count = audit(finished[0])
+    assert wrong == []
+    assert count == 4 * 3
+
+
+def test_one_method_or_one_sample_can_be_verified_whole(finished):
+    assert audit(finished[0], method="good") == ([], 4)
+    key = pd.read_parquet(finished[0] / "rows.parquet")["key"][0]
+    assert audit(finished[0], key=key) == ([], 4)
+    with pytest.raises(DatasetError, match="keeps no answer for nobody"):
+        audit(finished[0], method="nobody")
+
+
+def test_a_number_changed_in_the_table_is_found(folder):
+    path = folder / "leaderboard.json"
+    boards = json.loads(path.read_text())
+    boards[0]["methods"][1]["scores"]["psnr"]["mean"] += 0.01
+    path.write_text(json.dumps(boards))
+    (wrong,), _ = audit(folder)
+    assert "does not follow from the rows" in wrong
+    assert "psnr.mean" in wrong
+
+
+def test_an_answer_that_was_exchanged_is_found(folder):
+    row = pd.read_parquet(folder / "rows.parquet").query("method == 'good'").iloc[0].to_dict()
+    path = prediction_path(folder, row)
+    path.write_bytes(encode_video(decode_video(path.read_bytes()) // 2, 25, "lossless"))
+    wrong, _ = audit(folder, method="good")
+    assert wrong == [f"dehaze good {row['key']}: {path.name} is not the answer that was scored"]
+
+
+def test_scores_that_do_not_fit_the_kept_answers_are_found_though_all_hashes_are_right(folder):
+    from shards.storage import sha256_of
+
+    table = pd.read_parquet(folder / "rows.parquet")
+    table.loc[table["method"] == "good", "ssim"] += 0.001
+    table.to_parquet(folder / "rows.parquet", index=False)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["rows_sha256"] = sha256_of(folder / "rows.parquet")
+    (folder / "run.json").write_text(json.dumps(facts))
+    wrong, _ = audit(folder, method="good")
+    assert sum("ssim is written" in words for words in wrong) == 4
+
+
+def test_two_runs_are_compared_video_by_video(finished):
+    found = {(one.method, one.metric.name): one for one in compare(*finished)}
+    same = found["clahe", "psnr"]
+    assert (same.gain.mean, same.chance, same.samples, same.videos) == (0, 1, 4, 2)
+    changed = found["good", "psnr"]
+    assert changed.gain.mean == pytest.approx(changed.second - changed.first)
+    assert changed.gain.mean != 0
+    back = {(one.method, one.metric.name): one for one in compare(finished[1], finished[0])}
+    assert back["good", "psnr"].gain.mean == pytest.approx(-changed.gain.mean)
+    crossed = compare(finished[0], finished[1], ("clahe", "good"))
+    assert {one.method for one in crossed} == {"clahe -> good"}
+
+
+def test_runs_with_nothing_in_common_are_not_compared(finished):
+    with pytest.raises(DatasetError, match="no method and sample in common"):
+        compare(*finished, methods=("nobody", "good"))
+
+
+def test_the_page_is_served_to_this_machine_alone(finished):
+    ready, address = threading.Event(), []
+    thread = threading.Thread(
+        target=serve, args=(finished[0], 0, lambda place: (address.append(place), ready.set())), daemon=True
+    )
+    thread.start()
+    assert ready.wait(10)
+    assert address[0].startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(address[0]) as answer:
+        assert b"Leaderboard" in answer.read()
+    port = int(address[0].rstrip("/").rsplit(":", 1)[1])
+    with pytest.raises(OutputError, match="try --port 0"):
+        serve(finished[0], port, print)
+
+
+def test_without_a_page_nothing_is_served(tmp_path):
+    with pytest.raises(DatasetError, match=r"has no index\.html"):
+        serve(tmp_path, 0, print)
+
+
+def bench(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "benchmarks", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_commands_say_it_in_lines_and_exit_codes(finished, folder):
+    done = bench("verify", folder, "--method", "clahe")
+    assert (done.returncode, done.stdout.count("nothing wrong")) == (0, 1), done.stderr
+    (folder / "leaderboard.json").unlink()
+    done = bench("verify", folder / "run.json", "--rows", 1, "--method", "clahe")
+    assert done.returncode == 1
+    assert "leaderboard.json is missing" in done.stderr
+    done = bench("compare", *finished, "--methods", "clahe,good")
+    assert "clahe -> good" in done.stdout
+    done = bench("compare", *finished, "--methods", "clahe")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
