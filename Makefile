@@ -46,6 +46,7 @@ format: $(READY)
 bench-speed: $(READY)
 	@$(BIN)/python scripts/bench_speed.py
 	@$(BIN)/python scripts/bench_model.py
+	@$(BIN)/python scripts/bench_scores.py
 
 clean:
 	rm -rf .venv .venv-bootstrap build *.egg-info .mypy_cache .ruff_cache .pytest_cache .lint-imports.log

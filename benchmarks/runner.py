@@ -188,6 +188,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "method": job.method.name,
         "key": index["key"],
         "source_id": index["source_id"],
+        "frames": index["frames"],
         # names of videos may repeat from folder to folder, contents do not
         "video": index["source_sha256"],
         "dataset": suite.dataset.manifest.sha256,

@@ -63,10 +63,12 @@ class Scorer:
             check_answer(prediction, sample)
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}, None
+        started = time.perf_counter()
+        row = _scored(self._job.metrics, Outcome(sample, prediction))
         return {
-            **_scored(self._job.metrics, Outcome(sample, prediction)),
-            "frames": len(prediction),
+            **row,
             "seconds_per_frame": seconds / len(prediction),
+            "scoring_seconds": time.perf_counter() - started,
         }, prediction
 
 

@@ -220,7 +220,7 @@ def _tables(by_method: dict[str, list[Row]], metric: Metric) -> dict[str, _Score
     scored: dict[str, float] = {}
     for row in itertools.chain.from_iterable(by_method.values()):
         if metric.name in row.get("scores", {}):
-            weight = row.get("weights", {}).get(metric.name, 1.0)
+            weight = _weight(row, metric)
             scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
     found = {}
     for name, own in by_method.items():
@@ -237,7 +237,12 @@ def _values(rows: list[Row], metric: Metric, scored: dict[str, float]) -> Iterat
             if row["status"] == "failed":
                 yield row["video"], metric.worst, scored[row["key"]]
             elif metric.name in row["scores"]:
-                yield row["video"], row["scores"][metric.name], row.get("weights", {}).get(metric.name, 1.0)
+                yield row["video"], row["scores"][metric.name], _weight(row, metric)
+
+
+def _weight(row: Row, metric: Metric) -> float:
+    """Return what a clip counts: its frames, so that a video's mean is that over its frames however it was cut into clips."""
+    return float(row["weights"][metric.name] if metric.weight is not None else row["frames"])
 
 
 def _by_video(values: list[tuple[str, float, float]], metric: Metric) -> _Scores:

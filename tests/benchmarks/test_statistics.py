@@ -16,6 +16,7 @@ def row(method: str, video: str, psnr: float, number: int = 0, **more) -> dict:
         "status": "ok",
         "scores": {"psnr": psnr},
         "weights": {},
+        "frames": 8,
         "seconds_per_frame": 0.1,
         **more,
     }
@@ -29,6 +30,11 @@ def ranking(rows: list[dict], metrics=("psnr",), **options):
 def test_means_are_over_videos_so_a_long_video_does_not_outvote_a_short_one():
     rows = [row("m", "a", 0.0, n) for n in range(3)] + [row("m", "b", 10.0)]
     assert ranking(rows).entries[0].scores["psnr"].mean == 5.0
+
+
+def test_a_short_last_clip_counts_as_many_frames_as_it_has():
+    rows = [row("m", "a", 30.0, 0) | {"frames": 30}, row("m", "a", 10.0, 1) | {"frames": 10}]
+    assert ranking(rows).entries[0].scores["psnr"].mean == 25.0
 
 
 def covered(count: int, draw, trials: int = 400) -> float:
