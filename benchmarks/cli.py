@@ -7,9 +7,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from benchmarks.studies.cli import study
 from configs.cli import application, run
 
 app = application("Score every method on every task of a dataset, and print leaderboards.")
+app.add_typer(study, name="study")
 
 
 def main() -> NoReturn:

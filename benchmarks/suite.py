@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,10 @@ def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]
     return sorted(chosen, key=lambda row: row["key"])
 
 
-def build_scenes(out: Path, settings: BenchSettings) -> Path:
+def build_scenes(out: Path, settings: BenchSettings, overrides: Sequence[str] = ()) -> Path:
     """Build, or finish, the embedded suite of procedural scenes below `out`, and return its folder."""
     from datagen import Recipe, build
 
     folder = out / "scenes"
-    build(load(Recipe, settings.recipe), folder, sources=["scenes"], workers=0)
+    build(load(Recipe, settings.recipe, list(overrides)), folder, sources=["scenes"], workers=0)
     return folder

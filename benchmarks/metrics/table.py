@@ -371,7 +371,6 @@ METRICS: dict[str, Metric] = {
             "pixels; 1 for the target, 0 for the source, at least -1",
             pooling="clip",
             digits=3,
-            tasks=("edit",),
         ),
         Metric(
             name="change_inside",

@@ -1,0 +1,164 @@
+"""What `bench study` does, and what it prints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.commands import BenchBar, err_console, out_console, publish_report
+from benchmarks.methods import Method
+from benchmarks.report import make_boards, narrow_table
+from benchmarks.runner import Run, run
+from benchmarks.settings import BenchSettings
+from benchmarks.studies.report import Study, table_of, write_study
+from benchmarks.suite import Suite, build_scenes, make_suite
+from configs import ConfigError, load, unknown_name
+
+
+def severity(tasks: Sequence[str], source: str, settings: BenchSettings, out: Path, workers: int | None) -> None:
+    """Score methods at every level of damage, task by task."""
+    from benchmarks.studies.severity import SWEEPS, build_level, severity_study
+
+    for task in tasks or SWEEPS:
+        if task not in SWEEPS:
+            raise ConfigError(unknown_name("task", task, SWEEPS))
+    for task in tasks or SWEEPS:
+        runs = {}
+        for level in SWEEPS[task].levels:
+            folder = out / task / f"{level:g}"
+            err_console.print(f"{task}: {SWEEPS[task].across} {level:g}")
+            dataset = build_level(task, level, folder / "data", settings, source)
+            runs[level], _ = _scored(make_suite(dataset.root, [task], settings), settings, folder, [], workers)
+        _publish(out / task, severity_study(task, runs))
+
+
+def instructions(
+    model: Path, data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None
+) -> None:
+    """Score the model told by text, by picture and by both, on the samples that have a picture."""
+    from benchmarks.studies.variants import check_pictures, instruction_variants, instructions_study
+
+    check_pictures(model)
+    suite = _suite(data, tasks, settings, out, "tasks.recolor.reference=1")
+    variants = instruction_variants(model, suite.dataset, suite.tasks)
+    shown = {
+        task: [row for row in rows if suite.dataset[row["key"]].reference is not None]
+        for task, rows in suite.rows.items()
+    }
+    suite = Suite(dataset=suite.dataset, split=suite.split, rows={task: rows for task, rows in shown.items() if rows})
+    done, settings = _scored(suite, _alone(settings), out, variants, workers)
+    publish_report(out, done, settings, suite.dataset)
+    _publish(out, instructions_study(make_boards(done, settings)))
+
+
+def temporal(
+    model: Path, data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None
+) -> None:
+    """Score the model with and without its temporal layers."""
+    from benchmarks.studies.variants import temporal_study, temporal_variants
+
+    suite = _suite(data, tasks, settings, out)
+    done, settings = _scored(suite, _alone(settings), out, temporal_variants(model), workers)
+    publish_report(out, done, settings, suite.dataset)
+    _publish(out, temporal_study(make_boards(done, settings)))
+
+
+def guidance(
+    model: Path,
+    data: Path | None,
+    tasks: list[str],
+    settings: BenchSettings,
+    out: Path,
+    workers: int | None,
+    video: Sequence[float],
+    text: Sequence[float],
+) -> None:
+    """Score the model at every pair of guidance scales."""
+    from benchmarks.studies.variants import guidance_study, guidance_variants
+
+    suite = _suite(data, tasks, settings, out)
+    done, settings = _scored(suite, _alone(settings), out, guidance_variants(model, video, text), workers)
+    publish_report(out, done, settings, suite.dataset)
+    _publish(out, guidance_study(make_boards(done, settings)))
+
+
+def long(
+    model: Path, source: str, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, windows: int
+) -> None:
+    """Score ways of joining windows on clips of several windows, one study per task."""
+    from benchmarks.methods.model import loaded
+    from benchmarks.studies.long_video import long_study, long_variants
+    from datagen import Recipe, build
+
+    window = loaded(model).window
+    for task in tasks or ["dehaze"]:
+        folder = out / task
+        overrides = [f"clip.frames={window * windows}", "clip.per_video=1", f"tasks={{{task}: {{}}}}"]
+        splits = ["splits.official=false", "splits.train=0", "splits.val=0", "splits.test=1"]
+        build(load(Recipe, settings.recipe, [*overrides, *splits]), folder / "data", sources=[source], workers=0)
+        suite = make_suite(folder / "data", [task], settings)
+        # every answer is kept: the curves are made from them
+        kept = _alone(settings).model_copy(update={"keep": 10**9})
+        done, kept = _scored(suite, kept, folder, long_variants(model), workers)
+        publish_report(folder, done, kept, suite.dataset)
+        _publish(folder, long_study(done, folder, suite.dataset, window))
+
+
+def unseen(
+    data: Path, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, config: str, minutes: float
+) -> None:
+    """Train models that each lack one task, and score them on it."""
+    from benchmarks.studies.unseen import train_without, unseen_study, unseen_variants
+
+    suite = make_suite(data, tasks, settings)
+    folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes)
+    done, settings = _scored(suite, _alone(settings), out, unseen_variants(folders), workers)
+    publish_report(out, done, settings, suite.dataset)
+    _publish(out, unseen_study(make_boards(done, settings)))
+
+
+def preference(
+    folder: Path, tasks: Sequence[str], methods: str | None, limit: int | None, port: int, *, report: bool
+) -> None:
+    """Ask people which answers they prefer, or say what they answered."""
+    from benchmarks.studies.preference import Poll, make_pairs, preference_study, serve_poll
+
+    if report:
+        _publish(folder / "preference", preference_study(folder))
+        return
+    wanted = [name.strip() for name in methods.split(",")] if methods else []
+    poll = Poll(folder, make_pairs(folder, tasks, wanted, limit, seed=0))
+    told = f"Ctrl-C ends it; 'bench study preference {folder} --report' sums up the votes"
+    serve_poll(poll, port, lambda address: out_console.print(f"{address}   {told}"))
+
+
+def _suite(data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, *overrides: str) -> Suite:
+    if data is None:
+        err_console.print("no --data: building procedural scenes to score on")
+        data = build_scenes(out, settings, overrides)
+    return make_suite(data, tasks, settings)
+
+
+def _alone(settings: BenchSettings) -> BenchSettings:
+    """Return the settings with identity as the only method of the bench's own, unless some were named."""
+    return settings if settings.methods else settings.model_copy(update={"methods": ("identity",)})
+
+
+def _scored(
+    suite: Suite, settings: BenchSettings, out: Path, variants: Sequence[Method], workers: int | None
+) -> tuple[Run, BenchSettings]:
+    count = (os.cpu_count() or 1) if workers is None else workers
+    # what a variant costs is not what a study asks
+    settings = settings.model_copy(update={"cost_samples": 0})
+    with BenchBar() as bar:
+        return run(suite, settings, out, entrants=variants, workers=count, progress=bar), settings
+
+
+def _publish(out: Path, study: Study) -> None:
+    page = write_study(out, study)
+    out_console.print(f"{study.name}: {study.question}")
+    out_console.print(narrow_table(*table_of(study)))
+    for words in study.words:
+        out_console.print(words)
+    out_console.print(f"table and page: {out}   open {page} in a browser")

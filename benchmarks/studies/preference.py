@@ -1,0 +1,277 @@
+"""Which answer people prefer: blind pairs on a local page, every vote kept at once, win rates and a Bradley-Terry order."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import itertools
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report.stored import load_run
+from benchmarks.runner import prediction_path
+from benchmarks.studies.report import Record, Study
+from configs import DatasetError, OutputError
+from shards import Dataset, encode_preview
+from shards.codecs import decode_video
+from shards.pages import write_html
+from shards.storage import publish
+
+VOTES = "votes.jsonl"
+_TEMPLATE = Path(__file__).parent / "preference.html"
+_DRAWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two answers to one sample, in the order in which they are shown."""
+
+    task: str
+    key: str
+    left: str
+    right: str
+
+    @property
+    def name(self) -> str:
+        """A name that says nothing about the methods."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
+
+
+def make_pairs(folder: Path, tasks: Sequence[str], methods: Sequence[str], limit: int | None, seed: int) -> list[Pair]:
+    """Return pairs of kept answers in a shuffled order, each pair with its sides drawn by lot; at most `limit`.
+
+    Raises:
+        DatasetError: there is no finished run, or it keeps no two answers to a sample.
+    """
+    run = load_run(folder)
+    kept: dict[tuple[str, str], list[str]] = {}
+    for row in run.rows:
+        wanted = (not tasks or row["task"] in tasks) and (row["method"] in methods if methods else row["ranked"])
+        if wanted and row["status"] == "ok" and prediction_path(folder, row).is_file():
+            kept.setdefault((row["task"], row["key"]), []).append(row["method"])
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for (task, key), names in sorted(kept.items()):
+        for a, b in itertools.combinations(sorted(set(names)), 2):
+            left, right = (a, b) if rng.random() < 0.5 else (b, a)
+            pairs.append(Pair(task=task, key=key, left=left, right=right))
+    if not pairs:
+        raise DatasetError(f"{folder} keeps no two answers to one sample; run it with two methods at least")
+    order = rng.permutation(len(pairs))
+    return [pairs[n] for n in order][:limit]
+
+
+class Poll:
+    """Serves pairs one after another and keeps each vote at once."""
+
+    def __init__(self, folder: Path, pairs: Sequence[Pair]) -> None:
+        self._folder, self._pairs = folder, {pair.name: pair for pair in pairs}
+        self._rows = {(row["task"], row["key"], row["method"]): row for row in load_run(folder).rows}
+        self._dataset = Dataset(load_run(folder).facts["dataset"])
+        self._path = folder / "preference" / VOTES
+        # a line that a kill cut short would swallow the next one
+        publish(self._path, "".join(json.dumps(vote) + "\n" for vote in read_votes(folder)))
+        self._lock = threading.Lock()
+
+    def next_for(self, voter: str) -> dict[str, Any]:
+        """Return the next pair that a voter has not seen: its name and what to show, nothing about the methods."""
+        seen = {vote["pair"] for vote in read_votes(self._folder) if vote["voter"] == voter}
+        waiting = [pair for name, pair in self._pairs.items() if name not in seen]
+        if not waiting:
+            return {"done": len(seen)}
+        pair = waiting[0]
+        sample = self._dataset[pair.key]
+        left, total = len(self._pairs) - len(waiting) + 1, len(self._pairs)
+        return {"pair": pair.name, "instruction": sample.instruction, "number": left, "of": total}
+
+    def clip(self, name: str, side: str) -> bytes:
+        """Return the clip on a side of a pair, or its source, as mp4. Raises `KeyError` for a name that is none."""
+        pair = self._pairs[name]
+        sample = self._dataset[pair.key]
+        if side == "source":
+            return encode_preview(sample.source, sample.meta.fps)
+        method = {"left": pair.left, "right": pair.right}[side]
+        path = prediction_path(self._folder, self._rows[pair.task, pair.key, method])
+        return encode_preview(decode_video(path.read_bytes()), sample.meta.fps)
+
+    def vote(self, name: str, choice: str, voter: str) -> None:
+        """Keep a vote: `left`, `right` or `same`. Raises `KeyError` for another name or choice."""
+        pair = self._pairs[name]
+        winner = {"left": pair.left, "right": pair.right, "same": ""}[choice]
+        vote = {"pair": name, **asdict(pair), "winner": winner, "voter": voter[:64]}
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(vote) + "\n")
+            file.flush()
+
+
+def read_votes(folder: Path) -> list[dict[str, Any]]:
+    """Return the votes kept so far, of each voter the last one on a pair; a line that a kill cut short is left out."""
+    path = folder / "preference" / VOTES
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            vote = json.loads(line)
+        except ValueError:
+            continue
+        found[vote["voter"], vote["pair"]] = vote
+    return list(found.values())
+
+
+def preference_study(folder: Path, *, seed: int = 0) -> Study:
+    """Sum up the votes: win rates with intervals that draw samples again, and a Bradley-Terry order.
+
+    Raises:
+        DatasetError: nobody has voted.
+    """
+    votes = read_votes(folder)
+    if not votes:
+        raise DatasetError(f"{folder} has no votes yet; 'bench study preference {folder}' asks for them")
+    records: list[Record] = []
+    for task in sorted({vote["task"] for vote in votes}):
+        records += _of_task(task, [vote for vote in votes if vote["task"] == task], seed)
+    voters = len({vote["voter"] for vote in votes})
+    return Study(
+        name="preference",
+        question=f"Which answer do people prefer? {len(votes)} votes of {voters} voter{'s' * (voters != 1)}, blind and shuffled.",
+        records=records,
+        words=(
+            "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals from drawing whole "
+            "samples again. Strength: Bradley-Terry, as the chance to beat the average method of the task.",
+        ),
+    )
+
+
+def _of_task(task: str, votes: list[dict[str, Any]], seed: int) -> list[Record]:
+    methods = sorted({vote[side] for vote in votes for side in ("left", "right")})
+    samples = sorted({vote["key"] for vote in votes})
+    wins = np.zeros((len(samples), len(methods), len(methods)))
+    for vote in votes:
+        left, right = methods.index(vote["left"]), methods.index(vote["right"])
+        share = {vote["left"]: 1.0, vote["right"]: 0.0, "": 0.5}[vote["winner"]]
+        place = samples.index(vote["key"])
+        wins[place, left, right] += share
+        wins[place, right, left] += 1 - share
+    rng = np.random.default_rng(seed)
+    drawn = wins[rng.integers(len(samples), size=(_DRAWS, len(samples)))].sum(axis=1)
+    rates = win_rates(drawn)
+    total = wins.sum(axis=0)
+    strengths, own = bradley_terry(total), win_rates(total[None])[0]
+    found = []
+    for n, method in enumerate(methods):
+        known = rates[:, n][np.isfinite(rates[:, n])]
+        low, high = np.percentile(known, [2.5, 97.5]) if len(samples) > 1 else (np.nan, np.nan)
+        found.append(
+            {
+                "task": task,
+                "method": method,
+                "votes": int(total[n].sum() + total[:, n].sum()),
+                "win rate": float(own[n]),
+                "interval": f"[{low:.2f}, {high:.2f}]" if len(samples) > 1 else "n/a",
+                "strength": float(strengths[n]),
+            }
+        )
+    return sorted(found, key=lambda record: -float(str(record["strength"])))
+
+
+def win_rates(wins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for counts [draws n n] (row beat column) each method's share of its votes: [draws n], nan without any."""
+    won, lost = wins.sum(axis=2), wins.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        rates: NDArray[np.float64] = won / (won + lost)
+    return rates
+
+
+def bradley_terry(wins: NDArray[np.float64], *, steps: int = 500) -> NDArray[np.float64]:
+    """Return each method's strength from counts [n n] (row beat column), as the chance to beat the average one: [n].
+
+    Bradley & Terry (1952) by Hunter's MM iteration (2004), with half a win each way between all pairs, so that who has won
+    everything stays finite.
+    """
+    count = len(wins)
+    prior = wins + 0.5 * (1 - np.eye(count))
+    games = prior + prior.T
+    strength = np.ones(count)
+    for _ in range(steps):
+        share = games / np.add.outer(strength, strength)
+        np.fill_diagonal(share, 0)
+        strength = prior.sum(axis=1) / share.sum(axis=1)
+        strength /= np.exp(np.log(strength).mean())
+    found: NDArray[np.float64] = strength / (1 + strength)
+    return found
+
+
+def serve_poll(poll: Poll, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve the poll on 127.0.0.1 until Ctrl-C; `on_ready` is told its address.
+
+    Raises:
+        OutputError: the port is taken.
+    """
+    page = _page()
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, poll, page))
+    except (OSError, OverflowError) as error:
+        raise OutputError(
+            f"cannot listen on port {port}: {getattr(error, 'strerror', None) or error}; try --port 0"
+        ) from None
+    with server:
+        on_ready(f"http://127.0.0.1:{server.server_address[1]}/")
+        server.serve_forever()
+
+
+def _page() -> bytes:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "page.html"
+        write_html(path, _TEMPLATE)
+        return path.read_bytes()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def __init__(self, poll: Poll, page: bytes, *args: Any) -> None:
+        self._poll, self._page = poll, page
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        """Answer `/`, `/next/VOTER` and `/clip/PAIR/SIDE.mp4`."""
+        match self.path.split("?")[0].strip("/").split("/"):
+            case [""]:
+                self._send(self._page, "text/html; charset=utf-8")
+            case ["next", voter]:
+                self._send(json.dumps(self._poll.next_for(voter)).encode(), "application/json")
+            case ["clip", name, side]:
+                try:
+                    self._send(self._poll.clip(name, side.removesuffix(".mp4")), "video/mp4")
+                except KeyError:
+                    self.send_error(404)
+            case _:
+                self.send_error(404)
+
+    def do_POST(self) -> None:
+        """Take a vote: JSON with pair, choice and voter."""
+        try:
+            body = json.loads(self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 10_000)))
+            self._poll.vote(str(body["pair"]), str(body["choice"]), str(body["voter"]))
+        except (ValueError, KeyError, TypeError):
+            self.send_error(400)
+            return
+        self._send(b"{}", "application/json")
+
+    def _send(self, data: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: every clip would be a line."""

@@ -1,0 +1,92 @@
+"""How methods fare as the damage grows: the same scenes, damaged at several strengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.metrics import headline
+from benchmarks.report.charts import Series, chart
+from benchmarks.runner import Run
+from benchmarks.settings import BenchSettings
+from benchmarks.studies.report import Study
+from configs import load
+from datagen import Recipe, build
+from shards import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What grows, in words with its unit, and by which settings of datagen."""
+
+    across: str
+    setting: Callable[[float], str]
+    levels: tuple[float, ...]
+
+
+_MOTION = Sweep(across="frames apart", setting=lambda step: f"clip.step={step:.0f}", levels=(1, 2, 4))
+
+SWEEPS: dict[str, Sweep] = {
+    "dehaze": Sweep(
+        across="haze (1 - transmission of the median pixel)",
+        setting=lambda haze: f"tasks.dehaze.transmission=[{1 - haze:.3f},{1 - haze:.3f}]",
+        levels=(0.2, 0.35, 0.5, 0.65, 0.8),
+    ),
+    "deblur": Sweep(
+        across="exposure (frames)",
+        setting=lambda frames: f"tasks.deblur.exposure=[{frames},{frames}]",
+        levels=(0.5, 1.0, 1.5, 2.0, 3.0),
+    ),
+    "inpaint": Sweep(
+        across="size of the hole (share of the picture's side)",
+        setting=lambda side: f"tasks.inpaint.extent=[{side},{side}]",
+        levels=(0.15, 0.25, 0.35, 0.5, 0.65),
+    ),
+    "recolor": _MOTION,
+    "segment": _MOTION,
+    "edit": _MOTION,
+}
+"""By task. Where a task has no damage to grow, motion does: the same clips with frames farther apart."""
+_FIXED = {"deblur": ["tasks.deblur.kinds={motion: 1}"]}
+
+
+def build_level(task: str, level: float, folder: Path, settings: BenchSettings, source: str) -> Dataset:
+    """Build the samples of one level, all in the test split, or finish them."""
+    sweep = SWEEPS[task]
+    overrides = [f"tasks={{{task}: {{}}}}", sweep.setting(level), *_FIXED.get(task, [])]
+    splits = ["splits.official=false", "splits.train=0", "splits.val=0", "splits.test=1"]
+    build(load(Recipe, settings.recipe, [*overrides, *splits]), folder, sources=[source], workers=0)
+    return Dataset(folder)
+
+
+def severity_study(task: str, runs: dict[float, Run]) -> Study:
+    """Sum up one run per level, over the videos that every level has a sample of."""
+    first = headline(task)[0]
+    videos = set.intersection(*({row["video"] for row in run.rows} for run in runs.values()))
+    methods = list(dict.fromkeys(row["method"] for run in runs.values() for row in run.rows if row["ranked"]))
+    records, series = [], []
+    for method in methods:
+        points = []
+        for level, run in runs.items():
+            own = [
+                row
+                for row in run.rows
+                if row["method"] == method and row["video"] in videos and row["status"] != "invalid"
+            ]
+            values = [row["scores"].get(first.name) if row["status"] == "ok" else first.worst for row in own]
+            known = [value for value in values if value is not None]
+            if known:
+                points.append((level, float(np.mean(known))))
+        records.append({"method": method, **{f"{place:g}": value for place, value in points}})
+        series.append(Series(name=method, points=points))
+    columns = dict.fromkeys(name for record in records for name in record)
+    return Study(
+        name=f"severity of {task}",
+        question=f"{first.label} as {SWEEPS[task].across} grows, on the same {len(videos)} videos at every level.",
+        records=[{**columns, **record} for record in records],
+        words=(f"{first.label}: {first.in_full}. A failure counts as the worst value.",),
+        charts=[(task, chart(series, across=SWEEPS[task].across, up=first.label))],
+    )

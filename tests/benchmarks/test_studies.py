@@ -1,0 +1,334 @@
+"""Studies: variants of a model or of the data beside each other, and what people prefer."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import configs
+from benchmarks.methods import Context
+from benchmarks.runner import run
+from benchmarks.settings import BenchSettings
+from benchmarks.studies import severity
+from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seam_excess
+from benchmarks.studies.preference import (
+    Poll,
+    bradley_terry,
+    make_pairs,
+    preference_study,
+    read_votes,
+    serve_poll,
+    win_rates,
+)
+from benchmarks.studies.report import Study, table_of, write_study
+from benchmarks.studies.variants import check_pictures, guidance_variants, instruction_variants, temporal_variants
+from benchmarks.suite import make_suite
+from configs import ConfigError, DatasetError
+from shards import Dataset
+from tests.conftest import make_sample, moving_clip
+from vidiff import TrainSettings
+
+SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
+
+
+def saved_model(folder, *overrides):
+    """A pipeline of the smallest recipe in which noise, source, text and time matter."""
+    import torch
+
+    from vidiff.sizes import new_pipeline
+    from vidiff.unet import MotionModule
+
+    pipe = new_pipeline(configs.load(TrainSettings, "tiny-fast", list(overrides)))
+    torch.manual_seed(0)
+    for layer in (pipe.unet.conv_in, pipe.unet.conv_out):
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    for module in pipe.unet.modules():
+        if isinstance(module, MotionModule):
+            for weight in module.parameters():
+                torch.nn.init.normal_(weight, std=0.2)
+    if pipe.image_projector is not None:
+        torch.nn.init.normal_(pipe.image_projector.null)
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return saved_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    return saved_model(tmp_path_factory.mktemp("seeing"), "model.image_width=32", "model.image_layers=1")
+
+
+def asked(frames: int = 4, seed: int = 0, **more):
+    clip = moving_clip(seed, frames=frames, height=32, width=48)
+    return replace(make_sample("dehaze", "test", 0), source=clip, target=clip, **more)
+
+
+def answers(methods, sample):
+    context = Context(dataset=None, task=sample.meta.task, seed=0)
+    return {method.name: method.answer(context)(sample) for method in methods}
+
+
+def test_without_temporal_layers_a_frame_is_made_without_its_neighbours(model):
+    sample, other = asked(), asked()
+    changed = other.source.copy()
+    changed[3] = 255 - changed[3]
+    before, after = (
+        answers(temporal_variants(model), sample),
+        answers(temporal_variants(model), replace(sample, source=changed)),
+    )
+    assert np.array_equal(before["frame by frame"][:3], after["frame by frame"][:3])
+    assert not np.array_equal(before["temporal"][:3], after["temporal"][:3])
+    assert not np.array_equal(before["temporal"], before["frame by frame"])
+
+
+def test_every_pair_of_scales_is_a_variant_of_its_own(model):
+    variants = guidance_variants(model, (1.0, 2.0), (1.0, 7.5))
+    assert [method.name for method in variants] == ["V1 T1", "V1 T7.5", "V2 T1", "V2 T7.5"]
+    assert len({method.weights for method in variants}) == 4
+    found = answers(variants, asked())
+    assert len({clip.tobytes() for clip in found.values()}) == 4
+
+
+def test_text_picture_and_both_are_three_questions(seeing, toy_dataset, monkeypatch):
+    picture = moving_clip(5, frames=1, height=64, width=64)[0]
+    dataset = Dataset(toy_dataset)
+    with pytest.raises(ConfigError, match=r"no test sample of .* has a reference picture"):
+        instruction_variants(seeing, dataset, ["dehaze"])
+    monkeypatch.setattr(Dataset, "__getitem__", lambda self, key: asked(reference=picture))
+    variants = instruction_variants(seeing, dataset, ["dehaze"])
+    found = answers(variants, asked(reference=picture))
+    assert len({clip.tobytes() for clip in found.values()}) == 3
+    other = answers(variants, asked(reference=255 - picture))
+    assert np.array_equal(found["text"], other["text"])
+    assert not np.array_equal(found["image"], other["image"])
+    words = answers(variants, asked(reference=picture, instruction="Do something else."))
+    assert np.array_equal(found["image"], words["image"])
+    assert not np.array_equal(found["text+image"], words["text+image"])
+
+
+def test_a_model_without_eyes_is_not_asked_with_pictures(model):
+    with pytest.raises(ConfigError, match="takes no image instructions"):
+        check_pictures(model)
+
+
+def test_error_at_seams_by_hand():
+    target = np.zeros((6, 4, 4, 3), np.uint8)
+    answer = target + np.array([0, 1, 2, 8, 9, 10], np.uint8)[:, None, None, None]
+    # steps of 1 everywhere, and of 6 before frame 3
+    assert seam_excess(answer, target, [3]) == 6
+    assert seam_excess(target, target, [3]) == 1
+    assert seam_excess(answer, target, []) is None
+    # what the target itself does is no error
+    assert seam_excess(answer, answer, [3]) == 1
+
+
+def test_drift_is_a_slope_per_hundred_frames():
+    assert drift(30 - 0.02 * np.arange(50)) == pytest.approx(-2)
+    assert drift(np.array([30.0])) == 0
+
+
+def test_ways_of_joining_windows_are_compared_on_kept_answers(model, toy_dataset, tmp_path):
+    variants = long_variants(model)
+    assert [method.name for method in variants] == [name.replace(", ", "+") for name in WAYS]
+    suite = make_suite(toy_dataset, ["dehaze"], SETTINGS.model_copy(update={"limit": 1}))
+    done = run(suite, SETTINGS, tmp_path, entrants=variants)
+    study = long_study(done, tmp_path, suite.dataset, window=2, overlap=1)
+    by_method = {record["method"]: record for record in study.records}
+    assert set(by_method) == {"identity", *(method.name for method in variants)}
+    row = next(row for row in done.rows if row["method"] == "identity")
+    assert by_method["identity"]["PSNR (dB)"] == pytest.approx(row["scores"]["psnr"])
+
+
+SMALL = "extends: bench\nclip: {frames: 2, size: 64}\nscenes: {count: 3}\n"
+
+
+def test_levels_of_damage_are_scored_on_the_same_videos(tmp_path, monkeypatch):
+    (tmp_path / "r.yaml").write_text(SMALL)
+    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml")})
+    runs = {}
+    for level in (0.3, 0.7):
+        dataset = severity.build_level("dehaze", level, tmp_path / str(level), settings, "scenes")
+        known = [json.loads(row["parameters"])["transmission"]["mean"] for row in dataset.index().to_pylist()]
+        assert known
+        runs[level] = run(make_suite(dataset.root, ["dehaze"], settings), settings, tmp_path / f"out {level}")
+    study = severity.severity_study("dehaze", runs)
+    (record,) = study.records
+    assert record["method"] == "identity"
+    assert record["0.3"] > record["0.7"]
+
+
+@pytest.mark.parametrize("task", list(severity.SWEEPS))
+def test_every_sweep_names_settings_that_exist(task, tmp_path):
+    (tmp_path / "r.yaml").write_text(SMALL)
+    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml")})
+    level = severity.SWEEPS[task].levels[1]
+    # blur does not show on every small clip; that the settings are understood is asked here
+    assert severity.build_level(task, level, tmp_path / "x", settings, "scenes").manifest.sha256
+
+
+def test_a_study_is_written_as_table_and_page(tmp_path):
+    study = Study(name="n", question="q?", records=[{"a": 1.23456, "b": None}, {"a": 2.0, "b": "x"}], words=("w",))
+    page = write_study(tmp_path, study)
+    assert "q?" in page.read_text()
+    assert (tmp_path / "study.csv").read_text().splitlines() == ["a,b", "1.23456,", "2.0,x"]
+    assert table_of(study) == (["a", "b"], [["1.235", "n/a"], ["2", "x"]])
+
+
+# preference
+
+
+def test_strengths_of_known_odds_are_found():
+    strengths = np.array([4.0, 2.0, 1.0])
+    games = 100_000
+    wins = games * strengths[:, None] / (strengths[:, None] + strengths[None])
+    np.fill_diagonal(wins, 0)
+    found = bradley_terry(wins)
+    odds = found / (1 - found)
+    assert odds / odds[2] == pytest.approx(strengths, rel=1e-3)
+
+
+def test_who_won_everything_stays_finite_and_first():
+    found = bradley_terry(np.array([[0, 9, 9], [0, 0, 5], [0, 4, 0]], float))
+    assert (np.diff(found) < 0).all()
+    assert 0 < found.min() < found.max() < 1
+
+
+def test_win_rates_by_hand():
+    rates = win_rates(np.array([[[0, 3, 0], [1, 0, 0], [0, 0, 0]]], float))
+    assert rates[0, :2].tolist() == [0.75, 0.25]
+    assert np.isnan(rates[0, 2])
+
+
+@pytest.fixture(scope="module")
+def finished(toy_dataset, tmp_path_factory):
+    settings = SETTINGS.model_copy(update={"methods": ("clahe", "dark_channel")})
+    folder = tmp_path_factory.mktemp("finished")
+    run(make_suite(toy_dataset, ["dehaze"], settings), settings, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def test_pairs_are_all_pairs_shuffled_and_sides_are_drawn(folder):
+    pairs = make_pairs(folder, [], [], None, seed=0)
+    assert len(pairs) == 4 * 3
+    assert len({pair.name for pair in pairs}) == 12
+    assert {frozenset((pair.left, pair.right)) for pair in pairs} == {
+        frozenset(two) for two in (("identity", "clahe"), ("identity", "dark_channel"), ("clahe", "dark_channel"))
+    }
+    assert [pair.key for pair in pairs] != sorted(pair.key for pair in pairs)
+    assert {pair.left == min(pair.left, pair.right) for pair in pairs} == {True, False}
+    assert make_pairs(folder, [], [], 5, seed=0) == pairs[:5]
+    with pytest.raises(DatasetError, match="no two answers"):
+        make_pairs(folder, [], ["clahe"], None, seed=0)
+
+
+def ask(address: str, path: str, body: object = None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address + path, data)) as answer:
+        return answer.read()
+
+
+def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
+    pairs = make_pairs(folder, [], [], None, seed=0)
+    ready, place = threading.Event(), []
+    poll = Poll(folder, pairs)
+    threading.Thread(
+        target=serve_poll, args=(poll, 0, lambda address: (place.append(address), ready.set())), daemon=True
+    ).start()
+    assert ready.wait(10)
+    (address,) = place
+    page = ask(address, "").decode()
+    assert "clahe" not in page
+    seen = set()
+    for number in range(12):
+        found = json.loads(ask(address, "next/me"))
+        assert set(found) == {"pair", "instruction", "number", "of"}
+        assert ask(address, f"clip/{found['pair']}/left.mp4")[4:8] == b"ftyp"
+        seen.add(found["pair"])
+        pair = next(pair for pair in pairs if pair.name == found["pair"])
+        choice = "left" if pair.left == "clahe" else "right" if pair.right == "clahe" else "same"
+        ask(address, "vote", {"pair": found["pair"], "choice": choice, "voter": "me"})
+        assert len(read_votes(folder)) == number + 1
+    assert len(seen) == 12
+    assert json.loads(ask(address, "next/me")) == {"done": 12}
+    assert "pair" in json.loads(ask(address, "next/you"))
+    for path, body in (("clip/nothing/left.mp4", None), ("vote", {"pair": "x"}), ("vote", "x"), ("etc/passwd", None)):
+        with pytest.raises(urllib.error.HTTPError):
+            ask(address, path, body)
+    study = preference_study(folder)
+    assert study.records[0]["method"] == "clahe"
+    assert study.records[0]["win rate"] == 1
+    assert {record["win rate"] for record in study.records[1:]} == {0.25}
+
+
+def test_a_vote_cut_short_by_a_kill_is_left_out(folder):
+    pair = make_pairs(folder, [], [], None, seed=0)[0]
+    Poll(folder, [pair]).vote(pair.name, "left", "me")
+    path = folder / "preference" / "votes.jsonl"
+    path.write_text(path.read_text() + '{"pair": "x", "vo')
+    assert len(read_votes(folder)) == 1
+    Poll(folder, [pair]).vote(pair.name, "right", "me")
+    assert [vote["winner"] for vote in read_votes(folder)] == [pair.right]
+
+
+def test_without_votes_there_is_nothing_to_sum_up(folder):
+    with pytest.raises(DatasetError, match="no votes yet"):
+        preference_study(folder)
+
+
+def bench(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "benchmarks", "study", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_studies_of_a_model_run_from_the_command_line(model, toy_dataset, tmp_path):
+    line = [
+        "guidance",
+        "-m",
+        model,
+        "--data",
+        toy_dataset,
+        "-t",
+        "dehaze",
+        "--limit",
+        2,
+        "--out",
+        tmp_path,
+        "--workers",
+        0,
+    ]
+    done = bench(*line, "--video", "1,2", "--text", "1")
+    assert done.returncode == 0, done.stderr
+    assert "change made" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} >= {"study.html", "study.md", "study.csv", "index.html"}
+    done = bench(*line, "--video", "1,x")
+    assert done.returncode == 2
+    assert "numbers with commas between" in done.stderr
+
+
+def test_leaving_a_task_out_trains_a_model_for_each(toy_dataset, tmp_path):
+    options = ["--config", "tiny-fast", "--minutes", "0.02", "--workers", 0, "--limit", 1]
+    done = bench("unseen", "--data", toy_dataset, "--out", tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "study.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == ["dehaze", "recolor"]
+    assert all(len([cell for cell in line.split(",") if cell]) == 5 for line in lines)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/finished")}
+    assert len(stamps) == 3
+    assert bench("unseen", "--data", toy_dataset, "--out", tmp_path, *options).returncode == 0
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
