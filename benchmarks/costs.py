@@ -32,7 +32,7 @@ def measure_here(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> It
 
 
 def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> Iterator[Row]:
-    """Yield the cost of one job after another, each in a new process that has the machine to itself, as far as we use it.
+    """Yield the cost of one job after another, in processes that have the machine to themselves, as far as we use it.
 
     Empty for a method that cannot answer; its rows say why.
     """
@@ -41,9 +41,13 @@ def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> 
     import ray
 
     with ray_cluster(1, threads=limits.threads):
-        measure = ray.remote(num_cpus=1, max_calls=1, max_retries=0)(_measure_alone)
+        measure = {
+            # what loads weights gets a process of its own; the others leave next to nothing behind
+            True: ray.remote(num_cpus=1, max_calls=1, max_retries=0)(_measure_alone),
+            False: ray.remote(num_cpus=1, max_retries=0)(_measure_alone),
+        }
         for job, keys in jobs:
-            task = measure.remote(job, keys, limits)
+            task = measure[bool(job.method.weights)].remote(job, keys, limits)
             try:
                 yield ray.get(task, timeout=limits.sample_seconds * (len(keys) + 2))
             except ray.exceptions.GetTimeoutError:
