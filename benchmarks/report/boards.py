@@ -27,6 +27,9 @@ CONVENTIONS = (
 )
 
 
+ORACLE = "(o)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """An entry with what is said about its method."""
@@ -34,9 +37,14 @@ class Line:
     entry: Entry
     cost: Row
     mark: str
-    """`o` oracle, `*` has learnt, `?` has learnt from nobody knows what."""
+    """`(o)` oracle, `*` has learnt, `?` has learnt from nobody knows what."""
     parameters: int | None
     notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The method with its mark."""
+        return f"{self.entry.method} {self.mark}".rstrip()
 
     @property
     def rank(self) -> str:
@@ -138,7 +146,7 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
 
 def _mark(row: Row) -> str:
     if not row["ranked"]:
-        return "o"
+        return ORACLE
     if not row["learns"]:
         return ""
     return "*" if row["knows_its_data"] else "?"

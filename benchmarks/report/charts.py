@@ -33,6 +33,8 @@ class Series:
 
     name: str
     points: Sequence[tuple[float, float]]
+    place: int | None = None
+    """Decides its colour, so that a method has one colour in all charts; by default its place in this one."""
 
 
 def chart(series: Sequence[Series], *, across: str, up: str, logarithmic: bool = False) -> Markup:
@@ -52,7 +54,8 @@ def chart(series: Sequence[Series], *, across: str, up: str, logarithmic: bool =
     ]
     labels = _apart([y(one.points[-1][1]) for one in drawn])
     for place, (one, label) in enumerate(zip(drawn, labels, strict=True)):
-        parts += _drawn(one, _PALETTE[place % len(_PALETTE)], label, x, y)
+        colour = place if one.place is None else one.place
+        parts += _drawn(one, _PALETTE[colour % len(_PALETTE)], label, x, y)
     return Markup("".join([*parts, "</svg>"]))
 
 

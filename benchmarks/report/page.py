@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.metrics import Metric
-from benchmarks.report.boards import CONVENTIONS, Board, Line, between, describe_method, label, seconds_in_words
+from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, between, describe_method, label, seconds_in_words
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
@@ -60,7 +60,7 @@ def pick(board: Board, rows: Sequence[Row], count: int) -> list[tuple[str, str]]
 
 def _hero(board: Board) -> str:
     """Return the best method that does something."""
-    names = [line.entry.method for line in board.lines if line.entry.method != "identity" and line.mark != "o"]
+    names = [line.entry.method for line in board.lines if line.entry.method != "identity" and line.mark != ORACLE]
     return names[0] if names else board.lines[0].entry.method
 
 
@@ -72,7 +72,7 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "name": board.name,
         "size": board.size,
         "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
-        "more": _table(board, board.more, [line for line in board.lines if _leads(line)]) if board.more else None,
+        "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),
         "notes": [note for line in board.lines for note in line.notes],
         "charts": [found for found in (_cost_chart(board), _severity_chart(board, rows)) if found["svg"]],
         "extremes": _extremes(board, rows),
@@ -87,11 +87,8 @@ def _leads(line: Line) -> bool:
 def _table(board: Board, metrics: Sequence[Metric], ranked: Sequence[Line]) -> dict[str, Any]:
     heads = [{"text": "#", "kind": "number"}, {"text": "method", "kind": "text"}]
     heads += [{"text": label(metric), "kind": "number"} for metric in metrics]
-    heads += [
-        {"text": text, "kind": "number"}
-        for text in ("failed", "s/frame", "cold s/frame", "peak MB", "parameters")
-        if metrics is board.metrics
-    ]
+    more = ("failed", "s/frame") if metrics is board.metrics else ("cold s/frame", "peak MB", "parameters")
+    heads += [{"text": text, "kind": "number"} for text in more]
     return {"heads": heads, "lines": [_line(board, line, metrics, ranked) for line in board.lines]}
 
 
@@ -99,23 +96,32 @@ def _line(board: Board, line: Line, metrics: Sequence[Metric], ranked: Sequence[
     entry = line.entry
     cells: list[dict[str, Any]] = [
         {"text": line.rank, "value": entry.rank[0] if entry.rank else 1e9, "kind": ""},
-        {"text": entry.method + line.mark, "value": entry.method, "kind": "text"},
+        {"text": line.name, "value": entry.method, "kind": "text"},
         *(_score(line, metric, ranked) for metric in metrics),
     ]
-    if metrics is board.metrics:
-        cells.append(
-            {
-                "text": f"{entry.failures}/{entry.samples}",
-                "value": entry.failures,
-                "kind": "bad" if entry.failures else "",
-            }
-        )
-        for seconds in (line.seconds_per_frame, line.cost.get("cold_seconds_per_frame")):
-            cells.append(_number(seconds, "" if seconds is None else seconds_in_words(seconds)))
-        memory = line.cost.get("peak_gpu_bytes") or line.cost.get("peak_bytes")
-        cells.append(_number(None if memory is None else memory / 1e6, "{:.0f}"))
-        cells.append(_number(line.parameters, "{:,}") if line.parameters else {"text": "-", "value": 0, "kind": ""})
+    cells += _trouble(line) if metrics is board.metrics else _costs(line)
     return [{"interval": "", **cell} for cell in cells]
+
+
+def _trouble(line: Line) -> list[dict[str, Any]]:
+    entry = line.entry
+    kind = "bad" if entry.failures else ""
+    failed = {"text": f"{entry.failures}/{entry.samples}", "value": entry.failures, "kind": kind}
+    return [failed, _seconds(line.seconds_per_frame)]
+
+
+def _costs(line: Line) -> list[dict[str, Any]]:
+    memory = line.cost.get("peak_gpu_bytes") or line.cost.get("peak_bytes")
+    parameters = {"text": "-", "value": 0, "kind": ""}
+    return [
+        _seconds(line.cost.get("cold_seconds_per_frame")),
+        _number(None if memory is None else memory / 1e6, "{:.0f}"),
+        _number(line.parameters, "{:,}") if line.parameters else parameters,
+    ]
+
+
+def _seconds(value: float | None) -> dict[str, Any]:
+    return _number(value, "" if value is None else seconds_in_words(value))
 
 
 def _score(line: Line, metric: Metric, ranked: Sequence[Line]) -> dict[str, Any]:
@@ -138,8 +144,10 @@ def _number(value: float | None, form: str) -> dict[str, Any]:
 def _cost_chart(board: Board) -> dict[str, Any]:
     first = board.metrics[0]
     dots = [
-        Series(name=line.entry.method, points=[(line.seconds_per_frame, line.entry.scores[first.name].mean)])
-        for line in board.lines
+        Series(
+            name=line.entry.method, points=[(line.seconds_per_frame, line.entry.scores[first.name].mean)], place=place
+        )
+        for place, line in enumerate(board.lines)
         if line.seconds_per_frame
         and first.name in line.entry.scores
         and line.entry.method != "identity"
@@ -165,7 +173,7 @@ def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
     if len(bins) < _BINS or len(set(inputs.values())) < _BINS:
         return {"svg": ""}
     series = []
-    for line in board.lines:
+    for place, line in enumerate(board.lines):
         own = {
             row["key"]: row.get("scores", {}).get(first.name, first.worst)
             for row in rows
@@ -176,8 +184,8 @@ def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
             for part in bins
             if any(key in own for key in part)
         ]
-        if line.mark != "o":
-            series.append(Series(name=line.entry.method, points=points))
+        if line.mark != ORACLE:
+            series.append(Series(name=line.entry.method, points=points, place=place))
     return {
         "title": "Quality against severity",
         "words": "Across: the input's own score, worse to the left; five bins of equally many samples.",

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.metrics import Metric
-from benchmarks.report.boards import CONVENTIONS, Board, Line, arrow, label, seconds_in_words, show
+from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, arrow, label, seconds_in_words, show
 
 
 def to_terminal(board: Board) -> Table:
@@ -92,7 +92,7 @@ def cells(board: Board, line: Line) -> list[str]:
 def _around(line: Line, scores: list[str]) -> list[str]:
     entry, cost = line.entry, line.seconds_per_frame
     seconds = "n/a" if cost is None else seconds_in_words(cost)
-    return [line.rank, entry.method + line.mark, *scores, f"{entry.failures}/{entry.samples}", seconds]
+    return [line.rank, line.name, *scores, f"{entry.failures}/{entry.samples}", seconds]
 
 
 _COLUMNS = (
@@ -162,9 +162,9 @@ def _latex(board: Board) -> str:
         r"\toprule",
         " & ".join(["Method", *heads, "s/frame"]) + r" \\",
         r"\midrule",
-        *(_latex_line(board, line, ranked) for line in board.lines if line.mark != "o"),
+        *(_latex_line(board, line, ranked) for line in board.lines if line.mark != ORACLE),
     ]
-    oracles = [line for line in board.lines if line.mark == "o"]
+    oracles = [line for line in board.lines if line.mark == ORACLE]
     lines += [r"\midrule", *(_latex_line(board, line, []) for line in oracles)] if oracles else []
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
@@ -172,7 +172,7 @@ def _latex(board: Board) -> str:
 def _latex_line(board: Board, line: Line, ranked: list[Line]) -> str:
     cost = line.seconds_per_frame
     values = [_latex_value(line, metric, ranked) for metric in board.metrics]
-    name = _escaped(line.entry.method) + (f"$^{{{_escaped(line.mark)}}}$" if line.mark else "")
+    name = _escaped(line.name)
     return " & ".join([name, *values, "n/a" if cost is None else seconds_in_words(cost)]) + r" \\"
 
 
