@@ -50,6 +50,10 @@ def run_methods(
     limit: Annotated[
         int | None, typer.Option(help="At most so many samples of each task.", min=1, show_default=False)
     ] = None,
+    suite: Annotated[
+        str | None,
+        _option("A standard suite by its papers' protocol, from the data set's own folder (see 'bench suites')."),
+    ] = None,
     split: Annotated[str | None, _option("Split to score. [default: test]")] = None,
     workers: Annotated[
         int | None,
@@ -91,6 +95,7 @@ def run_methods(
         folders=predictions or [],
         workers=workers,
         address=address,
+        standard=suite,
     )
 
 
@@ -148,6 +153,14 @@ def methods() -> None:
     from benchmarks import commands
 
     commands.list_methods()
+
+
+@app.command()
+def suites() -> None:
+    """List the standard suites with their protocols."""
+    from benchmarks import commands
+
+    commands.list_suites()
 
 
 @app.command()

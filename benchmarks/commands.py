@@ -33,7 +33,7 @@ from benchmarks.report.stored import load_run
 from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import build_scenes, make_suite
+from benchmarks.suite import Suite, build_scenes, make_suite
 from configs import ConfigError, DatasetError, load
 from shards import Dataset
 from shards.storage import publish
@@ -70,15 +70,13 @@ def run_bench(
     folders: Sequence[str] = (),
     workers: int | None = 0,
     address: str | None = None,
+    standard: str | None = None,
 ) -> int:
     """Run, print the leaderboards and say where everything is; return 1 if a method failed somewhere."""
     # what is no model, module or folder is told before anything is built or scored
     others = entrants(models, plugins, folders)
-    if data is None:
-        err_console.print("no --data: building procedural scenes to score on")
-        data = build_scenes(out, settings)
-    suite = make_suite(data, tasks, settings)
     count = (os.cpu_count() or 1) if workers is None else workers
+    suite = _suite(data, tasks, settings, out, standard, count)
     with BenchBar() as bar:
         done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
     if bar.reused:
@@ -86,6 +84,37 @@ def run_bench(
     publish_report(out, done, settings, suite.dataset)
     _tell_left_out(out, done.rows)
     return _tell_failures(done.rows)
+
+
+def _suite(
+    data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, standard: str | None, workers: int
+) -> Suite:
+    """Return what is scored: a standard suite, a dataset, or procedural scenes."""
+    if standard is not None:
+        from benchmarks.suites import build_suite, find_suite
+
+        wanted = find_suite(standard)
+        if data is None:
+            raise ConfigError(f"suite {standard} needs --data FOLDER, where the data set lies ({wanted.summary})")
+        if tasks and tasks != [wanted.task]:
+            raise ConfigError(f"suite {standard} is for {wanted.task}, not for {', '.join(tasks)}")
+        return build_suite(wanted, data, out, settings, workers)
+    if data is None:
+        err_console.print("no --data: building procedural scenes to score on")
+        data = build_scenes(out, settings)
+    return make_suite(data, tasks, settings)
+
+
+def list_suites() -> None:
+    """Print all standard suites."""
+    from benchmarks.suites import find_suite, suite_names
+
+    found = {name: find_suite(name) for name in suite_names()}
+    lines = [[name, one.task, one.layout, one.protocol] for name, one in found.items()]
+    table = Table("suite", "task", "layout", "protocol")
+    for line in lines:
+        table.add_row(*line)
+    out_console.print(table)
 
 
 def report(folder: Path) -> None:
@@ -155,6 +184,8 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
+        if board.protocol:
+            out_console.print(f"protocol: {board.protocol}")
         for line in board.lines:
             for note in line.notes:
                 out_console.print(f"! {note}")

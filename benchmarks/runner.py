@@ -131,7 +131,14 @@ def check_sizes(suite: Suite) -> None:
 def row_id(job: Job, key: str, suite: Suite) -> str:
     """Return a hash of everything that decides a row."""
     metrics = sorted((metric.name, metric.version) for metric in job.metrics)
-    parts = [PROTOCOL, suite.dataset.manifest.sha256, key, job.method.fingerprint(job.context), metrics]
+    parts = [
+        PROTOCOL,
+        job.input_scale,
+        suite.dataset.manifest.sha256,
+        key,
+        job.method.fingerprint(job.context),
+        metrics,
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -162,6 +169,7 @@ def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> 
             method=method,
             context=Context(dataset=suite.dataset, task=task, seed=settings.seed),
             rows=suite.rows[task],
+            input_scale=suite.standard.input_scale if suite.standard else 1.0,
         )
         for task in suite.tasks
         for method in methods_for(task, settings.methods, entrants)
@@ -245,6 +253,7 @@ def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
         "split": suite.split,
         "settings": settings.model_dump(mode="json"),
         "machine": machine(),
+        "suite": suite.standard.model_dump(mode="json") if suite.standard else None,
     }
 
 

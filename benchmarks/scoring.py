@@ -6,7 +6,8 @@ import contextlib
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class Job:
     method: Method
     context: Context
     rows: list[dict[str, Any]]
+    input_scale: float = 1.0
+    """Methods see the input at this share of its size, and their answers are enlarged again."""
 
     @property
     def metrics(self) -> list[Metric]:
@@ -55,12 +58,14 @@ class Scorer:
         """
         sample = self._job.context.dataset[key]
         if self._answer is None:
-            self._answer = _made(self._job, sample)
+            self._answer = _made(self._job, reduced(sample, self._job.input_scale))
+        asked = reduced(sample, self._job.input_scale)
         try:
             started = time.perf_counter()
-            prediction = self._answer(sample)
+            prediction = self._answer(asked)
             seconds = time.perf_counter() - started
-            check_answer(prediction, sample)
+            check_answer(prediction, asked)
+            prediction = enlarged(prediction, sample.source.shape)
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}, None
         started = time.perf_counter()
@@ -70,6 +75,27 @@ class Scorer:
             "seconds_per_frame": seconds / len(prediction),
             "scoring_seconds": time.perf_counter() - started,
         }, prediction
+
+
+def reduced(sample: Sample, scale: float) -> Sample:
+    """Return the sample at a share of its size, bilinear; itself at 1."""
+    if scale == 1:
+        return sample
+    height, width = (round(side * scale) for side in sample.source.shape[1:3])
+    clips = [_resized(clip, width, height) for clip in (sample.source, sample.target)]
+    mask = None if sample.mask is None else _resized(sample.mask, width, height, cv2.INTER_NEAREST)
+    return replace(sample, source=clips[0], target=clips[1], mask=mask)
+
+
+def enlarged(clip: Video, shape: Sequence[int]) -> Video:
+    """Return a clip uint8 [t h w 3] at the size of `shape`, bilinear; itself if it has it."""
+    return clip if clip.shape == tuple(shape) else _resized(clip, shape[2], shape[1])
+
+
+def _resized(clip: Video, width: int, height: int, how: int = cv2.INTER_LINEAR) -> Video:
+    return np.stack([cv2.resize(frame, (width, height), interpolation=how) for frame in clip]).astype(
+        np.uint8, copy=False
+    )
 
 
 def check_answer(answer: Any, sample: Sample) -> None:

@@ -46,3 +46,31 @@ class BenchSettings(Settings):
     limits: LimitSettings = LimitSettings()
     recipe: str = "bench"
     """The datagen recipe that is built from procedural scenes where no dataset is given."""
+
+
+class Reported(Settings):
+    """A row of a paper, not measured here."""
+
+    method: str
+    scores: dict[str, float]
+    """By the names of our metrics; only those whose convention is the same."""
+
+
+class SuiteSettings(Settings):
+    """How a public test set becomes a suite."""
+
+    kind: ClassVar[str] = "suites"
+
+    summary: str
+    task: str
+    layout: str
+    """As `datagen build --from LAYOUT:PATH` takes it."""
+    protocol: str
+    """What exactly is measured, in words; printed with the table."""
+    recipe: tuple[str, ...] = ()
+    """Settings of datagen, on top of those that every suite has."""
+    videos: int | None = None
+    """How many the papers' test set has: of fewer, their numbers say little."""
+    input_scale: float = Field(1.0, gt=0, le=1)
+    """Methods see the input at this share of its size, and their answers are enlarged again."""
+    reported: tuple[Reported, ...] = ()

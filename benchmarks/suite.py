@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.settings import BenchSettings
+from benchmarks.settings import BenchSettings, SuiteSettings
 from configs import DatasetError, load, unknown_name
 from shards import Dataset
 
@@ -19,6 +19,8 @@ class Suite:
     dataset: Dataset
     split: str
     rows: dict[str, list[dict[str, Any]]]
+    standard: SuiteSettings | None = None
+    """The standard suite that this is, with its protocol and the papers' numbers."""
 
     @property
     def tasks(self) -> list[str]:

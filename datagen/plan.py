@@ -209,14 +209,17 @@ def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequenc
     `cuts`: the first frames of new shots; no window reaches over one.
     """
     step, span = clip.step_at(fps), clip.span_at(fps)
-    starts = [
-        start
-        for first, end in pairwise((0, *cuts, frames))
-        for start in range(first, end - span + 1, clip.hop or clip.frames * step)
-    ]
-    count = min(len(starts), clip.per_video)
+    hop = clip.hop or clip.frames * step
+    found = []
+    for first, end in pairwise((0, *cuts, frames)):
+        starts = range(first, end - span + 1, hop)
+        found += [Window(start=start, step=step, frames=clip.frames) for start in starts]
+        begin = starts[-1] + clip.frames * step if starts else first
+        if clip.remainder and begin < end:
+            found.append(Window(start=begin, step=step, frames=-(-(end - begin) // step)))
+    count = min(len(found), clip.per_video)
     for i in range(count):
-        yield Window(start=starts[i * len(starts) // count], step=step, frames=clip.frames)
+        yield found[i * len(found) // count]
 
 
 def video_windows(video: SourceVideo, clip: ClipSettings) -> Iterator[Window]:

@@ -36,6 +36,9 @@ class ClipSettings(Settings):
     """Of a clip in pixels: the side of a square, or `WIDTHxHEIGHT`. The picture is scaled to cover it, and cropped."""
     crop: Literal["middle", "random"] = "middle"
     """Which part of the picture is kept where its proportions are others; one place for all frames of a clip."""
+    remainder: bool = False
+    """Keep the frames that are left at the end of a video or a shot as one more, shorter clip; of a video shorter than a
+    clip that is all of it. Off, they are left out, and clips have one length."""
     hop: int | None = Field(None, ge=1)
     """Distance between the starts of two clips of one video, in source frames; by default clips lie end to end."""
     shots_over: float = Field(20.0, ge=0)

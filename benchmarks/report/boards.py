@@ -10,7 +10,7 @@ from benchmarks.methods import METHODS
 from benchmarks.metrics import Metric, get_metrics, headline
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
-from benchmarks.settings import BenchSettings
+from benchmarks.settings import BenchSettings, Reported, SuiteSettings
 from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard
 from benchmarks.suspicions import RETURNED
 
@@ -75,6 +75,10 @@ class Board:
     least_difference: float | None
     samples: int
     videos: int
+    protocol: str = ""
+    """What a standard suite measures, in words."""
+    reported: tuple[Reported, ...] = ()
+    """What papers say of the same test set; never ranked with what was measured."""
 
     @property
     def size(self) -> str:
@@ -120,7 +124,27 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
+        **_standard(run, task, max(entry.videos for entry in ranking.entries)),
     )
+
+
+def _standard(run: Run, task: str, videos: int) -> dict[str, Any]:
+    if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
+        return {}
+    standard = SuiteSettings(**run.facts["suite"])
+    protocol = standard.protocol
+    if standard.videos and videos != standard.videos:
+        protocol += f". NOT THE WHOLE TEST SET: {videos} of {standard.videos} videos, while reported numbers are for all of them"
+    return {"protocol": protocol, "reported": standard.reported}
+
+
+def reported_cells(board: Board) -> list[list[str]]:
+    """Return the papers' rows as the table has them: no rank, no interval, nothing where they give no number."""
+    found = []
+    for row in board.reported:
+        scores = [f"{row.scores[m.name]:.{m.digits}f}" if m.name in row.scores else "" for m in board.metrics]
+        found.append(["-", f"{row.method} (reported)", *scores, "", ""])
+    return found
 
 
 def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[str, str]) -> Line:

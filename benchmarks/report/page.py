@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.metrics import Metric
-from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, between, describe_method, label, seconds_in_words
+from benchmarks.report.boards import (
+    CONVENTIONS,
+    ORACLE,
+    Board,
+    Line,
+    between,
+    describe_method,
+    label,
+    reported_cells,
+    seconds_in_words,
+)
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
@@ -71,6 +81,8 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
     return {
         "name": board.name,
         "size": board.size,
+        "protocol": board.protocol,
+        "reported": reported_cells(board),
         "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
         "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),
         "notes": [note for line in board.lines for note in line.notes],

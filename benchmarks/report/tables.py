@@ -12,7 +12,17 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.metrics import Metric
-from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, arrow, label, seconds_in_words, show
+from benchmarks.report.boards import (
+    CONVENTIONS,
+    ORACLE,
+    Board,
+    Line,
+    arrow,
+    label,
+    reported_cells,
+    seconds_in_words,
+    show,
+)
 
 
 def to_terminal(board: Board) -> Table:
@@ -23,6 +33,7 @@ def to_terminal(board: Board) -> Table:
         _around(line, [show(line.entry.scores.get(one.name), one, bracket=one is first) for one in board.metrics])
         for line in board.lines
     ]
+    lines += reported_cells(board)
     return narrow_table(heads, lines, title=f"{board.name}: {board.size}")
 
 
@@ -44,8 +55,10 @@ def to_markdown(boards: Sequence[Board]) -> str:
     parts = ["# Leaderboard", *CONVENTIONS]
     for board in boards:
         lines = [header(board), ["---"] * len(header(board)), *(cells(board, line) for line in board.lines)]
+        lines += reported_cells(board)
         parts.append(f"## {board.name} ({board.size})")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        parts += [f"Protocol: {board.protocol}."] if board.protocol else []
         parts += [f"- {note}" for line in board.lines for note in line.notes]
     parts += [f"- {label(metric)}: {metric.in_full}." for metric in metrics_of(boards)]
     return "\n\n".join(parts) + "\n"
@@ -120,6 +133,8 @@ def _as_json(board: Board) -> dict[str, Any]:
         "videos": board.videos,
         "ranked_by": board.metrics[0].name,
         "least_difference": board.least_difference,
+        "protocol": board.protocol,
+        "reported": [row.model_dump(mode="json") for row in board.reported],
         "metrics": {metric.name: _metric_as_json(metric) for metric in [*board.metrics, *board.more]},
         "methods": [
             {
@@ -166,7 +181,13 @@ def _latex(board: Board) -> str:
     ]
     oracles = [line for line in board.lines if line.mark == ORACLE]
     lines += [r"\midrule", *(_latex_line(board, line, []) for line in oracles)] if oracles else []
+    lines += [r"\midrule", *(_latex_reported(row) for row in reported_cells(board))] if board.reported else []
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _latex_reported(row: list[str]) -> str:
+    _, name, *scores, _failed, cost = row
+    return " & ".join([_escaped(name), *scores, cost]) + r" \\"
 
 
 def _latex_line(board: Board, line: Line, ranked: list[Line]) -> str:

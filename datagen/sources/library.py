@@ -148,7 +148,7 @@ class Library:
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.width, recipe.clip.height
         fps = info.fps * _share_taken(numbers) or entry.fps or recipe.clip.folder_fps
-        span = recipe.clip.span_at(fps)
+        span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
         reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
         if reason:
             pass

@@ -188,6 +188,21 @@ def test_no_usable_clip_is_an_error_that_lists_the_reasons(video_folder, small_r
 
 
 @pytest.mark.parametrize(
+    ("frames", "step", "cuts", "found"),
+    [
+        (10, 1, (), [(0, 4), (4, 4), (8, 2)]),
+        (8, 1, (), [(0, 4), (4, 4)]),
+        (3, 1, (), [(0, 3)]),
+        (11, 2, (), [(0, 4), (8, 2)]),
+        (9, 1, (5,), [(0, 4), (4, 1), (5, 4)]),
+    ],
+)
+def test_what_is_left_at_an_end_is_a_shorter_clip_where_it_is_wanted(frames, step, cuts, found):
+    clip = load(Recipe, "default", ["clip.frames=4", f"clip.step={step}", "clip.remainder=true"]).clip
+    assert [(window.start, window.frames) for window in windows(frames, clip, cuts=cuts)] == found
+
+
+@pytest.mark.parametrize(
     ("frames", "step", "hop", "starts"),
     [(16, 1, None, [0]), (32, 1, None, [0, 16]), (33, 2, None, [0]), (20, 1, 2, [0, 2, 4]), (15, 1, None, [])],
 )
