@@ -70,7 +70,7 @@ def predictions(text: str) -> Method:
     """Return the clips in `[NAME=]FOLDER` as a method: `FOLDER/TASK/KEY.mkv` (or mp4, avi, mov, webm), one per sample.
 
     A clip must have as many frames, of the same size, as the sample's source; where one is missing the method has failed
-    on that sample. What `vidiff-translate --data` writes is such a folder.
+    on that sample. What `vidiff-translate` writes for a dataset is such a folder.
 
     Raises:
         ConfigError: no such folder, or no clips in it.
