@@ -23,7 +23,7 @@ _SAME = 1e-9
 """Relative difference that another order of sums may make."""
 
 
-_WORDS = {"notes", "convention"}
+_WORDS = {"notes", "convention", "unavailable"}
 """What a newer version may say in other words."""
 
 
@@ -51,7 +51,7 @@ def audit(
             f"{folder} keeps no answer for {what}; 'bench run' keeps those of `keep` samples of each task"
         )
     for row in chosen:
-        wrong += _row(folder, row, dataset)
+        wrong += _row(folder, row, dataset, run.facts["settings"]["weights"])
     return wrong, len(chosen)
 
 
@@ -97,15 +97,17 @@ def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, k
     ]
 
 
-def _row(folder: Path, row: Row, dataset: Dataset) -> Iterator[str]:
+def _row(folder: Path, row: Row, dataset: Dataset, weights: dict[str, str]) -> Iterator[str]:
     """Score a row's kept answer again."""
     path = prediction_path(folder, row)
     name = f"{row['task']} {row['method']} {row['key']}"
     if sha256_of(path) != row["kept_sha256"]:
         yield f"{name}: {path.name} is not the answer that was scored"
         return
-    outcome = Outcome(dataset[row["key"]], decode_video(path.read_bytes()))
+    outcome = Outcome(dataset[row["key"]], decode_video(path.read_bytes()), weights)
     for metric in get_metrics(row["task"]):
+        if metric.name in row.get("unavailable", {}):
+            continue
         found = metric.score(outcome) if metric.fits(outcome.prediction.shape) else None
         written = row["scores"].get(metric.name)
         if (found is None) != (written is None):

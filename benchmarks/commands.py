@@ -184,6 +184,8 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
+        for words in board.unavailable:
+            out_console.print(words)
         if board.protocol:
             out_console.print(f"protocol: {board.protocol}")
         for line in board.lines:

@@ -14,6 +14,7 @@ from benchmarks import costs
 from benchmarks.leaks import Leak, find_leaks
 from benchmarks.methods import Context, Method, check_methods, methods_for
 from benchmarks.metrics import headline
+from benchmarks.metrics.clip_scores import clip_version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, spread
@@ -131,9 +132,12 @@ def check_sizes(suite: Suite) -> None:
 def row_id(job: Job, key: str, suite: Suite) -> str:
     """Return a hash of everything that decides a row."""
     metrics = sorted((metric.name, metric.version) for metric in job.metrics)
+    # scores that were not to be had are to be had once their network is here
+    networks = clip_version(job.weights["clip"]) if any(name.startswith("clip") for name, _ in metrics) else ""
     parts = [
         PROTOCOL,
         job.input_scale,
+        networks,
         suite.dataset.manifest.sha256,
         key,
         job.method.fingerprint(job.context),
@@ -170,6 +174,7 @@ def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> 
             context=Context(dataset=suite.dataset, task=task, seed=settings.seed),
             rows=suite.rows[task],
             input_scale=suite.standard.input_scale if suite.standard else 1.0,
+            weights=settings.weights.model_dump(),
         )
         for task in suite.tasks
         for method in methods_for(task, settings.methods, entrants)
@@ -278,10 +283,13 @@ def _publish(out: Path, done: Run) -> None:
 def _flat(row: Row) -> Row:
     """Return a row as a table has it: a column for each metric."""
     scores, weights = row.get("scores", {}), row.get("weights", {})
-    flat = {name: value for name, value in row.items() if name not in ("scores", "weights", "suspicions")}
+    flat = {
+        name: value for name, value in row.items() if name not in ("scores", "weights", "unavailable", "suspicions")
+    }
     return {
         **flat,
         "suspicions": "; ".join(row.get("suspicions", ())),
+        "unavailable": json.dumps(row.get("unavailable", {})),
         **scores,
         **{f"{name}.weight": value for name, value in weights.items()},
     }

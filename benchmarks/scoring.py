@@ -6,8 +6,8 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.methods import Context, Method
 from benchmarks.methods.base import Answer
-from benchmarks.metrics import Metric, Outcome, get_metrics
+from benchmarks.metrics import Metric, NotAvailable, Outcome, get_metrics
 from benchmarks.suspicions import suspicions
 from shards import Sample
 from shards.sample import Video
@@ -36,6 +36,9 @@ class Job:
     rows: list[dict[str, Any]]
     input_scale: float = 1.0
     """Methods see the input at this share of its size, and their answers are enlarged again."""
+
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Where pretrained networks of metrics lie, by their names."""
 
     @property
     def metrics(self) -> list[Metric]:
@@ -69,7 +72,7 @@ class Scorer:
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}, None
         started = time.perf_counter()
-        row = _scored(self._job.metrics, Outcome(sample, prediction))
+        row = _scored(self._job.metrics, Outcome(sample, prediction, self._job.weights))
         return {
             **row,
             "seconds_per_frame": seconds / len(prediction),
@@ -144,7 +147,7 @@ def _raises(error: BaseException) -> Answer:
 
 
 def _scored(metrics: list[Metric], outcome: Outcome) -> Row:
-    scores, weights = {}, {}
+    scores, weights, unavailable = {}, {}, {}
     shape = outcome.prediction.shape
     for metric in metrics:
         try:
@@ -156,6 +159,8 @@ def _scored(metrics: list[Metric], outcome: Outcome) -> Row:
             scores[metric.name] = value
             if metric.weight is not None:
                 weights[metric.name] = metric.weight(outcome)
+        except NotAvailable as missing:
+            unavailable[metric.name] = str(missing)
         except Exception as error:  # the bench failed, not the method
             return {"status": "invalid", "error": f"{metric.name}: {describe(error)}"}
     return {
@@ -163,5 +168,6 @@ def _scored(metrics: list[Metric], outcome: Outcome) -> Row:
         "error": "",
         "scores": scores,
         "weights": weights,
+        "unavailable": unavailable,
         "suspicions": suspicions(outcome.sample, outcome.prediction),
     }

@@ -20,6 +20,13 @@ class LimitSettings(Settings):
     """Threads of OpenCV, torch and the numeric libraries."""
 
 
+class WeightSettings(Settings):
+    """Where pretrained networks of metrics lie: folders, or names that the hub's cache holds. Nothing is fetched."""
+
+    clip: str = "openai/clip-vit-large-patch14"
+    """For the CLIP scores of edits; a CLIPModel with its image processor."""
+
+
 class BenchSettings(Settings):
     """How methods are run and their scores summed up."""
 
@@ -44,6 +51,7 @@ class BenchSettings(Settings):
     cost_samples: int = Field(2, ge=0)
     """How many samples each method is timed on afterwards, alone on an idle worker; 0 for no timing."""
     limits: LimitSettings = LimitSettings()
+    weights: WeightSettings = WeightSettings()
     recipe: str = "bench"
     """The datagen recipe that is built from procedural scenes where no dataset is given."""
 

@@ -58,6 +58,8 @@ def score_on_ray(
         # a job is sent once, however many workers and samples there are
         references = [ray.put(job) for job in jobs]
         crew = [_Worker(references, limits) for _ in range(min(workers, len(cells)))]
+        for worker in crew:
+            worker.start()
         queue = deque(cells)
         deaths: dict[tuple[int, str], int] = {}
         while queue or any(worker.cell for worker in crew):
@@ -100,12 +102,22 @@ class _Worker:
     running: Any = None
     since: float = 0.0
     actor: Any = field(default=None)
+    started: Any = None
+
+    def start(self) -> None:
+        """Begin to start a process."""
+        import ray
+
+        self.actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Actor).remote(self.limits)
+        self.started = self.actor.ready.remote()
 
     def give(self, cell: Cell) -> None:
         import ray
 
         if self.actor is None:
-            self.actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Actor).remote(self.limits)
+            self.start()
+        # how long a process takes to start is not the method's
+        ray.get(self.started)
         # a job in a list is not fetched for the actor before it asks for it
         self.running = self.actor.score.remote(cell, [self.references[cell.job]])
         self.cell, self.job, self.since = cell, cell.job, time.monotonic()
@@ -146,6 +158,10 @@ class _Actor:
         limit_memory(limits.worker_bytes)
         self._scorer: Scorer | None = None
         self._job = -1
+
+    def ready(self) -> bool:
+        """Answer as soon as the process is there."""
+        return True
 
     def score(self, cell: Cell, job: list[Any]) -> Row:
         """Return the row of one sample."""

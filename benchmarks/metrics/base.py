@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -36,6 +36,8 @@ class Outcome:
     sample: Sample
     prediction: Video
     """uint8 [t h w 3], of the source's shape."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Where pretrained networks lie, by their names: `clip`."""
 
     @cached_property
     def motion(self) -> Motion:
@@ -64,6 +66,20 @@ class Outcome:
         from benchmarks.metrics.masks import boundary_accuracy
 
         return boundary_accuracy(self.masks, self.mask)
+
+    @cached_property
+    def seen(self) -> NDArray[np.float64]:
+        """What CLIP sees in the answer's frames: float64 [t d]."""
+        from benchmarks.metrics.clip_scores import CLIP, image_features
+
+        return image_features(self.prediction, self.weights.get("clip", CLIP))
+
+    @cached_property
+    def wanted(self) -> NDArray[np.float64]:
+        """What CLIP sees in the target's frames."""
+        from benchmarks.metrics.clip_scores import CLIP, image_features
+
+        return image_features(self.sample.target, self.weights.get("clip", CLIP))
 
     @property
     def mask(self) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.metrics import colour, fidelity, local, masks, temporal
+from benchmarks.metrics import clip_scores, colour, fidelity, local, masks, temporal
 from benchmarks.metrics.base import Metric, Outcome, Values
 from benchmarks.metrics.haze import transmission_error
 from shards.sample import Video
@@ -393,6 +393,37 @@ METRICS: dict[str, Metric] = {
             "a tenth of the "
             "target's",
             pooling="clip",
+            tasks=("edit",),
+        ),
+        Metric(
+            name="clip_consistency",
+            label="CLIP all pairs",
+            function=lambda outcome: clip_scores.consistency_of_all(outcome.seen),
+            higher_is_better=True,
+            worst=-100.0,
+            convention="100 x mean cosine of CLIP's image embeddings over all pairs of frames (TGVE)",
+            pooling="clip",
+            least_frames=2,
+            tasks=("edit",),
+        ),
+        Metric(
+            name="clip_neighbours",
+            label="CLIP adjacent",
+            function=lambda outcome: clip_scores.consistency_of_neighbours(outcome.seen),
+            higher_is_better=True,
+            worst=-100.0,
+            convention="100 x cosine of CLIP's image embeddings of a frame and the next one (V2VBench)",
+            pooling="steps",
+            least_frames=2,
+            tasks=("edit",),
+        ),
+        Metric(
+            name="clip_target",
+            label="CLIP target",
+            function=lambda outcome: clip_scores.likeness(outcome.seen, outcome.wanted),
+            higher_is_better=True,
+            worst=-100.0,
+            convention="100 x cosine of CLIP's image embeddings of a frame and the target's",
             tasks=("edit",),
         ),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.methods import METHODS
-from benchmarks.metrics import Metric, get_metrics, headline
+from benchmarks.metrics import METRICS, Metric, get_metrics, headline
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
@@ -75,6 +75,8 @@ class Board:
     least_difference: float | None
     samples: int
     videos: int
+    unavailable: tuple[str, ...] = ()
+    """Metrics that could not be had, each with the reason."""
     protocol: str = ""
     """What a standard suite measures, in words."""
     reported: tuple[Reported, ...] = ()
@@ -124,8 +126,16 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
+        unavailable=_unavailable(rows),
         **_standard(run, task, max(entry.videos for entry in ranking.entries)),
     )
+
+
+def _unavailable(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return each metric that no row has because something is missing here, as the table says it."""
+    found = {name: why for row in rows for name, why in row.get("unavailable", {}).items()}
+    scored = {name for row in rows for name in row.get("scores", {})}
+    return tuple(f"{METRICS[name].label}: n/a ({why})" for name, why in found.items() if name not in scored)
 
 
 def _standard(run: Run, task: str, videos: int) -> dict[str, Any]:

@@ -82,6 +82,7 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "name": board.name,
         "size": board.size,
         "protocol": board.protocol,
+        "unavailable": board.unavailable,
         "reported": reported_cells(board),
         "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
         "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),

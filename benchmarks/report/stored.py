@@ -54,6 +54,7 @@ def stored_rows(folder: Path) -> list[Row]:
         row: Row = {str(name): value for name, value in values.items() if name not in METRICS and name not in weights}
         row["scores"] = _of_metrics(values, "")
         row["weights"] = _of_metrics(values, ".weight")
+        row["unavailable"] = json.loads(row["unavailable"])
         row["suspicions"] = [word for word in str(row["suspicions"]).split("; ") if word]
         rows.append(row)
     return rows

@@ -59,6 +59,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         parts.append(f"## {board.name} ({board.size})")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
         parts += [f"Protocol: {board.protocol}."] if board.protocol else []
+        parts += [f"- {words}" for words in board.unavailable]
         parts += [f"- {note}" for line in board.lines for note in line.notes]
     parts += [f"- {label(metric)}: {metric.in_full}." for metric in metrics_of(boards)]
     return "\n\n".join(parts) + "\n"
@@ -133,6 +134,7 @@ def _as_json(board: Board) -> dict[str, Any]:
         "videos": board.videos,
         "ranked_by": board.metrics[0].name,
         "least_difference": board.least_difference,
+        "unavailable": board.unavailable,
         "protocol": board.protocol,
         "reported": [row.model_dump(mode="json") for row in board.reported],
         "metrics": {metric.name: _metric_as_json(metric) for metric in [*board.metrics, *board.more]},
