@@ -79,6 +79,16 @@ def test_a_slowly_passing_hole_shows_what_it_hid_just_before(step):
     assert np.mean(gaps <= 12) > 0.99
 
 
+@pytest.mark.parametrize("step", [6, 12])
+def test_behind_a_hole_that_passes_over_a_pan_all_comes_back_exactly(step):
+    # flow has to be unknown in the holes of both frames, and where its patches reach into them, or it follows the hole
+    wide = texture(260, seed=4)
+    pan = np.stack([wide[20:180, 4 * t : 4 * t + 160] for t in range(8)])
+    mask = passing_hole(pan.shape[:3], step)
+    spoilt = np.where(mask[..., None] > 0, 0, pan).astype(np.uint8)
+    assert masked_psnr(fill("flow_propagation", spoilt, mask), pan, mask).mean() > 70
+
+
 @pytest.mark.parametrize("name", INPAINTERS)
 def test_filling_does_not_depend_on_the_number_of_threads(name):
     pan = affine_pan(4)
