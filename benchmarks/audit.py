@@ -8,7 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from benchmarks import sets
 from benchmarks.metrics import Outcome, get_metrics
+from benchmarks.metrics.distances import DISTANCES
 from benchmarks.report import make_boards, to_json
 from benchmarks.report.stored import load_run
 from benchmarks.runner import Run, prediction_path
@@ -51,7 +55,8 @@ def audit(
             f"{folder} keeps no answer for {what}; 'bench run' keeps those of `keep` samples of each task"
         )
     for row in chosen:
-        wrong += _row(folder, row, dataset, run.facts["settings"]["weights"])
+        wrong += _row(folder, row, dataset, run.facts)
+    wrong += _distances(folder, run)
     return wrong, len(chosen)
 
 
@@ -82,6 +87,16 @@ def _differences(a: Any, b: Any, place: str) -> Iterator[str]:
         yield f"{place} differs"
 
 
+def _distances(folder: Path, run: Run) -> Iterator[str]:
+    """Compute the distances between sets again from what networks saw."""
+    for (task, method), said in run.distances.items():
+        own = [row for row in run.rows if (row["task"], row["method"]) == (task, method)]
+        for name, value in sets.values_of(said).items():
+            found = sets.distance_of(folder, DISTANCES[name], own, run.facts["networks"])
+            if not isinstance(found, float) or not math.isclose(found, value, rel_tol=1e-6, abs_tol=1e-6):
+                yield f"{task} {method}: {name} is written {value:g}, computed again {found}"
+
+
 def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, key: str | None) -> list[Row]:
     kept = [row for row in rows if row["status"] == "ok" and prediction_path(folder, row).is_file()]
     if method is not None or key is not None:
@@ -97,8 +112,9 @@ def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, k
     ]
 
 
-def _row(folder: Path, row: Row, dataset: Dataset, weights: dict[str, str]) -> Iterator[str]:
+def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Iterator[str]:
     """Score a row's kept answer again."""
+    weights, networks = facts["settings"]["weights"], facts["networks"]
     path = prediction_path(folder, row)
     name = f"{row['task']} {row['method']} {row['key']}"
     if sha256_of(path) != row["kept_sha256"]:
@@ -114,3 +130,7 @@ def _row(folder: Path, row: Row, dataset: Dataset, weights: dict[str, str]) -> I
             yield f"{name}: {metric.name} is written {written}, scored again {found}"
         elif found is not None and not math.isclose(found, written, rel_tol=_SAME, abs_tol=_SAME):
             yield f"{name}: {metric.name} is written {written:g}, scored again {found:g}"
+    for distance, *paths in sets.seen_paths(folder, row, networks):
+        for what, path, seen in zip(("answer", "target"), paths, sets.look(DISTANCES[distance], outcome), strict=True):
+            if not path.is_file() or not np.allclose(np.load(path), seen, rtol=1e-3, atol=1e-4):
+                yield f"{name}: {path} is not what {DISTANCES[distance].network} sees in the {what}"

@@ -169,3 +169,18 @@ def metrics() -> None:
     from benchmarks import commands
 
     commands.list_metrics()
+
+
+@app.command()
+def networks(
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Name of a recipe, or path of a .yaml file.")
+    ] = "default",
+    override: Annotated[
+        list[str] | None, _option("Change one setting, as in weights.clip=FOLDER; may be repeated.", "--set")
+    ] = None,
+) -> None:
+    """List the pretrained networks that metrics and methods use, and which of them are here."""
+    from benchmarks import commands
+
+    commands.list_networks(recipe, override or [])

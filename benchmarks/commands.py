@@ -15,8 +15,10 @@ from rich.table import Table
 
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.entrants import named, plugin, predictions
-from benchmarks.metrics import METRICS
+from benchmarks.metrics import METRICS, NotAvailable
 from benchmarks.metrics.base import POOLINGS
+from benchmarks.metrics.distances import DISTANCES
+from benchmarks.networks import NETWORKS, located
 from benchmarks.report import (
     CONVENTIONS,
     make_boards,
@@ -29,6 +31,7 @@ from benchmarks.report import (
     to_terminal,
     write_page,
 )
+from benchmarks.report.boards import Board
 from benchmarks.report.stored import load_run
 from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
@@ -184,8 +187,7 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
-        for words in board.unavailable:
-            out_console.print(words)
+        _tell_unavailable(board)
         if board.protocol:
             out_console.print(f"protocol: {board.protocol}")
         for line in board.lines:
@@ -199,6 +201,15 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     for sentence in (f"Means are over {POOLINGS['frames'].removeprefix('mean over ')}.", *CONVENTIONS):
         out_console.print(sentence)
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
+
+
+def _tell_unavailable(board: Board) -> None:
+    lacking = [name for name, why in board.unavailable.items() if why.startswith("weights: ")]
+    if lacking:
+        out_console.print(f"n/a for lack of weights: {', '.join(lacking)}; 'bench networks' says of which")
+    for name, why in board.unavailable.items():
+        if name not in lacking:
+            out_console.print(f"{name}: n/a ({why})")
 
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:
@@ -272,3 +283,21 @@ def list_metrics() -> None:
         tasks = ", ".join(metric.tasks) or "all"
         table.add_row(metric.name, tasks, metric.unit, better, str(metric.version), metric.in_full)
     out_console.print(table)
+
+
+def list_networks(recipe: str, overrides: list[str]) -> None:
+    """Print all pretrained networks, who uses them, and which are here."""
+    weights = settings(recipe, overrides, {}).weights.model_dump()
+    table = Table("network", "what it is", "for", "here")
+    for network in NETWORKS.values():
+        users = [one.label for one in (*METRICS.values(), *DISTANCES.values()) if network.name in one.networks]
+        users += [one.name for one in METHODS.values() if network.name in one.networks]
+        try:
+            place = located(network.name, weights)
+        except NotAvailable:
+            place = "no"
+        table.add_row(network.name, network.what, ", ".join(users), place)
+    out_console.print(table)
+    out_console.print(
+        "--set weights.NAME=PLACE names a file, a folder or a name on Hugging Face's hub; nothing is fetched"
+    )

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs
+from benchmarks import costs, sets
 from benchmarks.leaks import Leak, find_leaks
 from benchmarks.methods import Context, Method, check_methods, methods_for
-from benchmarks.metrics import headline
-from benchmarks.metrics.clip_scores import clip_version
+from benchmarks.metrics import get_metrics, headline
+from benchmarks.metrics.distances import get_distances
+from benchmarks.networks import version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, spread
@@ -48,6 +49,8 @@ class Run:
     facts: dict[str, Any]
     costs: dict[tuple[str, str], Row] = field(default_factory=dict)
     """By task and method."""
+    distances: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """Of all answers to all targets, by task and method; a reason in place of a number that is not told."""
     leaks: list[Leak] = field(default_factory=list)
 
 
@@ -86,11 +89,13 @@ def run(
     for place, index, name in plan:
         said = _said(jobs[place], name, index, suite)
         keep = prediction_path(out, said) if index["key"] in kept[jobs[place].task] else None
-        if name in known and (keep is None or keep.is_file()):
+        seen = sets.seen_paths(out, said, jobs[place].networks)
+        files = [path for _, *pair in seen for path in pair] + ([keep] if keep is not None else [])
+        if name in known and all(file.is_file() for file in files):
             found[place, index["key"]] = known[name]
         else:
             found[place, index["key"]] = said
-            cells.append(Cell(job=place, key=index["key"], keep=keep, fps=index["fps"]))
+            cells.append(Cell(job=place, key=index["key"], keep=keep, fps=index["fps"], seen=seen))
     progress.started(jobs, len(plan) - len(cells))
     new = {(cell.job, cell.key) for cell in cells}
     for which, row in found.items():
@@ -108,7 +113,14 @@ def run(
             file.write(json.dumps(row) + "\n")
         progress.scored(row)
     spent = _measure_costs(jobs, settings, out, workers, progress)
-    done = Run(rows=list(found.values()), facts=_facts(suite, settings), costs=spent, leaks=find_leaks(jobs, suite))
+    rows = list(found.values())
+    done = Run(
+        rows=rows,
+        facts=_facts(suite, settings),
+        costs=spent,
+        leaks=find_leaks(jobs, suite),
+        distances=sets.measure(out, jobs, rows),
+    )
     _publish(out, done)
     return done
 
@@ -132,12 +144,10 @@ def check_sizes(suite: Suite) -> None:
 def row_id(job: Job, key: str, suite: Suite) -> str:
     """Return a hash of everything that decides a row."""
     metrics = sorted((metric.name, metric.version) for metric in job.metrics)
-    # scores that were not to be had are to be had once their network is here
-    networks = clip_version(job.weights["clip"]) if any(name.startswith("clip") for name, _ in metrics) else ""
     parts = [
         PROTOCOL,
         job.input_scale,
-        networks,
+        dict(sorted(job.networks.items())),
         suite.dataset.manifest.sha256,
         key,
         job.method.fingerprint(job.context),
@@ -167,6 +177,8 @@ def prediction_path(out: Path, row: Row) -> Path:
 
 
 def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> list[Job]:
+    # scores that were not to be had are to be had once their network is here
+    networks = {task: _networks(task, settings) for task in suite.tasks}
     return [
         Job(
             task=task,
@@ -175,10 +187,18 @@ def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> 
             rows=suite.rows[task],
             input_scale=suite.standard.input_scale if suite.standard else 1.0,
             weights=settings.weights.model_dump(),
+            networks=networks[task],
         )
         for task in suite.tasks
         for method in methods_for(task, settings.methods, entrants)
     ]
+
+
+def _networks(task: str, settings: BenchSettings) -> dict[str, str]:
+    """Return the versions of the networks that a task's scores need."""
+    wanted = {name for metric in get_metrics(task) for name in metric.networks}
+    wanted |= {distance.network for distance in get_distances(task)}
+    return {name: version(name, settings.weights.model_dump()) for name in sorted(wanted)}
 
 
 def _prepare(out: Path) -> None:
@@ -257,6 +277,7 @@ def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
         "dataset_sha256": suite.dataset.manifest.sha256,
         "split": suite.split,
         "settings": settings.model_dump(mode="json"),
+        "networks": {name: known for task in suite.tasks for name, known in _networks(task, settings).items()},
         "machine": machine(),
         "suite": suite.standard.model_dump(mode="json") if suite.standard else None,
     }
@@ -276,6 +297,9 @@ def _publish(out: Path, done: Run) -> None:
         "rows_sha256": sha256_of(out / "rows.parquet"),
         "costs": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.costs.items())],
         "leaks": [vars(leak) for leak in done.leaks],
+        "distances": [
+            {"task": task, "method": method, **row} for (task, method), row in sorted(done.distances.items())
+        ],
     }
     publish_json(out / "run.json", facts)
 

@@ -38,7 +38,9 @@ class Job:
     """Methods see the input at this share of its size, and their answers are enlarged again."""
 
     weights: Mapping[str, str] = field(default_factory=dict)
-    """Where pretrained networks of metrics lie, by their names."""
+    """Where pretrained networks lie, by their names."""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the networks that its scores need, `MISSING` for those that are not here."""
 
     @property
     def metrics(self) -> list[Metric]:
@@ -53,8 +55,8 @@ class Scorer:
         self._job = job
         self._answer: Answer | None = None
 
-    def score(self, key: str) -> tuple[Row, Video | None]:
-        """Return what a row says of the answer to a sample, and the answer if it is one.
+    def score(self, key: str) -> tuple[Row, Outcome | None]:
+        """Return what a row says of the answer to a sample, and the two if it is one.
 
         Raises:
             DatasetError: the sample cannot be read. That is no fault of the method, so it ends the run.
@@ -72,12 +74,13 @@ class Scorer:
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}, None
         started = time.perf_counter()
-        row = _scored(self._job.metrics, Outcome(sample, prediction, self._job.weights))
+        outcome = Outcome(sample, prediction, self._job.weights)
+        row = _scored(self._job.metrics, outcome)
         return {
             **row,
             "seconds_per_frame": seconds / len(prediction),
             "scoring_seconds": time.perf_counter() - started,
-        }, prediction
+        }, outcome
 
 
 def reduced(sample: Sample, scale: float) -> Sample:

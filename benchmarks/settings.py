@@ -21,10 +21,23 @@ class LimitSettings(Settings):
 
 
 class WeightSettings(Settings):
-    """Where pretrained networks of metrics lie: folders, or names that the hub's cache holds. Nothing is fetched."""
+    """Where pretrained networks lie, a file, a folder, or a name on Hugging Face's hub; empty for where torch's hub or
+    Hugging Face's keeps them on this machine. Nothing is fetched: `bench networks` lists them, and which are here."""
 
-    clip: str = "openai/clip-vit-large-patch14"
-    """For the CLIP scores of edits; a CLIPModel with its image processor."""
+    clip: str = ""
+    """For the CLIP scores of edits; a CLIPModel with its image processor and tokenizer."""
+    pickscore: str = ""
+    """For PickScore; a CLIPModel with its image processor and tokenizer."""
+    alexnet: str = ""
+    """For LPIPS; torchvision's file."""
+    vgg16: str = ""
+    """For DISTS; torchvision's file."""
+    inception: str = ""
+    """For FID and KID; StyleGAN's TorchScript file."""
+    i3d: str = ""
+    """For FVD; StyleGAN-V's TorchScript file."""
+    i3d_rgb: str = ""
+    """For the inpainting papers' VFID; the weights of pytorch-i3d."""
 
 
 class BenchSettings(Settings):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import sets
 from benchmarks.scoring import Job, Row, Scorer, limit_threads
 from benchmarks.settings import LimitSettings
 from configs import VIDiffError
@@ -26,12 +27,13 @@ _TRIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One sample for one job: `keep` says where the answer is to be written, if it is."""
+    """One sample for one job: `keep` says where the answer is to be written, if it is, and `seen` what networks see of it."""
 
     job: int
     key: str
     keep: Path | None
     fps: float
+    seen: sets.Seen = field(default_factory=list)
 
 
 def score_here(jobs: list[Job], cells: list[Cell], limits: LimitSettings) -> Iterator[tuple[Cell, Row]]:
@@ -179,9 +181,13 @@ def limit_memory(most: int) -> None:
 
 
 def _score(scorer: Scorer, cell: Cell) -> Row:
-    row, prediction = scorer.score(cell.key)
-    if prediction is not None and cell.keep is not None:
-        row["kept_sha256"] = _keep(prediction, cell.keep, cell.fps)
+    row, outcome = scorer.score(cell.key)
+    if outcome is None:
+        return row
+    if row["status"] == "ok":
+        row["unavailable"] |= sets.keep_features(outcome, cell.seen)
+    if cell.keep is not None:
+        row["kept_sha256"] = _keep(outcome.prediction, cell.keep, cell.fps)
     return row
 
 

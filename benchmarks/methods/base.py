@@ -60,6 +60,8 @@ class Method:
     """Whether it has seen the dataset's train split, or other data of its own."""
     trained_on: frozenset[str] | None = None
     """sha256 of the source videos it has learnt from, where it says so; None where it does not, or learns nothing."""
+    networks: tuple[str, ...] = ()
+    """Of `NETWORKS`: what it cannot be had without."""
     weights: str = ""
     """A hash of what else decides its answers: weights, code, files."""
     parameters: int | None = None

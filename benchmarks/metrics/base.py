@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.metrics.temporal import Motion, estimate_motion
-from configs import VIDiffError
+from benchmarks.networks import located
 from shards import Sample
 from shards.sample import Video
 
@@ -25,10 +25,6 @@ POOLINGS = {
 }
 
 
-class NotAvailable(VIDiffError):
-    """A metric cannot be had here; its text is what the table shows after `n/a`."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """A method's answer to a sample, and what several metrics need of the two, computed once."""
@@ -37,7 +33,7 @@ class Outcome:
     prediction: Video
     """uint8 [t h w 3], of the source's shape."""
     weights: Mapping[str, str] = field(default_factory=dict)
-    """Where pretrained networks lie, by their names: `clip`."""
+    """Where pretrained networks lie, by their names, as the recipe has them."""
 
     @cached_property
     def motion(self) -> Motion:
@@ -70,16 +66,30 @@ class Outcome:
     @cached_property
     def seen(self) -> NDArray[np.float64]:
         """What CLIP sees in the answer's frames: float64 [t d]."""
-        from benchmarks.metrics.clip_scores import CLIP, image_features
-
-        return image_features(self.prediction, self.weights.get("clip", CLIP))
+        return self._seen_by_clip(self.prediction)
 
     @cached_property
     def wanted(self) -> NDArray[np.float64]:
         """What CLIP sees in the target's frames."""
-        from benchmarks.metrics.clip_scores import CLIP, image_features
+        return self._seen_by_clip(self.sample.target)
 
-        return image_features(self.sample.target, self.weights.get("clip", CLIP))
+    @cached_property
+    def asked(self) -> NDArray[np.float64]:
+        """What CLIP sees in the source's frames."""
+        return self._seen_by_clip(self.sample.source)
+
+    @cached_property
+    def captions(self) -> tuple[str, str] | None:
+        """What is to be seen before and after the edit, in words, where the sample's data set says both."""
+        before, after = (str(self.sample.meta.parameters.get(side) or "") for side in ("before", "after"))
+        return (before, after) if before and after else None
+
+    def _seen_by_clip(self, video: Video) -> NDArray[np.float64]:
+        place = located("clip", self.weights)
+        # not before there is one: it loads much
+        from benchmarks.networks.clip import image_features
+
+        return image_features(video, place)
 
     @property
     def mask(self) -> NDArray[np.uint8]:
@@ -89,36 +99,48 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A pure function of an outcome. It gives one value per frame (or per step, or one for the clip), whose mean is the
-    clip's score; none at all where the sample itself has nothing to measure, such as no mask."""
+class Column:
+    """What a reader of the table knows of the numbers in one of its columns."""
 
     name: str
     label: str
     """As it heads a column."""
     unit: str = ""
-    function: Callable[[Outcome], Values]
     higher_is_better: bool
-    worst: float
-    """What a clip scores on which the method failed."""
     version: int = 1
     convention: str
     """Channels, range, crop, pooling: everything another program must do alike to get the same number."""
     pooling: str = "frames"
     """Of `POOLINGS`: what its values stand for, and how they become a row of the table."""
     digits: int = 2
-    least_side: int = 1
-    """Pixels that a frame must have in each direction."""
     least_frames: int = 1
-    tasks: tuple[str, ...] = field(default=())
+    tasks: tuple[str, ...] = ()
     """Tasks it is for; empty for all."""
-    weight: Callable[[Outcome], float] | None = None
-    """Where clips do not count alike: the board shows the weighted mean over all clips instead of that over videos."""
+    networks: tuple[str, ...] = ()
+    """Of `NETWORKS`: what it cannot be had without."""
 
     @property
     def in_full(self) -> str:
         """The convention with its pooling."""
         return f"{self.convention}; {POOLINGS[self.pooling]}"
+
+    def is_for(self, task: str) -> bool:
+        """Return whether it is one of a task's columns."""
+        return not self.tasks or task in self.tasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Column):
+    """A pure function of an outcome. It gives one value per frame (or per step, or one for the clip), whose mean is the
+    clip's score; none at all where the sample itself has nothing to measure, such as no mask."""
+
+    function: Callable[[Outcome], Values]
+    worst: float
+    """What a clip scores on which the method failed."""
+    least_side: int = 1
+    """Pixels that a frame must have in each direction."""
+    weight: Callable[[Outcome], float] | None = None
+    """Where clips do not count alike: the board shows the weighted mean over all clips instead of that over videos."""
 
     def score(self, outcome: Outcome) -> float | None:
         """Return the clip's score, or None where there is nothing to measure."""

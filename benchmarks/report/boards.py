@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmarks import sets
 from benchmarks.methods import METHODS
-from benchmarks.metrics import METRICS, Metric, get_metrics, headline
+from benchmarks.metrics import METRICS, Column, Metric, get_metrics, headline
+from benchmarks.metrics.distances import DISTANCES, get_distances
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
@@ -69,14 +71,14 @@ class Board:
     name: str
     metrics: list[Metric]
     """Those that head the table; the first one ranks."""
-    more: list[Metric]
+    more: list[Column]
     """The others that have values."""
     lines: list[Line]
     least_difference: float | None
     samples: int
     videos: int
-    unavailable: tuple[str, ...] = ()
-    """Metrics that could not be had, each with the reason."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Why metrics could not be had, by their labels."""
     protocol: str = ""
     """What a standard suite measures, in words."""
     reported: tuple[Reported, ...] = ()
@@ -117,25 +119,35 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         unranked=[*leaks, *oracles],
     )
     head = [metric for metric in headline(task) if metric in metrics] or metrics[:1]
+    entries = [_with_distances(entry, run.distances.get((task, entry.method), {})) for entry in ranking.entries]
+    told = [one for one in get_distances(task) if any(one.name in entry.scores for entry in entries)]
     return Board(
         task=task,
         name=name,
         metrics=head,
-        more=[metric for metric in metrics if metric not in head],
-        lines=[_line(entry, run, task, rows, leaks) for entry in ranking.entries],
+        more=[*(metric for metric in metrics if metric not in head), *told],
+        lines=[_line(entry, run, task, rows, leaks) for entry in entries],
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
-        unavailable=_unavailable(rows),
+        unavailable=_unavailable(rows, [run.distances.get((task, entry.method), {}) for entry in entries]),
         **_standard(run, task, max(entry.videos for entry in ranking.entries)),
     )
 
 
-def _unavailable(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Return each metric that no row has because something is missing here, as the table says it."""
-    found = {name: why for row in rows for name, why in row.get("unavailable", {}).items()}
+def _with_distances(entry: Entry, said: Row) -> Entry:
+    found = {name: Estimate(mean=value) for name, value in sets.values_of(said).items()}
+    return replace(entry, scores={**entry.scores, **found})
+
+
+def _unavailable(rows: Sequence[Row], distances: Sequence[Row]) -> dict[str, str]:
+    """Return each metric that nobody has because something is missing here, by its label, with the reason."""
+    found = {name: why for row in rows for name, why in row.get("unavailable", {}).items() if name in METRICS}
+    found |= {name: why for said in distances for name, why in sets.reasons_of(said).items()}
     scored = {name for row in rows for name in row.get("scores", {})}
-    return tuple(f"{METRICS[name].label}: n/a ({why})" for name, why in found.items() if name not in scored)
+    scored |= {name for said in distances for name in sets.values_of(said)}
+    columns: dict[str, Column] = {**METRICS, **DISTANCES}
+    return {one.label: found[name] for name, one in columns.items() if name in found and name not in scored}
 
 
 def _standard(run: Run, task: str, videos: int) -> dict[str, Any]:
@@ -196,7 +208,7 @@ def describe_method(row: Row) -> dict[str, Any]:
     }
 
 
-def show(score: Estimate | None, metric: Metric, *, bracket: bool = True) -> str:
+def show(score: Estimate | None, metric: Column, *, bracket: bool = True) -> str:
     """Return a score, with its interval if there is one and it is wanted."""
     if score is None:
         return "n/a"
@@ -204,14 +216,14 @@ def show(score: Estimate | None, metric: Metric, *, bracket: bool = True) -> str
     return f"{mean} {between(score, metric)}".rstrip() if bracket else mean
 
 
-def between(score: Estimate, metric: Metric) -> str:
+def between(score: Estimate, metric: Column) -> str:
     """Return a score's interval, empty if there is none."""
     if score.low is None or score.high is None:
         return ""
     return f"[{score.low:.{metric.digits}f}, {score.high:.{metric.digits}f}]"
 
 
-def label(metric: Metric) -> str:
+def label(metric: Column) -> str:
     """Return a metric's name with its unit and direction."""
     return f"{metric.label}{f' ({metric.unit})' if metric.unit else ''} {arrow(metric)}"
 
@@ -221,6 +233,6 @@ def seconds_in_words(seconds: float) -> str:
     return f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, 1e-4):.2g}"
 
 
-def arrow(metric: Metric) -> str:
+def arrow(metric: Column) -> str:
     """Return where better values lie."""
     return "↑" if metric.higher_is_better else "↓"

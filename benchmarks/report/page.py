@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.metrics import Metric
+from benchmarks.metrics import Column
 from benchmarks.report.boards import (
     CONVENTIONS,
     ORACLE,
@@ -82,7 +82,7 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "name": board.name,
         "size": board.size,
         "protocol": board.protocol,
-        "unavailable": board.unavailable,
+        "unavailable": [f"{name}: n/a ({why})" for name, why in board.unavailable.items()],
         "reported": reported_cells(board),
         "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
         "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),
@@ -97,7 +97,7 @@ def _leads(line: Line) -> bool:
     return line.entry.rank is not None
 
 
-def _table(board: Board, metrics: Sequence[Metric], ranked: Sequence[Line]) -> dict[str, Any]:
+def _table(board: Board, metrics: Sequence[Column], ranked: Sequence[Line]) -> dict[str, Any]:
     heads = [{"text": "#", "kind": "number"}, {"text": "method", "kind": "text"}]
     heads += [{"text": label(metric), "kind": "number"} for metric in metrics]
     more = ("failed", "s/frame") if metrics is board.metrics else ("cold s/frame", "peak MB", "parameters")
@@ -105,7 +105,7 @@ def _table(board: Board, metrics: Sequence[Metric], ranked: Sequence[Line]) -> d
     return {"heads": heads, "lines": [_line(board, line, metrics, ranked) for line in board.lines]}
 
 
-def _line(board: Board, line: Line, metrics: Sequence[Metric], ranked: Sequence[Line]) -> list[dict[str, Any]]:
+def _line(board: Board, line: Line, metrics: Sequence[Column], ranked: Sequence[Line]) -> list[dict[str, Any]]:
     entry = line.entry
     cells: list[dict[str, Any]] = [
         {"text": line.rank, "value": entry.rank[0] if entry.rank else 1e9, "kind": ""},
@@ -137,7 +137,7 @@ def _seconds(value: float | None) -> dict[str, Any]:
     return _number(value, "" if value is None else seconds_in_words(value))
 
 
-def _score(line: Line, metric: Metric, ranked: Sequence[Line]) -> dict[str, Any]:
+def _score(line: Line, metric: Column, ranked: Sequence[Line]) -> dict[str, Any]:
     score = line.entry.scores.get(metric.name)
     if score is None:
         return {"text": "n/a", "value": "", "kind": ""}

@@ -31,6 +31,7 @@ def load_run(folder: Path) -> Run:
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         costs = {(row["task"], row["method"]): row for row in facts["costs"]}
         leaks = [Leak(**leak) for leak in facts["leaks"]]
+        distances = {(row.pop("task"), row.pop("method")): row for row in facts["distances"]}
         sha256, protocol = facts["rows_sha256"], facts["protocol"]
         rows = stored_rows(folder)
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -43,7 +44,7 @@ def load_run(folder: Path) -> Run:
             f"{folder}/rows.parquet is not what 'bench run' wrote: it was changed; 'bench run --out {folder}' makes it again"
         )
     check_together(rows, protocol, folder)
-    return Run(rows=rows, facts=facts, costs=costs, leaks=leaks)
+    return Run(rows=rows, facts=facts, costs=costs, leaks=leaks, distances=distances)
 
 
 def stored_rows(folder: Path) -> list[Row]:

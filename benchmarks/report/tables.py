@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from benchmarks.metrics import Metric
+from benchmarks.metrics import Column
 from benchmarks.report.boards import (
     CONVENTIONS,
     ORACLE,
@@ -59,7 +59,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         parts.append(f"## {board.name} ({board.size})")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
         parts += [f"Protocol: {board.protocol}."] if board.protocol else []
-        parts += [f"- {words}" for words in board.unavailable]
+        parts += [f"- {name}: n/a ({why})" for name, why in board.unavailable.items()]
         parts += [f"- {note}" for line in board.lines for note in line.notes]
     parts += [f"- {label(metric)}: {metric.in_full}." for metric in metrics_of(boards)]
     return "\n\n".join(parts) + "\n"
@@ -88,7 +88,7 @@ def to_latex(boards: Sequence[Board]) -> str:
     return "\n".join(_latex(board) for board in boards)
 
 
-def metrics_of(boards: Sequence[Board]) -> list[Metric]:
+def metrics_of(boards: Sequence[Board]) -> list[Column]:
     """Return every metric of the boards once."""
     return list({metric.name: metric for board in boards for metric in [*board.metrics, *board.more]}.values())
 
@@ -115,7 +115,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _record(board: Board, line: Line, metric: Metric) -> dict[str, Any]:
+def _record(board: Board, line: Line, metric: Column) -> dict[str, Any]:
     entry, score = line.entry, line.entry.scores[metric.name]
     return {
         **{"board": board.name, "task": board.task, "rank": line.rank, "method": entry.method, "mark": line.mark},
@@ -158,7 +158,7 @@ def _as_json(board: Board) -> dict[str, Any]:
     }
 
 
-def _metric_as_json(metric: Metric) -> dict[str, Any]:
+def _metric_as_json(metric: Column) -> dict[str, Any]:
     return {
         "unit": metric.unit,
         "higher_is_better": metric.higher_is_better,
@@ -199,7 +199,7 @@ def _latex_line(board: Board, line: Line, ranked: list[Line]) -> str:
     return " & ".join([name, *values, "n/a" if cost is None else seconds_in_words(cost)]) + r" \\"
 
 
-def _latex_value(line: Line, metric: Metric, ranked: list[Line]) -> str:
+def _latex_value(line: Line, metric: Column, ranked: list[Line]) -> str:
     if metric.name not in line.entry.scores:
         return "n/a"
     text = f"{line.entry.scores[metric.name].mean:.{metric.digits}f}"

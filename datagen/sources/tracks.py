@@ -56,7 +56,10 @@ class TrackReader:
                 lambda: self._fence("pair").read(video.tracks["pair"], wanted["pair"], size=size, crop=crop)
             )
             facts = video.facts
-            native = Native(task=facts["task"], other=other, instruction=facts.get("instruction", ""))
+            captions = {side: facts[side] for side in ("before", "after") if facts.get(side)}
+            native = Native(
+                task=facts["task"], other=other, instruction=facts.get("instruction", ""), parameters=captions
+            )
         depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
         moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
         names = {} if ids is None else _seen(video.facts.get("names", {}), ids)

@@ -1,25 +1,25 @@
 """CLIP scores on a small CLIP of the true architecture, made here."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from benchmarks.commands import publish_report
-from benchmarks.metrics import METRICS, NotAvailable
+from benchmarks.metrics import METRICS, NotAvailable, Outcome
 from benchmarks.metrics.clip_scores import (
-    MISSING,
-    clip_version,
     consistency_of_all,
     consistency_of_neighbours,
-    image_features,
+    direction,
     likeness,
-    load_clip,
+    text_likeness,
 )
+from benchmarks.networks.clip import image_features, load_clip, text_features
 from benchmarks.report import make_boards
 from benchmarks.runner import run
 from benchmarks.settings import BenchSettings, WeightSettings
@@ -40,13 +40,20 @@ def small_clip(tmp_path_factory):
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "vocab_size": 99,
+        "max_position_embeddings": 24,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
     }
     vision = {**text, "image_size": 32, "patch_size": 8}
-    vision.pop("vocab_size")
+    for name in ("vocab_size", "max_position_embeddings", "bos_token_id", "eos_token_id"):
+        vision.pop(name)
     model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12))
     for weight in model.vision_model.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     model.save_pretrained(folder)
+    words = ["<|startoftext|>", "<|endoftext|>", *"abcdeglnoprtuvy", *(f"{sign}</w>" for sign in "abcdeglnoprtuvy")]
+    tokenizer = CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[], model_max_length=24)
+    tokenizer.save_pretrained(folder)
     CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     return str(folder)
 
@@ -69,7 +76,7 @@ def test_all_pairs_and_neighbours_by_hand():
 def test_features_are_those_of_transformers_and_do_not_depend_on_the_batch(small_clip):
     clip = moving_clip(0, frames=20, height=48, width=64)
     found = image_features(clip, small_clip)
-    model, processor = load_clip(small_clip)
+    model, processor, _ = load_clip(small_clip)
     with torch.inference_mode():
         pixels = processor(images=list(clip), return_tensors="pt")["pixel_values"]
         theirs = model.get_image_features(pixel_values=pixels)
@@ -78,14 +85,53 @@ def test_features_are_those_of_transformers_and_do_not_depend_on_the_batch(small
     assert found[3:5] == pytest.approx(image_features(clip[3:5], small_clip), abs=1e-5)
 
 
-def test_missing_weights_are_said_and_never_made_up():
-    with pytest.raises(NotAvailable, match=r"weights: CLIP ViT-L/14, 1.7 GB"):
-        image_features(moving_clip(0), WeightSettings().clip)
-    assert clip_version(WeightSettings().clip) == MISSING
-    for nowhere in ("/no/such/folder", "a name with blanks"):
-        assert clip_version(nowhere) == MISSING
-        with pytest.raises(NotAvailable, match="weights: CLIP in"):
-            image_features(moving_clip(0), nowhere)
+def test_words_are_read_as_by_transformers(small_clip):
+    model, _, tokenizer = load_clip(small_clip)
+    words = ["a red cube", "a very long caption " * 40]
+    found = text_features(words, small_clip)
+    for place, text in enumerate(words):
+        tokens = tokenizer([text], truncation=True, max_length=24, return_tensors="pt")
+        with torch.inference_mode():
+            theirs = model.get_text_features(**tokens)
+        theirs = getattr(theirs, "pooler_output", theirs).double().numpy()
+        assert found[place] == pytest.approx(theirs[0] / np.linalg.norm(theirs), abs=1e-5)
+
+
+def test_text_and_direction_by_hand():
+    frames, sources, words = unit((1, 0), (1, 1), (1, 0)), unit((0, 1), (0, 1), (1, 0)), unit((0, 1), (1, 0))
+    assert text_likeness(frames, words[1:]) == pytest.approx([100, 100 / np.sqrt(2), 100])
+    # the caption turns from up to right, as the first frame does; the last frame has not changed
+    assert direction(frames, sources, words)[0] == pytest.approx(100)
+    assert 0 < direction(frames, sources, words)[1] < 100
+    assert direction(frames, sources, words)[2] == 0
+
+
+def with_captions(sample, **captions):
+    meta = dataclasses.replace(sample.meta, parameters={**sample.meta.parameters, **captions})
+    return dataclasses.replace(sample, meta=meta)
+
+
+def test_text_scores_follow_their_definitions(small_clip):
+    sample = with_captions(make_sample("edit", "test", 0), before="a cube", after="a red cube")
+    outcome = Outcome(sample, sample.target, {"clip": small_clip, "pickscore": small_clip})
+    seen, asked = image_features(sample.target, small_clip), image_features(sample.source, small_clip)
+    before, after = text_features(["a cube", "a red cube"], small_clip)
+    assert METRICS["clip_text"].score(outcome) == pytest.approx(100 * (seen @ after).mean())
+    change = seen - asked
+    cosines = change @ (after - before) / np.linalg.norm(change, axis=1) / np.linalg.norm(after - before)
+    assert METRICS["clip_direction"].score(outcome) == pytest.approx(100 * cosines.mean())
+    scale = float(load_clip(small_clip)[0].logit_scale.detach().exp())
+    assert METRICS["pickscore"].score(outcome) == pytest.approx(scale * (seen @ after).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["clip_text", "clip_direction", "pickscore"])
+def test_samples_without_captions_have_nothing_to_measure_and_want_no_weights(name):
+    sample = make_sample("edit", "test", 0)
+    assert METRICS[name].score(Outcome(sample, sample.target)) is None
+    half = with_captions(sample, after="a red cube")
+    assert METRICS[name].score(Outcome(half, sample.target)) is None
+    with pytest.raises(NotAvailable, match="weights: "):
+        METRICS[name].score(Outcome(with_captions(half, before="a cube"), sample.target))
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +150,16 @@ def test_without_weights_the_table_says_what_is_missing_and_with_them_it_is_scor
     suite = make_suite(edits, [], SETTINGS)
     done = run(suite, SETTINGS, tmp_path)
     (board,) = make_boards(done, SETTINGS)
-    assert board.unavailable[0] == "CLIP all pairs: n/a (weights: CLIP ViT-L/14, 1.7 GB; --set weights.clip=FOLDER)"
+    assert board.unavailable["CLIP all pairs"] == "weights: CLIP ViT-L/14, 1.7 GB; --set weights.clip=FOLDER"
     assert {row["status"] for row in done.rows} == {"ok"}
     publish_report(tmp_path, done, SETTINGS, suite.dataset)
-    assert "n/a (weights: CLIP ViT-L/14" in (tmp_path / "leaderboard.md").read_text()
+    assert "CLIP target: n/a (weights: CLIP ViT-L/14" in (tmp_path / "leaderboard.md").read_text()
     assert json.loads(pd.read_parquet(tmp_path / "rows.parquet")["unavailable"][0])
 
     given = SETTINGS.model_copy(update={"weights": WeightSettings(clip=small_clip)})
     done = run(suite, given, tmp_path)
     (board,) = make_boards(done, given)
-    assert board.unavailable == ()
+    assert not [name for name in board.unavailable if name.startswith("CLIP")]
     scores = board.lines[0].entry.scores
     assert {"clip_consistency", "clip_neighbours", "clip_target"} < set(scores)
     assert scores["clip_consistency"].mean <= 100 >= scores["clip_neighbours"].mean

@@ -45,6 +45,7 @@ def test_the_synthetic_pairs_of_insv2v_pass_their_authors_thresholds(tmp_path):
     assert (video.id, video.frames, video.facts["instruction"]) == ("0000042-7", 4, "make it brighter")
     clip = read(video)
     assert clip.native is not None
+    assert clip.native.parameters == {"before": "a", "after": "b"}
     assert clip.native.other.mean() > clip.frames.mean() + 20
 
 
@@ -54,7 +55,9 @@ def test_instruct_pix2pix_lists_its_seeds_in_the_order_of_its_splits(tmp_path):
         folder = tmp_path / f"{number:07d}"
         image(folder / "123_0.jpg", number)
         image(folder / "123_1.jpg", number, shift=40)
-        (folder / "prompt.json").write_text(json.dumps({"edit": f"edit {number}", "input": "", "output": ""}))
+        (folder / "prompt.json").write_text(
+            json.dumps({"edit": f"edit {number}", "input": "", "output": f"after {number}"})
+        )
         listed.append([folder.name, ["123"]])
     videos = found(f"instruct_pix2pix:{tmp_path}", "clip.frames=1")
     assert len(videos) == 20
@@ -63,7 +66,10 @@ def test_instruct_pix2pix_lists_its_seeds_in_the_order_of_its_splits(tmp_path):
     assert [v.split for v in videos] == ["train"] * 18 + ["val"] + ["test"]
     recipe = load(Recipe, "default", [*RECIPE, "clip.frames=1", "tasks={edit: {}}"])
     build(recipe, tmp_path / "out", sources=[f"instruct_pix2pix:{tmp_path}"])
-    assert "edit 3" in Dataset(tmp_path / "out").index()["instruction"].to_pylist()
+    dataset = Dataset(tmp_path / "out")
+    assert "edit 3" in dataset.index()["instruction"].to_pylist()
+    sample = next(sample for sample in map(dataset.__getitem__, dataset.keys()) if sample.instruction == "edit 3")
+    assert sample.meta.parameters == {"after": "after 3"}
 
 
 def test_magicbrush_gives_every_turn_as_a_pair(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import load_json
+from datagen.sources.layouts._prompts import prompt_facts
 from datagen.sources.library import Entry
 
 _TRAIN, _VAL = 0.9, 0.95
@@ -28,7 +29,7 @@ def entries(path: Path) -> Iterator[Entry]:
             f"{path} is not of the layout instruct_pix2pix: no seeds.json, and no prompt.json beside SEED_0.jpg"
         )
     for number, (name, seeds) in enumerate(listed):
-        words = str(load_json(path / name / "prompt.json").get("edit", ""))
+        words = prompt_facts(path / name / "prompt.json")
         place = number / len(listed)
         for seed in sorted(map(str, seeds)):
             yield Entry(
@@ -37,7 +38,7 @@ def entries(path: Path) -> Iterator[Entry]:
                 main=str((path / name / f"{seed}_0.jpg").resolve()),
                 pair=str((path / name / f"{seed}_1.jpg").resolve()),
                 task="edit",
-                facts={"instruction": " ".join(words.split())},
+                facts=words,
                 split="train" if place < _TRAIN else "val" if place < _VAL else "test",
             )
 

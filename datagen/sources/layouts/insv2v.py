@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
-from datagen.sources.layouts._expressions import load_json
+from datagen.sources.layouts._prompts import prompt_facts
 from datagen.sources.library import Entry
 
 _LEAST = {"sim_dir": 0.2, "sim_0": 0.2, "sim_1": 0.2, "sim_image": 0.5}
@@ -21,7 +21,7 @@ def entries(path: Path) -> Iterator[Entry]:
     if not folders:
         raise SourceError(f"{path} is not of the layout insv2v: no folder in it has prompt.json and image/")
     for folder in folders:
-        words = str(load_json(folder / "prompt.json").get("edit", ""))
+        words = prompt_facts(folder / "prompt.json")
         for seed in _seeds(folder / "metadata.jsonl"):
             yield Entry(
                 id=f"{folder.name}-{seed}",
@@ -29,7 +29,7 @@ def entries(path: Path) -> Iterator[Entry]:
                 main=str(folder.resolve() / "image" / f"{seed}_0_*.jpg"),
                 pair=str(folder.resolve() / "image" / f"{seed}_1_*.jpg"),
                 task="edit",
-                facts={"instruction": " ".join(words.split())},
+                facts=words,
             )
 
 

@@ -27,9 +27,12 @@ _NAMES = {
     "pair": ("pair", "edited", "edited_path", "degraded"),
     "task": ("task",),
     "instruction": ("instruction", "edit_instruction"),
+    "before": ("before", "source_caption", "source_prompt"),
+    "after": ("after", "target_caption", "target_prompt", "edited_caption"),
     "expression": ("expression", "object"),
 }
 """What a column may be called."""
+_WORDS = ("caption", "instruction", "before", "after")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -37,9 +40,9 @@ def entries(path: Path) -> Iterator[Entry]:
     """Yield a video for every row; paths are relative to the table's folder.
 
     Columns: `path`, and any of `id caption licence split group fps masks expression depth depth_scale pair task
-    instruction`. `pair` needs `task`. `expression` names the one object that `masks` shows. `depth` needs `depth_scale`,
-    metres per unit. Videos of one `group` come into one split, and so do rows of one video; a row that says the same as
-    one before it is a reject.
+    instruction before after`. `pair` needs `task`; `before` and `after` are captions of its sides. `expression` names the one
+    object that `masks` shows. `depth` needs `depth_scale`, metres per unit. Videos of one `group` come into one split, and so
+    do rows of one video; a row that says the same as one before it is a reject.
 
     Raises:
         SourceError: the table cannot be read, has no column of paths, or a row makes no sense.
@@ -88,7 +91,7 @@ def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
         raise SourceError(f"{where}: a pair needs a task; {unknown_name('task', task, task_names())}")
     if split and split not in _SPLITS:
         raise SourceError(f"{where}: {unknown_name('split', split, _SPLITS)}")
-    facts: dict[str, Any] = {name: values[name] for name in ("caption", "instruction") if values.get(name)}
+    facts: dict[str, Any] = {name: values[name] for name in _WORDS if values.get(name)}
     if values.get("expression"):
         facts["names"] = {"1": [values["expression"]]}
     if values.get("depth"):
