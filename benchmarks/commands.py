@@ -85,6 +85,7 @@ def run_bench(
     if bar.reused:
         out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
     publish_report(out, done, settings, suite.dataset)
+    _tell_lacking(suite.tasks, settings)
     _tell_left_out(out, done.rows)
     return _tell_failures(done.rows)
 
@@ -210,6 +211,13 @@ def _tell_unavailable(board: Board) -> None:
     for name, why in board.unavailable.items():
         if name not in lacking:
             out_console.print(f"{name}: n/a ({why})")
+
+
+def _tell_lacking(tasks: Sequence[str], settings: BenchSettings) -> None:
+    weights = settings.weights.model_dump()
+    lacking = [one.name for one in METHODS.values() if any(map(one.fits, tasks)) and one.lacks(weights)]
+    if lacking and not settings.methods:
+        out_console.print(f"not run for lack of weights: {', '.join(lacking)}; 'bench networks' says of which")
 
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.methods.base import Learnt
 from benchmarks.scoring import Crash, Job, Row, limit_threads
 from benchmarks.settings import LimitSettings
 from shards.cluster import ray_cluster
@@ -47,7 +48,7 @@ def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> 
             False: ray.remote(num_cpus=1, max_retries=0)(_measure_alone),
         }
         for job, keys in jobs:
-            task = measure[bool(job.method.weights)].remote(job, keys, limits)
+            task = measure[bool(job.method.weights or job.method.networks)].remote(job, keys, limits)
             try:
                 yield ray.get(task, timeout=limits.sample_seconds * (len(keys) + 2))
             except ray.exceptions.GetTimeoutError:
@@ -77,6 +78,8 @@ def _measure(job: Job, keys: list[str], *, alone: bool) -> Row:
     except Crash:
         return {}
     found: dict[str, Any] = {"warm_seconds_per_frame": warm / sum(len(sample.source) for sample in samples)}
+    if isinstance(answer, Learnt):
+        found["parameters"] = answer.parameters
     if alone:
         # in a process that others have used, much is loaded already
         found["cold_seconds_per_frame"] = cold / len(samples[0].source)

@@ -35,7 +35,7 @@ def find_leaks(jobs: list[Job], suite: Suite) -> list[Leak]:
         if not job.method.learns:
             continue
         seen = job.method.trained_on
-        if seen is None and job.method.weights:
+        if seen is None and (job.method.weights or job.method.networks):
             continue  # it does not say; the table does
         if seen is None:
             seen = frozenset(suite.dataset.index(job.task, "train")["source_sha256"].to_pylist())

@@ -73,12 +73,13 @@ def run(
     Raises:
         OutputError: `out` cannot be written.
         ConfigError: a method is unknown or fits no task.
+        NotAvailable: a method was named whose weights are not here.
         DatasetError: a sample cannot be read, or is too small for a metric. That is no fault of a method, so it ends
             the run.
     """
     progress = progress or Progress()
     check_sizes(suite)
-    check_methods(settings.methods, suite.tasks, entrants)
+    check_methods(settings.methods, suite.tasks, entrants, settings.weights.model_dump())
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
     known = {row["id"]: row for row in read_rows(out) if row["status"] == "ok"}
@@ -178,19 +179,20 @@ def prediction_path(out: Path, row: Row) -> Path:
 
 def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> list[Job]:
     # scores that were not to be had are to be had once their network is here
+    weights = settings.weights.model_dump()
     networks = {task: _networks(task, settings) for task in suite.tasks}
     return [
         Job(
             task=task,
             method=method,
-            context=Context(dataset=suite.dataset, task=task, seed=settings.seed),
+            context=Context(dataset=suite.dataset, task=task, seed=settings.seed, weights=weights),
             rows=suite.rows[task],
             input_scale=suite.standard.input_scale if suite.standard else 1.0,
-            weights=settings.weights.model_dump(),
+            weights=weights,
             networks=networks[task],
         )
         for task in suite.tasks
-        for method in methods_for(task, settings.methods, entrants)
+        for method in methods_for(task, settings.methods, entrants, weights)
     ]
 
 
@@ -230,7 +232,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "ranked": job.method.ranked,
         "board": f"{job.task}, first mask given" if job.method.first_mask else job.task,
         "learns": job.method.learns,
-        "knows_its_data": job.method.trained_on is not None or not job.method.weights,
+        "knows_its_data": job.method.trained_on is not None or not (job.method.weights or job.method.networks),
         "parameters": job.method.parameters or 0,
         "summary": job.method.summary,
         "paper": job.method.paper,

@@ -38,6 +38,22 @@ class WeightSettings(Settings):
     """For FVD; StyleGAN-V's TorchScript file."""
     i3d_rgb: str = ""
     """For the inpainting papers' VFID; the weights of pytorch-i3d."""
+    instruct_pix2pix: str = ""
+    """A method; its diffusers pipeline."""
+    stable_diffusion: str = ""
+    """For SDEdit; a diffusers pipeline."""
+    lama: str = ""
+    """A method; its TorchScript file."""
+    nafnet: str = ""
+    """A method; a file that spandrel reads, of any network that deblurs."""
+    ddcolor: str = ""
+    """A method; a file that spandrel reads, of any network that colours."""
+    clipseg: str = ""
+    """A method; a folder with its processor."""
+    grounding_dino: str = ""
+    """For `grounded_sam2`; a folder with its processor."""
+    sam2: str = ""
+    """For `grounded_sam2`."""
 
 
 class BenchSettings(Settings):

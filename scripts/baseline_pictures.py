@@ -50,7 +50,7 @@ def row_of(task: str, sample: Sample, dataset: Dataset) -> list[NDArray[np.uint8
     tiles = []
     if sample.reference is not None:
         tiles.append(tile(cv2.resize(sample.reference, (SIZE, SIZE), interpolation=cv2.INTER_AREA), "reference"))
-    for method in METHODS.values():
+    for method in (one for one in METHODS.values() if not one.networks):
         if method.fits(task):
             answer = method.answer(Context(dataset=dataset, task=task, seed=0))(sample)
             score = first.score(Outcome(sample, answer))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.networks import MISSING, version
 from shards import Sample, get_task
 from shards.sample import Video
 
@@ -40,6 +41,23 @@ class Context:
     """For methods that learn from the train split; the test split is none of their business."""
     task: str
     seed: int
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Where pretrained networks lie, by their names, as the recipe has them."""
+
+
+Given = ParamSpec("Given")
+
+
+@dataclass(frozen=True)
+class Learnt(Generic[Given]):
+    """A method with the number of what its networks have learnt, which is known when they are loaded."""
+
+    function: Callable[Given, Video]
+    parameters: int
+
+    def __call__(self, *args: Given.args, **kwargs: Given.kwargs) -> Video:
+        """Call the method."""
+        return self.function(*args, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +93,24 @@ class Method:
         """Return whether it can be run for a task."""
         return not self.tasks or task in self.tasks
 
+    def lacks(self, weights: Mapping[str, str]) -> list[str]:
+        """Return the pretrained networks that it cannot be had without and that are not here."""
+        return [name for name in self.networks if version(name, weights) == MISSING]
+
     def answer(self, context: Context) -> Answer:
-        """Make the method: load and learn what there is to load and learn."""
+        """Make the method: load and learn what there is to load and learn; `Learnt` if it then has a number of parameters."""
         if self.make_seeing is not None:
             return self.make_seeing(context)
         if self.make is None:
             raise TypeError(f"method {self.name!r} has neither make nor make_seeing")
         restore = self.make(context)
-        return lambda sample: restore(
-            sample.source.copy(), sample.instruction, _copied(sample.reference), self._shown_mask(sample)
-        )
+
+        def answer(sample: Sample) -> Video:
+            return restore(
+                sample.source.copy(), sample.instruction, _copied(sample.reference), self._shown_mask(sample)
+            )
+
+        return Learnt(answer, restore.parameters) if isinstance(restore, Learnt) else answer
 
     def fingerprint(self, context: Context) -> dict[str, Any]:
         """Return what, besides the clip, decides its answer: rows with another one are not used again."""
@@ -93,6 +119,8 @@ class Method:
             found["train"] = context.dataset.manifest.sha256
         if self.weights:
             found["weights"] = self.weights
+        if self.networks:
+            found["networks"] = {name: version(name, context.weights) for name in self.networks}
         return found
 
     def _shown_mask(self, sample: Sample) -> NDArray[np.uint8] | None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.methods import (
     colour,
     deblurring,
     dehazing,
     editing,
+    grounding,
     haze_lines,
     inpainting,
     oracles,
+    pretrained,
     propagation,
     segmentation,
 )
 from benchmarks.methods.base import Method
 from benchmarks.methods.identity import IDENTITY
+from benchmarks.networks import NotAvailable, located
 from configs import ConfigError, unknown_name
 
 METHODS: dict[str, Method] = {
@@ -58,16 +61,25 @@ METHODS: dict[str, Method] = {
         editing.FILTER_PROGRAM,
         editing.REINHARD_EDIT,
         oracles.KNOWN_INSIDE,
+        # of others, where their weights are here
+        *pretrained.PRETRAINED,
+        *grounding.GROUNDING,
     )
 }
 """The bench's own, by name."""
 
 
-def check_methods(wanted: Sequence[str], tasks: Sequence[str], entrants: Sequence[Method] = ()) -> None:
+def check_methods(
+    wanted: Sequence[str],
+    tasks: Sequence[str],
+    entrants: Sequence[Method] = (),
+    weights: Mapping[str, str] | None = None,
+) -> None:
     """Raise unless every wanted method can be run for one of the tasks.
 
     Raises:
         ConfigError: a wanted method is unknown, or fits none of the tasks; or an entrant has the name of another method.
+        NotAvailable: a wanted method's weights are not here.
     """
     known = _all(entrants)
     for name in wanted:
@@ -78,15 +90,27 @@ def check_methods(wanted: Sequence[str], tasks: Sequence[str], entrants: Sequenc
     for method in [known[name] for name in wanted] + list(entrants):
         if not any(method.fits(task) for task in tasks):
             raise ConfigError(f"method {method.name!r} is for {', '.join(method.tasks)}; scored is {', '.join(tasks)}")
+        for network in method.networks:
+            _check_network(method, network, weights or {})
 
 
-def methods_for(task: str, wanted: Sequence[str], entrants: Sequence[Method] = ()) -> list[Method]:
-    """Return the methods to run for a task: those wanted that fit it (all, if none is named), identity and entrants always."""
+def _check_network(method: Method, network: str, weights: Mapping[str, str]) -> None:
+    try:
+        located(network, weights)
+    except NotAvailable as missing:
+        raise NotAvailable(f"method {method.name!r} is n/a ({missing})") from None
+
+
+def methods_for(
+    task: str, wanted: Sequence[str], entrants: Sequence[Method] = (), weights: Mapping[str, str] | None = None
+) -> list[Method]:
+    """Return the methods to run for a task: those wanted that fit it (if none is named, all whose weights are here), identity
+    and entrants always."""
     always = {IDENTITY.name, *(method.name for method in entrants)}
     return [
         method
         for name, method in _all(entrants).items()
-        if method.fits(task) and (not wanted or name in wanted or name in always)
+        if method.fits(task) and (name in wanted or name in always or (not wanted and not method.lacks(weights or {})))
     ]
 
 

@@ -72,6 +72,34 @@ NETWORKS = {
             default="i3d_rgb_imagenet.pt",
             file="i3d_rgb_imagenet.pt",
         ),
+        Network(
+            name="instruct_pix2pix",
+            what="InstructPix2Pix as a diffusers pipeline, 4.3 GB",
+            default="timbrooks/instruct-pix2pix",
+            needs="model_index.json",
+        ),
+        Network(
+            name="stable_diffusion",
+            what="Stable Diffusion 1.5 as a diffusers pipeline, 4.3 GB",
+            default="stable-diffusion-v1-5/stable-diffusion-v1-5",
+            needs="model_index.json",
+        ),
+        Network(name="lama", what="LaMa's TorchScript big-lama.pt, 206 MB", default="big-lama.pt", file="big-lama.pt"),
+        Network(
+            name="nafnet",
+            what="NAFNet-GoPro-width64.pth, 272 MB",
+            default="NAFNet-GoPro-width64.pth",
+            file="NAFNet-GoPro-width64.pth",
+        ),
+        Network(
+            name="ddcolor",
+            what="DDColor's ddcolor_modelscope.pth, 912 MB",
+            default="ddcolor_modelscope.pth",
+            file="ddcolor_modelscope.pth",
+        ),
+        Network(name="clipseg", what="CLIPSeg, 603 MB", default="CIDAS/clipseg-rd64-refined"),
+        Network(name="grounding_dino", what="Grounding DINO tiny, 689 MB", default="IDEA-Research/grounding-dino-tiny"),
+        Network(name="sam2", what="SAM 2.1 large, 898 MB", default="facebook/sam2.1-hiera-large"),
     )
 }
 """By name."""

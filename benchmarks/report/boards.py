@@ -181,11 +181,12 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
         # some methods know when to do nothing
         if word not in expected and (word != RETURNED or count == entry.samples)
     ]
+    cost = run.costs.get((task, entry.method), {})
     return Line(
         entry=entry,
-        cost=run.costs.get((task, entry.method), {}),
+        cost=cost,
         mark=_mark(row),
-        parameters=row["parameters"] or None,
+        parameters=row["parameters"] or cost.get("parameters"),
         notes=tuple(notes),
     )
 

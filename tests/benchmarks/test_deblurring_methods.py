@@ -9,7 +9,9 @@ from benchmarks.methods.deblurring import NOISE, STEPS, motion_kernel, richardso
 from benchmarks.metrics import psnr
 from shards import read_video
 
-DEBLURRERS = [name for name, method in METHODS.items() if method.tasks == ("deblur",) and method.make is not None]
+DEBLURRERS = [
+    name for name, method in METHODS.items() if method.tasks == ("deblur",) and method.make and not method.networks
+]
 
 
 def deblur(name: str, clip: np.ndarray) -> np.ndarray:

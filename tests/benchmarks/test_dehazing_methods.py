@@ -12,7 +12,9 @@ from configs import load
 from datagen import Recipe, build
 from shards import Dataset
 
-DEHAZERS = [name for name, method in METHODS.items() if method.tasks == ("dehaze",) and method.make is not None]
+DEHAZERS = [
+    name for name, method in METHODS.items() if method.tasks == ("dehaze",) and method.make and not method.networks
+]
 
 
 def dehaze(name: str, clip: np.ndarray) -> np.ndarray:

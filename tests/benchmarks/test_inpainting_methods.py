@@ -11,7 +11,9 @@ from configs import load
 from datagen import Recipe, build
 from shards import Dataset
 
-INPAINTERS = [name for name, method in METHODS.items() if method.tasks == ("inpaint",) and method.make is not None]
+INPAINTERS = [
+    name for name, method in METHODS.items() if method.tasks == ("inpaint",) and method.make and not method.networks
+]
 
 
 def fill(name: str, clip: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
