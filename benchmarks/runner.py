@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,7 @@ def run(
         seen = sets.seen_paths(out, said, jobs[place].networks)
         files = [path for _, *pair in seen for path in pair] + ([keep] if keep is not None else [])
         if name in known and all(file.is_file() for file in files):
-            found[place, index["key"]] = known[name]
+            found[place, index["key"]] = {**said, **known[name]}
         else:
             found[place, index["key"]] = said
             cells.append(Cell(job=place, key=index["key"], keep=keep, fps=index["fps"], seen=seen))
@@ -224,8 +225,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "key": index["key"],
         "source_id": index["source_id"],
         "frames": index["frames"],
-        # names of videos may repeat from folder to folder, contents do not
-        "video": index["source_sha256"],
+        **_grouped(index, suite),
         "dataset": suite.dataset.manifest.sha256,
         "method_version": job.method.version,
         "weights_sha256": job.method.weights,
@@ -238,6 +238,16 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "paper": job.method.paper,
         "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in job.metrics),
     }
+
+
+def _grouped(index: dict[str, Any], suite: Suite) -> Row:
+    """Return what a sample's source is a part of: the video that is drawn again as one, and the set."""
+    # names of videos may repeat from folder to folder, contents do not
+    video = index["source_sha256"]
+    pattern = suite.standard.names if suite.standard else ""
+    found = re.fullmatch(pattern, index["source_id"]) if pattern else None
+    named = found.groupdict() if found else {}
+    return {"video": named.get("video") or video, "set": named.get("set") or "", "source": video}
 
 
 def _measure_costs(

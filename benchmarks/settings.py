@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -108,6 +108,13 @@ class SuiteSettings(Settings):
     """Settings of datagen, on top of those that every suite has."""
     videos: int | None = None
     """How many the papers' test set has: of fewer, their numbers say little."""
+    metrics: tuple[str, ...] = ()
+    """What heads its table, the first of which ranks; empty for what heads the task's."""
+    average: Literal["videos", "frames", "clips", "sets"] = "videos"
+    """What counts alike: videos (as everywhere else), frames whatever their video, clips, or sets of videos."""
+    names: str = ""
+    """A regular expression for what sources are called, with a group `video` for what is drawn again as one where several
+    sources show the same, and a group `set`."""
     input_scale: float = Field(1.0, gt=0, le=1)
     """Methods see the input at this share of its size, and their answers are enlarged again."""
     reported: tuple[Reported, ...] = ()

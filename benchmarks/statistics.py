@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,16 +97,18 @@ def leaderboard(
     permutations: int,
     seed: int,
     unranked: Sequence[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> Ranking:
     """Return the methods of `rows`, which are those of one task, best first by the first metric.
 
+    `shares`: what each sample counts, by its key, where a mean is not one over videos of their means; see `shares`.
     `unranked`: methods that stand in the table without a rank. A failed sample counts as the metric's worst value. A metric
     that no sample has a value for is left out; a method with samples that the bench could not score has no rank.
     """
     by_method = {
         name: [row for row in rows if row["method"] == name] for name in dict.fromkeys(r["method"] for r in rows)
     }
-    tables = {metric.name: _tables(by_method, metric) for metric in metrics}
+    tables = {metric.name: _tables(by_method, metric, shares) for metric in metrics}
     places = _draws(next(iter(tables[metrics[0].name].values()), None), draws, seed)
     first = metrics[0]
     sign = 1 if first.higher_is_better else -1
@@ -133,6 +135,27 @@ def leaderboard(
         entries=sorted(entries, key=merit, reverse=True),
         least_difference=least_difference(list(contest.values())),
     )
+
+
+def shares(rows: Sequence[Row], average: str) -> dict[str, float] | None:
+    """Return what each sample counts, by its key, under another mean than that over videos (None for that one).
+
+    `average`: `frames` for the mean over all frames of all videos; `clips` for that over clips; `sets` for that over sets of
+    the means over their sources' means.
+    """
+    samples = {row["key"]: row for row in rows}.values()
+    if average == "videos":
+        return None
+    if average == "frames":
+        return {row["key"]: float(row["frames"]) for row in samples}
+    if average == "clips":
+        return {row["key"]: 1.0 for row in samples}
+    frames: dict[str, int] = {}
+    sources: dict[str, set[str]] = {}
+    for row in samples:
+        frames[row["source"]] = frames.get(row["source"], 0) + row["frames"]
+        sources.setdefault(row["set"], set()).add(row["source"])
+    return {row["key"]: row["frames"] / frames[row["source"]] / len(sources[row["set"]]) for row in samples}
 
 
 def interval(means: Array, count: int) -> tuple[float, float] | tuple[None, None]:
@@ -214,45 +237,49 @@ def _draws(scores: _Scores | None, draws: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(count, size=(draws, count))
 
 
-def _tables(by_method: dict[str, list[Row]], metric: Metric) -> dict[str, _Scores]:
+def _tables(by_method: dict[str, list[Row]], metric: Metric, shares: Mapping[str, float] | None) -> dict[str, _Scores]:
     """Return each method's scores by video, over the samples that have something to measure."""
     # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
     scored: dict[str, float] = {}
     for row in itertools.chain.from_iterable(by_method.values()):
         if metric.name in row.get("scores", {}):
-            weight = _weight(row, metric)
+            weight = _weight(row, metric, shares)
             scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
     found = {}
     for name, own in by_method.items():
-        values = list(_values(own, metric, scored))
+        values = list(_values(own, metric, scored, shares))
         if values and not any(row["status"] == "invalid" for row in own):
-            found[name] = _by_video(values, metric)
+            found[name] = _by_video(values, pooled=metric.weight is not None or shares is not None)
     return found
 
 
-def _values(rows: list[Row], metric: Metric, scored: dict[str, float]) -> Iterator[tuple[str, float, float]]:
+def _values(
+    rows: list[Row], metric: Metric, scored: dict[str, float], shares: Mapping[str, float] | None
+) -> Iterator[tuple[str, float, float]]:
     """Yield video, score and weight of each sample that has something to measure."""
     for row in rows:
         if row["key"] in scored and row["status"] != "invalid":
             if row["status"] == "failed":
                 yield row["video"], metric.worst, scored[row["key"]]
             elif metric.name in row["scores"]:
-                yield row["video"], row["scores"][metric.name], _weight(row, metric)
+                yield row["video"], row["scores"][metric.name], _weight(row, metric, shares)
 
 
-def _weight(row: Row, metric: Metric) -> float:
+def _weight(row: Row, metric: Metric, shares: Mapping[str, float] | None) -> float:
     """Return what a clip counts: its frames, so that a video's mean is that over its frames however it was cut into clips."""
-    return float(row["weights"][metric.name] if metric.weight is not None else row["frames"])
+    if metric.weight is not None:
+        return float(row["weights"][metric.name])
+    return float(row["frames"] if shares is None else shares[row["key"]])
 
 
-def _by_video(values: list[tuple[str, float, float]], metric: Metric) -> _Scores:
+def _by_video(values: list[tuple[str, float, float]], *, pooled: bool) -> _Scores:
     videos, scores, weights = zip(*values, strict=True)
     names, places = np.unique(videos, return_inverse=True)
     weight = np.asarray(weights, np.float64)
     sums, counts = np.zeros(len(names)), np.zeros(len(names))
     np.add.at(sums, places, np.asarray(scores, np.float64) * weight)
     np.add.at(counts, places, weight)
-    return _Scores(sums, counts, pooled=metric.weight is not None)
+    return _Scores(sums, counts, pooled=pooled)
 
 
 def _estimate(means: Array, whole: float, count: int) -> Estimate:

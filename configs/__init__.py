@@ -13,6 +13,7 @@ from configs.errors import (
     SourceError,
     VideoError,
     VIDiffError,
+    meant_path,
     unknown_name,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "VideoError",
     "check",
     "load",
+    "meant_path",
     "names",
     "unknown_name",
 ]

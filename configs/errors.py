@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 SHOWN = 24
 """How many known names an error lists."""
@@ -63,6 +64,15 @@ class ModelError(VIDiffError):
 
 class MissingExtraError(VIDiffError):
     """A package or a weight file has to be installed first."""
+
+
+def meant_path(path: Path | str) -> str:
+    """Return `; did you mean ...?` where something beside a path that does not exist is called nearly so; else nothing."""
+    path = Path(path)
+    beside = path.parent if path.parent.is_dir() else None
+    names = [found.name for found in beside.iterdir()] if beside else []
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:

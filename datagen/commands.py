@@ -23,6 +23,7 @@ from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe
 from datagen.sources import find_source, source_summaries
 from datagen.sources.base import Reject, SourceVideo
+from datagen.sources.library import Library
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder, builder_names
 from shards import Dataset, get_task, load_manifest, verify
@@ -46,7 +47,12 @@ def recipe(name: str, tasks: list[str], overrides: list[str], instructions: Path
 
 def possible_tasks(sources: list[str]) -> list[str]:
     """Return every task that the sources can give, and say which they cannot."""
-    masks = any(find_source(spec, "").masks for spec in sources)
+    found = [find_source(spec, "") for spec in sources]
+    for source in found:
+        if isinstance(source, Library):
+            # what is no source at all is told before what it has not
+            next(iter(source.entries()), None)
+    masks = any(source.masks for source in found)
     left_out = [name for name in builder_names() if builder(name).needs_masks and not masks]
     if left_out:
         err_console.print(f"leaving out {', '.join(left_out)}: no source has object masks (--from scenes does)")

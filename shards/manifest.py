@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from configs import DatasetError
+from configs import DatasetError, meant_path
 from shards.storage import publish_json
 
 NAME = "manifest.json"
@@ -95,7 +95,8 @@ def load_manifest(root: Path) -> Manifest:
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(root)):
         raise DatasetError(f"{root} is a URL; datasets are read from folders, so copy it into one first")
     if not root.is_dir():
-        raise DatasetError(f"{root} is not a dataset folder: {'it is a file' if root.exists() else 'there is nothing'}")
+        found = "it is a file" if root.exists() else f"there is nothing{meant_path(root)}"
+        raise DatasetError(f"{root} is not a dataset folder: {found}")
     if not (root / NAME).is_file():
         unfinished = (root / ".build").is_dir()
         command = "merge" if (root / ".build" / "merge.json").is_file() else "build"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import cv2
 import numpy as np
@@ -14,6 +13,12 @@ Mask = NDArray[np.uint8]
 _TOLERANCE = 0.008
 """Of the picture's diagonal."""
 _QUARTERS = 4
+_BITS = 64
+_ONE, _LAST = np.uint64(1), np.uint64(_BITS - 1)
+_FRAMES = 4
+"""At once: more of them are no faster, for they leave the cache."""
+Bits = NDArray[np.uint64]
+"""uint64 [t h w/64], the first pixel lowest."""
 
 
 def region_similarity(prediction: Mask, target: Mask) -> NDArray[np.float64]:
@@ -28,7 +33,8 @@ def boundary_accuracy(prediction: Mask, target: Mask) -> NDArray[np.float64]:
     masks have no boundary, 0 where one has none.
     """
     radius = math.ceil(_TOLERANCE * math.hypot(*target.shape[1:3]))
-    return np.array([_boundary_score(a, b, radius) for a, b in zip(prediction, target, strict=True)])
+    parts = [slice(start, start + _FRAMES) for start in range(0, len(target), _FRAMES)]
+    return np.concatenate([_boundary_scores(prediction[part], target[part], radius) for part in parts])
 
 
 def recall(values: NDArray[np.float64]) -> float:
@@ -51,30 +57,20 @@ def areas(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[int, int]:
     return cv2.countNonZero(both), cv2.countNonZero(either)
 
 
-def boundary(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return uint8 [h w], 1 on the boundary of [h w]: pixels that differ from their right, lower or diagonal neighbour."""
-    inside = (mask != 0).view(np.uint8)
-    edge = np.zeros_like(inside)
-    # beyond the last row and column the picture goes on as it is
-    np.bitwise_xor(inside[:, :-1], inside[:, 1:], out=edge[:, :-1])
-    edge[:-1] |= inside[:-1] ^ inside[1:]
-    edge[:-1, :-1] |= inside[:-1, :-1] ^ inside[1:, 1:]
-    return edge
-
-
 def _ratio(both: int, either: int) -> float:
     return both / either if either else 1.0
 
 
-def _boundary_score(a: NDArray[np.uint8], b: NDArray[np.uint8], radius: int) -> float:
-    place = _surroundings(cv2.bitwise_or(a, b))
-    found, wanted = boundary(a[place]), boundary(b[place])
-    counts = cv2.countNonZero(found), cv2.countNonZero(wanted)
-    if not all(counts):
-        return 1.0 if counts == (0, 0) else 0.0
-    precision = cv2.countNonZero(cv2.bitwise_and(found, _near(wanted, radius))) / counts[0]
-    share = cv2.countNonZero(cv2.bitwise_and(wanted, _near(found, radius))) / counts[1]
-    return 2 * precision * share / (precision + share) if precision + share else 0.0
+def _boundary_scores(a: Mask, b: Mask, radius: int) -> NDArray[np.float64]:
+    rows, columns = _surroundings(np.bitwise_or.reduce(np.concatenate([a, b])))
+    found, wanted = (boundaries(each[:, rows, columns]) for each in (a, b))
+    counts = np.stack([_counted(found), _counted(wanted)])
+    near = np.stack([_counted(found & _near(wanted, radius)), _counted(wanted & _near(found, radius))])
+    # precision and recall; 0 where there is nothing to be precise about
+    shares = np.divide(near, counts, out=np.zeros(near.shape), where=counts > 0)
+    total = shares.sum(axis=0)
+    scores = np.divide(2 * shares.prod(axis=0), total, out=np.zeros(len(total)), where=total > 0)
+    return np.where(counts.any(axis=0), scores, 1.0)
 
 
 def _surroundings(mask: NDArray[np.uint8]) -> tuple[slice, slice]:
@@ -83,12 +79,48 @@ def _surroundings(mask: NDArray[np.uint8]) -> tuple[slice, slice]:
     return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
 
 
-def _near(edge: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
-    """Return 1 within `radius` pixels of the edge."""
-    return cv2.dilate(edge, _disk(radius)).astype(np.uint8, copy=False)
+def boundaries(masks: Mask) -> Bits:
+    """Return the boundaries of masks [t h w]: pixels that differ from their right, lower or diagonal neighbour.
+
+    64 pixels to a number: a boundary is widened faster by shifting it than by OpenCV's dilation with a disk.
+    """
+    frames, height, width = masks.shape
+    # one column more than there are, at least: beyond the last column and row the picture goes on as it is
+    wide = np.empty((frames, height, (width // _BITS + 1) * _BITS), np.uint8)
+    np.not_equal(masks, 0, out=wide[..., :width], casting="unsafe")
+    wide[..., width:] = wide[..., width - 1 : width]
+    inside = np.packbits(wide, axis=2, bitorder="little").view(np.uint64)
+    right = inside >> _ONE
+    right[..., :-1] |= inside[..., 1:] << _LAST
+    edge = inside ^ right
+    edge[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
+    edge[:, :-1] |= inside[:, :-1] ^ right[:, 1:]
+    edge[..., -1] &= np.uint64((1 << width % _BITS) - 1)
+    return edge
 
 
-@cache
-def _disk(radius: int) -> NDArray[np.uint8]:
-    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return (x * x + y * y <= radius * radius).astype(np.uint8)
+def _near(edge: Bits, radius: int) -> Bits:
+    """Return what lies within `radius` pixels of the edge: each row widened as the disk is there, and moved up and down."""
+    frames, height, words = edge.shape
+    found = np.zeros((frames, height + 2 * radius, words), np.uint64)
+    row, widened = edge, 0
+    for away in range(radius, -1, -1):
+        for _ in range(math.isqrt(radius * radius - away * away) - widened):
+            row, widened = _widened(row), widened + 1
+        found[:, radius + away : radius + away + height] |= row
+        found[:, radius - away : radius - away + height] |= row
+    return found[:, radius : radius + height]
+
+
+def _widened(row: Bits) -> Bits:
+    """Return rows with a pixel more to each side."""
+    left, right = row << _ONE, row >> _ONE
+    left[..., 1:] |= row[..., :-1] >> _LAST
+    right[..., :-1] |= row[..., 1:] << _LAST
+    left |= right
+    left |= row
+    return left
+
+
+def _counted(bits: Bits) -> NDArray[np.int64]:
+    return np.asarray(np.bitwise_count(bits).sum(axis=(1, 2), dtype=np.int64))

@@ -13,7 +13,7 @@ from benchmarks.metrics.distances import DISTANCES, get_distances
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
-from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard
+from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard, shares
 from benchmarks.suspicions import RETURNED
 
 CONVENTIONS = (
@@ -69,7 +69,7 @@ class Board:
 
     task: str
     name: str
-    metrics: list[Metric]
+    metrics: list[Column]
     """Those that head the table; the first one ranks."""
     more: list[Column]
     """The others that have values."""
@@ -83,6 +83,11 @@ class Board:
     """What a standard suite measures, in words."""
     reported: tuple[Reported, ...] = ()
     """What papers say of the same test set; never ranked with what was measured."""
+
+    @property
+    def first(self) -> Metric:
+        """The metric that ranks."""
+        return METRICS[self.metrics[0].name]
 
     @property
     def size(self) -> str:
@@ -109,7 +114,8 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     oracles = {row["method"] for row in rows if not row["ranked"]}
     # the first one that has values ranks: without masks, a hole has no PSNR
     measured = {name for row in rows for name in row.get("scores", {})}
-    metrics = [metric for metric in get_metrics(task) if metric.name in measured] or get_metrics(task)
+    standard = _standard_of(run, task)
+    metrics = [metric for metric in _ordered(task, standard) if metric.name in measured] or get_metrics(task)
     ranking = leaderboard(
         rows,
         metrics,
@@ -117,21 +123,24 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         permutations=settings.permutations,
         seed=settings.seed,
         unranked=[*leaks, *oracles],
+        shares=shares(rows, standard.average if standard else "videos"),
     )
-    head = [metric for metric in headline(task) if metric in metrics] or metrics[:1]
     entries = [_with_distances(entry, run.distances.get((task, entry.method), {})) for entry in ranking.entries]
     told = [one for one in get_distances(task) if any(one.name in entry.scores for entry in entries)]
+    wanted = (standard.metrics if standard else ()) or [metric.name for metric in headline(task)]
+    columns: list[Column] = [*metrics, *told]
+    head = [one for one in columns if one.name in wanted] or columns[:1]
     return Board(
         task=task,
         name=name,
-        metrics=head,
-        more=[*(metric for metric in metrics if metric not in head), *told],
+        metrics=sorted(head, key=lambda one: wanted.index(one.name) if one.name in wanted else 0),
+        more=[one for one in columns if one not in head],
         lines=[_line(entry, run, task, rows, leaks) for entry in entries],
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
         unavailable=_unavailable(rows, [run.distances.get((task, entry.method), {}) for entry in entries]),
-        **_standard(run, task, max(entry.videos for entry in ranking.entries)),
+        **_protocol(standard, max(entry.videos for entry in ranking.entries)),
     )
 
 
@@ -150,10 +159,22 @@ def _unavailable(rows: Sequence[Row], distances: Sequence[Row]) -> dict[str, str
     return {one.label: found[name] for name, one in columns.items() if name in found and name not in scored}
 
 
-def _standard(run: Run, task: str, videos: int) -> dict[str, Any]:
+def _standard_of(run: Run, task: str) -> SuiteSettings | None:
     if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
+        return None
+    return SuiteSettings(**run.facts["suite"])
+
+
+def _ordered(task: str, standard: SuiteSettings | None) -> list[Metric]:
+    """Return a task's metrics, those first that head the table."""
+    metrics = get_metrics(task)
+    wanted = [METRICS[name] for name in standard.metrics if name in METRICS] if standard else []
+    return [*wanted, *(metric for metric in metrics if metric not in wanted)]
+
+
+def _protocol(standard: SuiteSettings | None, videos: int) -> dict[str, Any]:
+    if standard is None:
         return {}
-    standard = SuiteSettings(**run.facts["suite"])
     protocol = standard.protocol
     if standard.videos and videos != standard.videos:
         protocol += f". NOT THE WHOLE TEST SET: {videos} of {standard.videos} videos, while reported numbers are for all of them"

@@ -53,7 +53,7 @@ def pick(board: Board, rows: Sequence[Row], count: int) -> list[tuple[str, str]]
 
     Returns pairs of a sample's key and the reason it is shown.
     """
-    first = board.metrics[0]
+    first = board.first
     name = _hero(board)
     scored = [row for row in rows if row["method"] == name and first.name in row.get("scores", {})]
     ordered = sorted(scored, key=lambda row: row["scores"][first.name], reverse=first.higher_is_better)
@@ -155,7 +155,7 @@ def _number(value: float | None, form: str) -> dict[str, Any]:
 
 
 def _cost_chart(board: Board) -> dict[str, Any]:
-    first = board.metrics[0]
+    first = board.first
     dots = [
         Series(
             name=line.entry.method, points=[(line.seconds_per_frame, line.entry.scores[first.name].mean)], place=place
@@ -175,7 +175,7 @@ def _cost_chart(board: Board) -> dict[str, Any]:
 
 def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
     """Draw each method's score against the input's own: how bad it was to begin with, in bins of equally many samples."""
-    first = board.metrics[0]
+    first = board.first
     inputs = {
         row["key"]: row["scores"][first.name]
         for row in rows
@@ -207,7 +207,7 @@ def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _extremes(board: Board, rows: Sequence[Row]) -> list[dict[str, str]]:
-    first = board.metrics[0]
+    first = board.first
     found = []
     for line in board.lines:
         scored = [row for row in rows if row["method"] == line.entry.method and first.name in row.get("scores", {})]
@@ -222,7 +222,7 @@ def _extremes(board: Board, rows: Sequence[Row]) -> list[dict[str, str]]:
 
 def _example(out: Path, board: Board, rows: Sequence[Row], key: str, why: str, dataset: Dataset) -> dict[str, Any]:
     sample = dataset[key]
-    first = board.metrics[0]
+    first = board.first
     answers = {row["method"]: row for row in rows if row["key"] == key and first.name in row.get("scores", {})}
     scores = {name: f"{row['scores'][first.name]:.{first.digits}f} {first.unit}" for name, row in answers.items()}
     source = {

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs import SourceError, unknown_name
+from configs import SourceError, meant_path, unknown_name
 
 if TYPE_CHECKING:
     from datagen.settings import Recipe
@@ -62,7 +62,7 @@ def find_source(spec: str, licence: str) -> Source:
     elif name not in (names := [*layout_names(), "generated"]):
         raise SourceError(f"{unknown_name('layout', name, names)}; a path with a colon is written ./{spec}")
     elif not Path(path).exists():
-        raise SourceError(f"no such file or folder: {path!r} (in --from {spec})")
+        raise SourceError(f"no such file or folder: {path!r} (in --from {spec}){meant_path(path)}")
     if name == "generated":
         from datagen.sources.generated import Generated
 

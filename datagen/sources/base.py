@@ -36,7 +36,7 @@ class SourceVideo:
     split: str = ""
     """`train`, `val` or `test` where its data set says which; else its sha256 decides."""
     tracks: Mapping[str, str] = field(default_factory=dict)
-    """Where on this machine `masks`, `pair` and `depth` are."""
+    """Where on this machine `masks`, `pair`, `hole` and `depth` are."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What its data set says of it; see `datagen.sources.library.Entry.facts`. Part of what is hashed."""
     clean_sha256: str = ""
@@ -104,7 +104,8 @@ class Clip:
     `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None; `depth_note`: what is recorded of where it
     is from. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
-    number in `ids`; `absent`: phrases that fit none. `native`: the other side of a pair that exists already. `moments`:
+    number in `ids`; `absent`: phrases that fit none. `hole`: what its data set wants to have inpainted,
+    uint8 [t h w], 0 or 255, or None. `native`: the other side of a pair that exists already. `moments`:
     all frames of a high-rate video around the clip's own, for true long exposures. `scene`: the description that
     `frames` were rendered from.
     """
@@ -118,6 +119,7 @@ class Clip:
     ids: NDArray[np.uint8] | None = None
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     absent: Sequence[str] = ()
+    hole: NDArray[np.uint8] | None = None
     native: Native | None = None
     moments: Moments | None = None
     scene: Scene | None = None

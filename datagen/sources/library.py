@@ -29,6 +29,9 @@ _STRETCHED = 0.03
 """Share by which the proportions of a video's tracks may differ: rounding, and the odd cropped row."""
 
 
+_TRACKS = ("main", "pair", "masks", "hole", "depth")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One video as a layout lists it, before anybody has looked into its files.
@@ -48,12 +51,15 @@ class Entry:
     """The task that `pair` belongs to."""
     masks: str = ""
     """Object numbers, frame by frame."""
+    hole: str = ""
+    """What is to be inpainted, frame by frame: white, or any other number than 0."""
     depth: str = ""
     """Distances, frame by frame: pictures of 16 bits, or `.npy` and `.npz` files (`shards.arrays`)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """`names`: phrases by object number (as text); `instruction`: that of the pair; `before` and `after`: captions of its two
     sides; `caption`; `depth_scale`: metres per unit of `depth`, and `depth_sky`: from how many metres on it means that nothing
-    is there; `numbers`: which frames of each track belong together, where their names do not say."""
+    is there; `expression`: its place in a data set's list, where a source is listed for one expression alone; `numbers`: which
+    frames of each track belong together, where their names do not say."""
     split: str = ""
     """`train`, `val` or `test` where the data set says."""
     fps: float = 0.0
@@ -67,7 +73,7 @@ class Entry:
     @property
     def tracks(self) -> dict[str, str]:
         """Its locators by what they hold."""
-        return {name: getattr(self, name) for name in ("main", "pair", "masks", "depth") if getattr(self, name)}
+        return {name: getattr(self, name) for name in _TRACKS if getattr(self, name)}
 
 
 class Library:

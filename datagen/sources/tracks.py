@@ -51,6 +51,12 @@ class TrackReader:
             )
             # 255 marks what the annotators left open
             ids[ids == 255] = 0
+        hole = None
+        if "hole" in video.tracks:
+            marked = with_new_decoders(
+                lambda: self._fence("hole").read_labels(video.tracks["hole"], wanted["hole"], size=size, crop=crop)
+            )
+            hole = np.where(marked > 0, np.uint8(255), np.uint8(0))
         if "pair" in video.tracks:
             other = with_new_decoders(
                 lambda: self._fence("pair").read(video.tracks["pair"], wanted["pair"], size=size, crop=crop)
@@ -62,7 +68,7 @@ class TrackReader:
             )
         depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
         moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
-        names = {} if ids is None else _seen(video.facts.get("names", {}), ids)
+        names = {} if ids is None else _named(video, ids)
         return Clip(
             video=video,
             window=window,
@@ -72,6 +78,7 @@ class TrackReader:
             depth_note=note,
             ids=ids,
             names=names,
+            hole=hole,
             native=native,
             moments=moments,
         )
@@ -133,10 +140,13 @@ def limits_of(recipe: Recipe) -> Limits:
     )
 
 
-def _seen(names: Mapping[str, Sequence[str]], ids: NDArray[np.uint8]) -> dict[int, Sequence[str]]:
-    """Keep the phrases of objects that are seen in at least half of the clip: the crop may have lost the others."""
+def _named(video: SourceVideo, ids: NDArray[np.uint8]) -> dict[int, Sequence[str]]:
+    """Return the phrases of objects that are seen in at least half of the clip: the crop may have lost the others. What a
+    source is listed for is asked for in any case."""
+    names = video.facts.get("names", {})
+    least = 0.0 if "expression" in video.facts else _SEEN
     shares = {number: (ids == int(number)).mean((1, 2)) for number in names}
-    return {int(number): names[number] for number, share in sorted(shares.items()) if (share >= _SEEN).mean() >= 0.5}
+    return {int(number): names[number] for number, share in sorted(shares.items()) if (share >= least).mean() >= 0.5}
 
 
 def _numbers(video: SourceVideo, track: str, window: Window) -> list[int]:

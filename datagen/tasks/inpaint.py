@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import cv2
 import numpy as np
 from pydantic import AfterValidator, Field, PositiveFloat
 
@@ -15,6 +16,8 @@ from datagen.tasks.base import Builder, Pair, Parameters, pick
 
 Kind = Literal["blob", "stroke", "box", "silhouette", "text"]
 NOUNS = {"blob": "blot", "stroke": "scribble", "box": "box", "silhouette": "cut-out shape", "text": "lettering"}
+GIVEN = "given"
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _SHARES: dict[Kind, float] = {"blob": 0.35, "stroke": 0.2, "box": 0.15, "silhouette": 0.15, "text": 0.15}
 _WORDS = (
     "SAMPLE", "PREVIEW", "DRAFT", "REC", "LIVE", "CHANNEL 5", "DO NOT COPY", "Archive", "screener", "12:45", "TAPE 3",
@@ -47,6 +50,8 @@ class InpaintOptions(Settings):
     """Longest step of a moving hole from frame to frame, as a share of the picture's height."""
     noise: Share = 0.25
     """Share of the holes that are filled with noise instead of one colour."""
+    grow_given: int = Field(0, ge=0, le=100)
+    """How often a hole that the data set itself gives is widened by the pixels that touch it (the papers: 4)."""
     described: Share = 0.3
     """Share of the instructions that name the hole ("the green scribble at the top left") instead of relying on the
     mask; the mask is stored all the same. Only holes of one colour can be named."""
@@ -61,14 +66,18 @@ class Inpaint(Builder[InpaintOptions]):
     Options = InpaintOptions
 
     def draw(self, clip: Clip, options: InpaintOptions, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw the hole's kind, shape and way, what fills it, and whether the instruction names it."""
+        """Draw the hole's kind, shape and way, what fills it, and whether the instruction names it. A hole that the data set
+        gives is taken as it is."""
         frames, height, width = clip.frames.shape[:3]
-        kind = pick(options.kinds, rng)
+        kind: str = pick(options.kinds, rng) if clip.hole is None else GIVEN
         things = _seen_things(clip) if kind == "silhouette" else []
         if kind == "silhouette" and not things:
             kind = "blob"
-        if kind == "silhouette":
-            hole: dict[str, Any] = _draw_silhouette(things, height, width, rng)
+        hole: dict[str, Any]
+        if kind == GIVEN:
+            hole = {"rounds": options.grow_given}
+        elif kind == "silhouette":
+            hole = _draw_silhouette(things, height, width, rng)
         else:
             high, wide = (rng.uniform(*options.extent) * side for side in (height, width))
             shape, room = _draw_shape(kind, high, wide, rng)
@@ -81,7 +90,7 @@ class Inpaint(Builder[InpaintOptions]):
         colour = tuple(COLOURS)[int(rng.integers(len(COLOURS)))]
         noisy = rng.random() < options.noise
         what = {"seed": int(rng.integers(2**31))} if noisy else {"colour": list(COLOURS[colour])}
-        described = rng.random() < options.described and not noisy
+        described = rng.random() < options.described and not noisy and kind in NOUNS
         mask = self._mask(clip, hole)
         parameters = {**hole, "kind": kind, "fill": what, "share": [round(float(m.mean() / 255), 4) for m in mask]}
         return {**parameters, "described": _describe(kind, colour, mask) if described else ""}
@@ -99,6 +108,10 @@ class Inpaint(Builder[InpaintOptions]):
         )
 
     def _mask(self, clip: Clip, hole: Parameters) -> masks.Mask:
+        if "rounds" in hole:
+            if clip.hole is None:
+                raise ValueError(f"{clip.video.id} gives no hole")
+            return np.stack([cv2.dilate(frame, _CROSS, iterations=hole["rounds"]) for frame in clip.hole])
         if "thing" in hole:
             if clip.ids is None:
                 raise ValueError(f"{clip.video.id} has no object masks")
@@ -108,7 +121,7 @@ class Inpaint(Builder[InpaintOptions]):
 
 
 def _draw_shape(
-    kind: Kind, high: float, wide: float, rng: np.random.Generator
+    kind: str, high: float, wide: float, rng: np.random.Generator
 ) -> tuple[dict[str, Any], tuple[float, float]]:
     """Return a shape, and how far its centre should stay from the borders (x, y)."""
     if kind == "blob":
@@ -149,7 +162,7 @@ def _draw_silhouette(things: list[int], height: int, width: int, rng: np.random.
     }
 
 
-def _describe(kind: Kind, colour: str, mask: masks.Mask) -> str:
+def _describe(kind: str, colour: str, mask: masks.Mask) -> str:
     """Name a hole: `the green scribble at the top left`; the place is that of its middle in the first frame."""
     rows, columns = np.nonzero(mask[0])
     if not len(rows):

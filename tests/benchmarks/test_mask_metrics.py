@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage.morphology import disk
 
-from benchmarks.metrics.masks import areas, boundary, boundary_accuracy, decay, recall, region_similarity
+from benchmarks.metrics.masks import areas, boundaries, boundary_accuracy, decay, recall, region_similarity
 
 
 def blobs(seed: int, shape: tuple[int, int] = (120, 213)) -> np.ndarray:
@@ -67,10 +67,20 @@ def test_the_tolerance_grows_with_the_picture(shape):
 
 
 def test_a_boundary_lies_on_the_inside_of_the_picture_only():
-    assert not boundary(np.full((6, 7), 255, np.uint8)).any()
-    square = np.zeros((6, 6), np.uint8)
-    square[2:4, 2:4] = 1
-    assert boundary(square).sum() == 8
+    assert not boundaries(np.full((1, 6, 7), 255, np.uint8)).any()
+    square = np.zeros((1, 6, 6), np.uint8)
+    square[0, 2:4, 2:4] = 1
+    assert np.bitwise_count(boundaries(square)).sum() == 8
+
+
+@pytest.mark.parametrize("width", [1, 2, 63, 64, 65, 127, 128, 129, 200])
+def test_masks_of_any_width_and_number_are_scored_as_published(width):
+    rng = np.random.default_rng(width)
+    for share in (0.02, 0.5, 0.98):
+        target = np.where(rng.random((6, 40, width)) < share, np.uint8(255), np.uint8(0))
+        prediction = np.where(rng.random((6, 40, width)) < 0.05, 255 - target, target)
+        expected = [published_f(a > 0, b > 0) for a, b in zip(target, prediction, strict=True)]
+        assert boundary_accuracy(prediction, target) == pytest.approx(expected, abs=1e-12)
 
 
 def test_recall_and_decay_by_hand():

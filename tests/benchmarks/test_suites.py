@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.metrics import METRICS, psnr
+from benchmarks.metrics.distances import DISTANCES
 from benchmarks.report import make_boards, to_latex, to_markdown
 from benchmarks.runner import run
 from benchmarks.scoring import enlarged, reduced
@@ -16,7 +17,7 @@ from benchmarks.suites import build_suite, find_suite, suite_names
 from configs import ConfigError
 from shards import get_task
 from tests.conftest import make_sample
-from tests.datagen.layout_files import REAL, frames
+from tests.datagen.layout_files import REAL, frames, masks
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
 
@@ -67,8 +68,112 @@ def test_every_suite_names_a_task_metrics_and_settings_that_exist(name, tmp_path
 
     standard = find_suite(name)
     get_task(standard.task)
-    assert all(metric in METRICS for row in standard.reported for metric in row.scores)
+    known = {*METRICS, *DISTANCES}
+    assert all(metric in known for row in standard.reported for metric in row.scores)
+    assert set(standard.metrics) <= known
+    assert not standard.metrics or standard.metrics[0] in METRICS
     load(Recipe, "default", [f"tasks={{{standard.task}: {{}}}}", *_EXACT, *standard.recipe])
+
+
+@pytest.fixture
+def completion(tmp_path):
+    """Two videos of six and three frames, 48 x 32, with holes, as FuseFormer's test sets have them."""
+    clips, holes = {}, {}
+    for name, count in (("bear", 6), ("swan", 3)):
+        clips[name] = frames(tmp_path / "set" / "JPEGImages" / name, count, seed=count, names="{:05d}.png")
+        holes[name] = np.zeros((count, 32, 48), np.uint8)
+        folder = tmp_path / "set" / "test_masks" / name
+        folder.mkdir(parents=True)
+        for n in range(count):
+            holes[name][n, 12:18, 10 + 2 * n : 20 + 2 * n] = 255
+            cv2.imwrite(str(folder / f"{n:05d}.png"), holes[name][n])
+    return tmp_path / "set", clips, holes
+
+
+def test_video_completion_fills_the_papers_holes_and_averages_over_all_frames(completion, tmp_path):
+    folder, clips, holes = completion
+    suite = build_suite(small("davis-inpaint", "clip.size=48x32"), folder, tmp_path / "o", SETTINGS, workers=0)
+    assert [row["frames"] for row in suite.rows["inpaint"]] == [6, 3]
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+    expected = []
+    for row in suite.rows["inpaint"]:
+        sample = suite.dataset[row["key"]]
+        name = row["source_id"]
+        assert np.array_equal(sample.target, clips[name])
+        widened = np.stack([cv2.dilate(hole, cross, iterations=4) for hole in holes[name]])
+        assert np.array_equal(sample.mask, widened)
+        assert (sample.source[widened == 0] == sample.target[widened == 0]).all()
+        expected += list(psnr(sample.source, sample.target))
+    boards = make_boards(run(suite, SETTINGS, tmp_path / "o"), SETTINGS)
+    (line,) = boards[0].lines
+    # what is outside the hole is the target already, so pasting changes nothing; 9 frames count alike
+    assert line.entry.scores["psnr_pasted"].mean == pytest.approx(np.mean(expected), abs=1e-9)
+    assert boards[0].metrics[0].name == "psnr_pasted"
+    assert "| - | E2FGVI (reported) | 33.01 |" in to_markdown(boards)
+    assert "NOT THE WHOLE TEST SET: 2 of 50 videos" in boards[0].protocol
+
+
+def test_a_packed_video_of_a_completion_set_is_turned_away_with_the_remedy(completion, tmp_path):
+    folder, *_ = completion
+    for file in (folder / "JPEGImages" / "swan").iterdir():
+        file.unlink()
+    (folder / "JPEGImages" / "swan").rmdir()
+    (folder / "JPEGImages" / "swan.zip").write_bytes(b"")
+    build_suite(small("davis-inpaint", "clip.size=48x32"), folder, tmp_path / "o", SETTINGS, workers=0)
+    assert "swan.zip must be unpacked" in (tmp_path / "o" / "data" / "rejects.jsonl").read_text()
+
+
+@pytest.fixture
+def ref_davis(tmp_path):
+    """Two test videos, of two objects and one, with two annotators, who once say the same; and a train video."""
+    root = tmp_path / "davis"
+    for place, (name, objects) in enumerate((("bear", 2), ("swan", 1), ("goat", 1))):
+        frames(root / "JPEGImages" / "480p" / name, 3, seed=place)
+        masks(root / "Annotations" / "480p" / name, 3, objects=objects)
+    (root / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "ImageSets" / "2017" / "val.txt").write_text("bear\nswan\n")
+    (root / "ImageSets" / "2017" / "train.txt").write_text("goat\n")
+    for annotator, words in (
+        (1, ("brown bear", "small cub", "a swan")),
+        (2, ("the big bear", "small cub", "white bird")),
+    ):
+        lines = [f'bear 1 "{words[0]}"', f'bear 2 "{words[1]}"', f'swan 1 "{words[2]}"', 'goat 1 "a goat"']
+        (root / f"Davis17_annot{annotator}.txt").write_text("\n".join(lines))
+    return root
+
+
+def test_every_expression_of_ref_davis_counts_alike_and_videos_are_drawn_whole(ref_davis, tmp_path):
+    suite = build_suite(small("ref-davis17", "clip.size=48x32"), ref_davis, tmp_path / "o", SETTINGS, workers=0)
+    rows = suite.rows["segment"]
+    said = sorted(suite.dataset[row["key"]].meta.parameters["expression"] for row in rows)
+    assert said == sorted(["brown bear", "the big bear", "small cub", "small cub", "a swan", "white bird"])
+    settings = SETTINGS.model_copy(update={"methods": ("centre",)})
+    done = run(suite, settings, tmp_path / "o")
+    own = [row for row in done.rows if row["method"] == "centre"]
+    assert {row["video"] for row in own} == {"bear", "swan"}
+    (board,) = make_boards(done, settings)
+    line = next(line for line in board.lines if line.entry.method == "centre")
+    assert line.entry.videos == 2
+    assert line.entry.scores["jf"].mean == pytest.approx(np.mean([row["scores"]["jf"] for row in own]))
+
+
+def test_hazeworld_is_averaged_over_its_sets(tmp_path):
+    root = tmp_path / "hazeworld"
+    means = {}
+    for place, (where, name) in enumerate((("DAVIS", "bear"), ("DAVIS", "cows"), ("UA-DETRAC", "MVI_20011"))):
+        clean = frames(root / "test" / "gt" / where / name, 3, seed=place, names="{:05d}.png")
+        for beta in ("0.005", "0.03"):
+            hazy = root / "test" / "hazy" / where / f"{name}_239_{beta}"
+            seen = frames(hazy, 3, seed=place, names="{:05d}.png", shift=round(1000 * float(beta)) + 3 * place)
+            means.setdefault(where, []).append(psnr(seen, clean).mean())
+    suite = build_suite(small("hazeworld", "clip.size=48x32"), root, tmp_path / "o", SETTINGS, workers=0)
+    done = run(suite, SETTINGS, tmp_path / "o")
+    assert {(row["set"], row["video"]) for row in done.rows} == {
+        ("DAVIS", "DAVIS-bear"), ("DAVIS", "DAVIS-cows"), ("UA-DETRAC", "UA-DETRAC-MVI_20011"),
+    }  # fmt: skip
+    (board,) = make_boards(done, SETTINGS)
+    expected = np.mean([np.mean(own) for own in means.values()])
+    assert board.lines[0].entry.scores["psnr"].mean == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_method_sees_the_reduced_input_and_is_scored_at_full_size():

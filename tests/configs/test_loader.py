@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 import configs
-from configs import ConfigError, Settings, load, names
+from configs import ConfigError, Settings, load, meant_path, names
 
 
 class Inner(Settings):
@@ -119,3 +119,10 @@ def test_an_override_replaces_a_whole_mapping():
 
     assert list(load(Recipe, "default", ["tasks={dehaze: {}}"]).tasks) == ["dehaze"]
     assert list(load(Recipe, "default", ["tasks.dehaze={}"]).tasks) == ["dehaze", "recolor"]
+
+
+def test_a_path_that_is_nearly_there_is_named(tmp_path):
+    (tmp_path / "videos").mkdir()
+    assert meant_path(tmp_path / "vidoes") == f"; did you mean {str(tmp_path / 'videos')!r}?"
+    assert meant_path(tmp_path / "something else") == ""
+    assert meant_path(tmp_path / "nowhere" / "videos") == ""

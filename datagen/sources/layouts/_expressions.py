@@ -28,9 +28,10 @@ def load_json(path: Path) -> Any:
         raise SourceError(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
 
-def referring_names(path: Path) -> dict[str, Names]:
+def referring_names(path: Path, *, repeats: bool = False) -> dict[str, Names]:
     """Return the phrases of every video in a `meta_expressions.json`; nothing where there is no such file.
 
+    `repeats`: keep what two annotators said alike twice.
     Expressions without `obj_id` (those of the sets whose masks are kept back) are left out.
     """
     if not path.is_file():
@@ -41,7 +42,7 @@ def referring_names(path: Path) -> dict[str, Names]:
             phrase = as_phrase(str(expression.get("exp", "")))
             if phrase and "obj_id" in expression:
                 known = names.setdefault(video, {}).setdefault(str(int(expression["obj_id"])), [])
-                known += [phrase] if phrase not in known else []
+                known += [phrase] if repeats or phrase not in known else []
     return names
 
 

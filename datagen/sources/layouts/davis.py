@@ -57,12 +57,14 @@ def official_splits(path: Path) -> dict[str, str]:
     return splits
 
 
-def expressions(path: Path) -> dict[str, Names]:
-    """Return all phrases: of `meta_expressions.json`, or of the four annotators' original text files."""
+def expressions(path: Path, *, repeats: bool = False) -> dict[str, Names]:
+    """Return all phrases: of `meta_expressions.json`, or of the four annotators' original text files.
+
+    `repeats`: keep what two annotators said alike twice.
+    """
     names: dict[str, Names] = {}
     for part in ("train", "valid"):
-        for video, phrases in referring_names(path / "meta_expressions" / part / "meta_expressions.json").items():
-            names[video] = phrases
+        names |= referring_names(path / "meta_expressions" / part / "meta_expressions.json", repeats=repeats)
     if names:
         return names
     for file in sorted(path.rglob("Davis17_annot*.txt")):
@@ -72,7 +74,7 @@ def expressions(path: Path) -> dict[str, Names]:
             if len(words) == 3 and words[1].isdigit():
                 known = names.setdefault(words[0], {}).setdefault(words[1], [])
                 phrase = as_phrase(words[2].strip().strip('"'))
-                known += [phrase] if phrase and phrase not in known else []
+                known += [phrase] if phrase and (repeats or phrase not in known) else []
     return names
 
 

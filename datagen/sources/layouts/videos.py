@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from configs import SourceError
+from configs import SourceError, meant_path
 from datagen.sources.layouts import Layout, frames, layout, layout_names
 from datagen.sources.library import Entry
 from shards.picture_folder import is_pictures
@@ -40,7 +40,9 @@ def video_files(path: Path) -> list[Path]:
     found = [file for file in sorted(start.glob(str(path.relative_to(start)))) if file.is_file() or file.is_dir()]
     files = [file for file in found if file.is_file()]
     if not found:
-        raise SourceError(f"no such file, folder or pattern: {str(path)!r} (or 'scenes' for procedural video)")
+        raise SourceError(
+            f"no such file, folder or pattern: {str(path)!r} (or 'scenes' for procedural video){meant_path(path)}"
+        )
     return files or found
 
 
