@@ -62,7 +62,7 @@ def _ratio(both: int, either: int) -> float:
 
 
 def _boundary_scores(a: Mask, b: Mask, radius: int) -> NDArray[np.float64]:
-    rows, columns = _surroundings(np.bitwise_or.reduce(np.concatenate([a, b])))
+    rows, columns = _surroundings(np.bitwise_or.reduce(a | b))
     found, wanted = (boundaries(each[:, rows, columns]) for each in (a, b))
     counts = np.stack([_counted(found), _counted(wanted)])
     near = np.stack([_counted(found & _near(wanted, radius)), _counted(wanted & _near(found, radius))])
@@ -84,39 +84,47 @@ def boundaries(masks: Mask) -> Bits:
 
     64 pixels to a number: a boundary is widened faster by shifting it than by OpenCV's dilation with a disk.
     """
-    frames, height, width = masks.shape
-    # one column more than there are, at least: beyond the last column and row the picture goes on as it is
-    wide = np.empty((frames, height, (width // _BITS + 1) * _BITS), np.uint8)
-    np.not_equal(masks, 0, out=wide[..., :width], casting="unsafe")
-    wide[..., width:] = wide[..., width - 1 : width]
-    inside = np.packbits(wide, axis=2, bitorder="little").view(np.uint64)
+    inside = _packed(masks)
     right = inside >> _ONE
     right[..., :-1] |= inside[..., 1:] << _LAST
     edge = inside ^ right
-    edge[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
     edge[:, :-1] |= inside[:, :-1] ^ right[:, 1:]
-    edge[..., -1] &= np.uint64((1 << width % _BITS) - 1)
+    # beyond the last column and row the picture goes on as it is
+    edge[..., -1] &= np.uint64((1 << (masks.shape[2] - 1) % _BITS) - 1)
+    edge[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
     return edge
+
+
+def _packed(masks: Mask) -> Bits:
+    frames, height, width = masks.shape
+    packed = np.packbits(masks, axis=2, bitorder="little")
+    words = np.zeros((frames, height, -(-width // _BITS)), np.uint64)
+    words.view(np.uint8)[..., : packed.shape[2]] = packed
+    return words
 
 
 def _near(edge: Bits, radius: int) -> Bits:
     """Return what lies within `radius` pixels of the edge: each row widened as the disk is there, and moved up and down."""
     frames, height, words = edge.shape
     found = np.zeros((frames, height + 2 * radius, words), np.uint64)
-    row, widened = edge, 0
+    row, wide = edge, 0
     for away in range(radius, -1, -1):
-        for _ in range(math.isqrt(radius * radius - away * away) - widened):
-            row, widened = _widened(row), widened + 1
-        found[:, radius + away : radius + away + height] |= row
-        found[:, radius - away : radius - away + height] |= row
+        wanted = math.isqrt(radius * radius - away * away)
+        while wide < wanted:
+            # a run may be moved by its own length without a gap
+            step = min(wanted - wide, 2 * wide + 1)
+            row, wide = _widened(row, step), wide + step
+        for top in {radius - away, radius + away}:
+            found[:, top : top + height] |= row
     return found[:, radius : radius + height]
 
 
-def _widened(row: Bits) -> Bits:
-    """Return rows with a pixel more to each side."""
-    left, right = row << _ONE, row >> _ONE
-    left[..., 1:] |= row[..., :-1] >> _LAST
-    right[..., :-1] |= row[..., 1:] << _LAST
+def _widened(row: Bits, step: int) -> Bits:
+    """Return rows together with themselves moved to both sides by so many pixels, fewer than 64."""
+    near, far = np.uint64(step), np.uint64(_BITS - step)
+    left, right = row << near, row >> near
+    left[..., 1:] |= row[..., :-1] >> far
+    right[..., :-1] |= row[..., 1:] << far
     left |= right
     left |= row
     return left
