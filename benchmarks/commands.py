@@ -85,7 +85,7 @@ def run_bench(
     if bar.reused:
         out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
     publish_report(out, done, settings, suite.dataset)
-    _tell_lacking(suite.tasks, settings)
+    _tell_lacking(suite, settings)
     _tell_left_out(out, done.rows)
     return _tell_failures(done.rows)
 
@@ -188,12 +188,12 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
-        _tell_unavailable(board)
         if board.protocol:
             out_console.print(f"protocol: {board.protocol}")
         for line in board.lines:
             for note in line.notes:
                 out_console.print(f"! {note}")
+    _tell_unavailable(boards)
     shown = {metric.name for board in boards for metric in board.metrics}
     for metric in metrics_of(boards):
         if metric.name in shown:
@@ -204,29 +204,38 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
 
 
-def _tell_unavailable(board: Board) -> None:
-    lacking = [name for name, why in board.unavailable.items() if why.startswith("weights: ")]
+def _tell_unavailable(boards: Sequence[Board]) -> None:
+    told = [(board, name, why) for board in boards for name, why in board.unavailable.items()]
+    lacking = dict.fromkeys(name for _, name, why in told if why.startswith("weights: "))
     if lacking:
         out_console.print(f"n/a for lack of weights: {', '.join(lacking)}; 'bench networks' says of which")
-    for name, why in board.unavailable.items():
+    for board, name, why in told:
         if name not in lacking:
-            out_console.print(f"{name}: n/a ({why})")
+            out_console.print(f"{board.name}: {name} n/a ({why})")
 
 
-def _tell_lacking(tasks: Sequence[str], settings: BenchSettings) -> None:
+def _tell_lacking(suite: Suite, settings: BenchSettings) -> None:
+    if settings.methods:
+        return
     weights = settings.weights.model_dump()
-    lacking = [one.name for one in METHODS.values() if any(map(one.fits, tasks)) and one.lacks(weights)]
-    if lacking and not settings.methods:
+    lacking = [one.name for one in METHODS.values() if any(map(one.fits, suite.tasks)) and one.lacks(weights)]
+    if lacking:
         out_console.print(f"not run for lack of weights: {', '.join(lacking)}; 'bench networks' says of which")
+    bare = [task for task in suite.tasks if not suite.has_train_samples(task)]
+    idle = [one.name for one in METHODS.values() if one.learns_here and any(map(one.fits, bare))]
+    if idle:
+        out_console.print(f"not run for lack of train samples to learn from: {', '.join(idle)}")
 
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:
-    left_out = sorted({row["method"] for row in read_rows(out)} - {row["method"] for row in rows})
-    if left_out:
-        err_console.print(
-            f"not in these tables: {', '.join(left_out)}, scored here earlier; run with the same --model or --methods to "
-            "see it"
-        )
+    earlier, tasks = read_rows(out), {row["task"] for row in rows}
+    methods = {row["method"] for row in earlier if row["task"] in tasks} - {row["method"] for row in rows}
+    for what, names in (("", methods), ("tasks ", {row["task"] for row in earlier} - tasks)):
+        if names:
+            err_console.print(
+                f"not in these tables: {what}{', '.join(sorted(names))}, scored here earlier; run with the same options to see "
+                "them"
+            )
 
 
 def _tell_failures(rows: list[Row]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import costs, sets
 from benchmarks.leaks import Leak, find_leaks
-from benchmarks.methods import Context, Method, check_methods, methods_for
+from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
 from benchmarks.metrics.distances import get_distances
 from benchmarks.networks import version
@@ -81,6 +81,7 @@ def run(
     progress = progress or Progress()
     check_sizes(suite)
     check_methods(settings.methods, suite.tasks, entrants, settings.weights.model_dump())
+    check_learners(suite, settings)
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
     known = {row["id"]: row for row in read_rows(out) if row["status"] == "ok"}
@@ -143,6 +144,21 @@ def check_sizes(suite: Suite) -> None:
                 )
 
 
+def check_learners(suite: Suite, settings: BenchSettings) -> None:
+    """Raise if a method is wanted by name that has nothing to learn from.
+
+    Raises:
+        DatasetError: one is.
+    """
+    for method in (METHODS[name] for name in settings.methods if name in METHODS):
+        tasks = [task for task in suite.tasks if method.fits(task) and not suite.has_train_samples(task)]
+        if method.learns_here and tasks:
+            raise DatasetError(
+                f"{suite.dataset.root} has no train samples of {tasks[0]}, which {method.name} learns from; leave it out of "
+                "--methods, or build a train split"
+            )
+
+
 def row_id(job: Job, key: str, suite: Suite) -> str:
     """Return a hash of everything that decides a row."""
     metrics = sorted((metric.name, metric.version) for metric in job.metrics)
@@ -193,7 +209,7 @@ def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> 
             networks=networks[task],
         )
         for task in suite.tasks
-        for method in methods_for(task, settings.methods, entrants, weights)
+        for method in methods_for(task, settings.methods, entrants, weights, can_learn=suite.has_train_samples(task))
     ]
 
 

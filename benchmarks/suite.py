@@ -27,6 +27,10 @@ class Suite:
         """The tasks, sorted."""
         return sorted(self.rows)
 
+    def has_train_samples(self, task: str) -> bool:
+        """Return whether there is something to learn a task from."""
+        return len(self.dataset.index(task, "train")) > 0
+
 
 def make_suite(folder: Path, tasks: list[str], settings: BenchSettings) -> Suite:
     """Choose the samples to score.

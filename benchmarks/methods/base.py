@@ -93,6 +93,11 @@ class Method:
         """Return whether it can be run for a task."""
         return not self.tasks or task in self.tasks
 
+    @property
+    def learns_here(self) -> bool:
+        """Whether it learns from the train split of the dataset that it is scored on."""
+        return self.learns and self.trained_on is None and not (self.weights or self.networks)
+
     def lacks(self, weights: Mapping[str, str]) -> list[str]:
         """Return the pretrained networks that it cannot be had without and that are not here."""
         return [name for name in self.networks if version(name, weights) == MISSING]

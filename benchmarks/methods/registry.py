@@ -102,15 +102,25 @@ def _check_network(method: Method, network: str, weights: Mapping[str, str]) -> 
 
 
 def methods_for(
-    task: str, wanted: Sequence[str], entrants: Sequence[Method] = (), weights: Mapping[str, str] | None = None
+    task: str,
+    wanted: Sequence[str],
+    entrants: Sequence[Method] = (),
+    weights: Mapping[str, str] | None = None,
+    *,
+    can_learn: bool = True,
 ) -> list[Method]:
-    """Return the methods to run for a task: those wanted that fit it (if none is named, all whose weights are here), identity
-    and entrants always."""
+    """Return the methods to run for a task: those wanted that fit it (if none is named, all whose weights are here and that
+    have something to learn from if they need it: `can_learn`), identity and entrants always."""
     always = {IDENTITY.name, *(method.name for method in entrants)}
     return [
         method
         for name, method in _all(entrants).items()
-        if method.fits(task) and (name in wanted or name in always or (not wanted and not method.lacks(weights or {})))
+        if method.fits(task)
+        and (
+            name in wanted
+            or name in always
+            or (not wanted and not method.lacks(weights or {}) and (can_learn or not method.learns_here))
+        )
     ]
 
 

@@ -19,6 +19,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from benchmarks.suspicions import FROZEN, REORDERED, RETURNED, suspicions
 from configs import DatasetError
+from shards import Manifest, encode_sample, write_card, write_shard
 from shards.storage import sha256_of
 from tests.conftest import make_sample, moving_clip
 
@@ -170,3 +171,18 @@ def test_rows_that_do_not_belong_together_are_refused_even_when_signed_anew(fini
     rewrite(finished, change, resign=True)
     with pytest.raises(DatasetError, match=words):
         report(finished)
+
+
+def test_what_has_nothing_to_learn_from_is_left_out_and_refused_by_name(tmp_path):
+    root = tmp_path / "dataset"
+    shard = write_shard(root / "recolor" / "test-000000.tar", [encode_sample(make_sample("recolor", "test", 0))])
+    manifest = Manifest(recipe={"seed": 0}, recipe_digest="0", code_version="0", shards=(shard,), sources=1)
+    write_card(root, manifest, {"CC0-1.0": 1})
+    manifest.save(root)
+    settings = BenchSettings(bootstrap=100, examples=0, cost_samples=0)
+    done = run(make_suite(root, [], settings), settings, tmp_path / "out")
+    assert {row["status"] for row in done.rows} == {"ok"}
+    assert not {"mean_chroma", "chroma_table"} & {row["method"] for row in done.rows}
+    named = settings.model_copy(update={"methods": ("mean_chroma",)})
+    with pytest.raises(DatasetError, match="no train samples of recolor, which mean_chroma learns from"):
+        run(make_suite(root, [], named), named, tmp_path / "out")
