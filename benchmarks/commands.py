@@ -206,7 +206,7 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
 
 def _tell_unavailable(boards: Sequence[Board]) -> None:
     told = [(board, name, why) for board in boards for name, why in board.unavailable.items()]
-    lacking = dict.fromkeys(name for _, name, why in told if why.startswith("weights: "))
+    lacking = dict.fromkeys(name for _, name, why in told if "; --set weights." in why)
     if lacking:
         out_console.print(f"n/a for lack of weights: {', '.join(lacking)}; 'bench networks' says of which")
     for board, name, why in told:

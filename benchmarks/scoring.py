@@ -71,6 +71,8 @@ class Scorer:
             seconds = time.perf_counter() - started
             check_answer(prediction, asked)
             prediction = enlarged(prediction, sample.source.shape)
+        except NotAvailable as missing:  # what it needs is not here: that is no answer of the method
+            return {"status": "invalid", "error": f"n/a ({missing})"}, None
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}, None
         started = time.perf_counter()

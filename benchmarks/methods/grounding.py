@@ -146,7 +146,7 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
     try:
         model = getattr(transformers, kind).from_pretrained(place, local_files_only=True)
         processor = transformers.AutoProcessor.from_pretrained(place, local_files_only=True)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # a folder of another kind fails in ways of its own
         raise NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})") from error
     return model.to(choose_device()).eval(), processor
 
@@ -162,7 +162,7 @@ def _load_tracker(place: str) -> Any:
     quiet_libraries()
     try:
         model: Any = Sam2VideoModel.from_pretrained(place, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a folder of another kind fails in ways of its own
         raise NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})") from error
     return model.to(choose_device()).eval()
 

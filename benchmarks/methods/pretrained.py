@@ -197,7 +197,7 @@ def _load_pipeline(kind: str, place: str) -> Any:
     options = {"safety_checker": None, "requires_safety_checker": False}
     try:
         pipe = getattr(diffusers, kind).from_pretrained(place, local_files_only=True, **options)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # a folder of another kind fails in ways of its own
         raise NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(choose_device())

@@ -75,7 +75,7 @@ def load_clip(place: str) -> tuple[Any, Any, Any]:
         model = CLIPModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
         processor = AutoImageProcessor.from_pretrained(reader, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(reader, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a folder of another kind fails in ways of its own
         reason = " ".join(str(error).split())[:120]
         raise NotAvailable(f"weights: {place} cannot be loaded ({reason})") from error
     return model.to(choose_device()).eval(), processor, tokenizer

@@ -392,3 +392,20 @@ def test_the_box_reaches_the_tracker_where_its_own_processor_would_put_it(tracke
     # pixels of 40 x 20 in the network's 64 x 64; labels 2 and 3 are the corners of a box
     assert points["point_coords"].tolist() == [[[[16, 16], [48, 48]]]]
     assert points["point_labels"].tolist() == [[[2, 3]]]
+
+
+def test_weights_that_cannot_be_read_are_no_failure_of_the_method(edits, tmp_path):
+    broken = tmp_path / "model"
+    broken.mkdir()
+    (broken / "model_index.json").write_text("{}")
+    settings = BenchSettings(
+        bootstrap=100,
+        examples=0,
+        methods=("sdedit",),
+        cost_samples=0,
+        weights=WeightSettings(stable_diffusion=str(broken)),
+    )
+    done = run(make_suite(edits, [], settings), settings, tmp_path / "out")
+    row = next(row for row in done.rows if row["method"] == "sdedit")
+    assert row["status"] == "invalid"
+    assert row["error"].startswith("n/a (weights: ")
