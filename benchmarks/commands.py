@@ -104,7 +104,9 @@ def _suite(
             raise ConfigError(f"suite {standard} is for {wanted.task}, not for {', '.join(tasks)}")
         return build_suite(wanted, data, out, settings, workers)
     if data is None:
-        err_console.print("no --data: building procedural scenes to score on")
+        err_console.print(
+            "no --data: building procedural scenes to score on; 'bench study severity' damages them more and more"
+        )
         data = build_scenes(out, settings)
     return make_suite(data, tasks, settings)
 

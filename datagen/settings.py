@@ -99,8 +99,10 @@ class SceneSettings(Settings):
     """The procedural source."""
 
     count: int = Field(24, ge=1)
-    """How many scenes; each gives one clip."""
+    """How many scenes; each gives one clip, unless it has more `frames` than one."""
     fps: float = Field(25.0, ge=1, le=1000)
+    frames: int | None = Field(None, ge=1, le=4096)
+    """Frames that a scene has at least; by default it is as long as a clip. A scene lasts 0.64 s however many it has."""
 
 
 class GateSettings(Settings):

@@ -36,9 +36,9 @@ SWEEPS: dict[str, Sweep] = {
         levels=(0.2, 0.35, 0.5, 0.65, 0.8),
     ),
     "deblur": Sweep(
-        across="exposure (frames)",
-        setting=lambda frames: f"tasks.deblur.exposure=[{frames},{frames}]",
-        levels=(0.5, 1.0, 1.5, 2.0, 3.0),
+        across="exposure (seconds)",
+        setting=lambda seconds: f"tasks.deblur.exposure=[{seconds},{seconds}]",
+        levels=(0.01, 0.02, 0.04, 0.08, 0.12),
     ),
     "inpaint": Sweep(
         across="size of the hole (share of the picture's side)",
@@ -50,7 +50,12 @@ SWEEPS: dict[str, Sweep] = {
     "edit": _MOTION,
 }
 """By task. Where a task has no damage to grow, motion does: the same clips with frames farther apart."""
-_FIXED = {"deblur": ["tasks.deblur.kinds={motion: 1}"]}
+_ALL_BLURS = ["gates.max_pair_psnr=1000", "gates.min_pair_changed=0"]
+_FIXED = {
+    "deblur": ["tasks.deblur.kinds={motion: 1}", *_ALL_BLURS],
+    # colours that are known at one moment, and have to be carried to the others
+    "recolor": ["tasks.recolor.reference=1"],
+}
 
 
 def build_level(task: str, level: float, folder: Path, settings: BenchSettings, source: str) -> Dataset:
@@ -58,6 +63,10 @@ def build_level(task: str, level: float, folder: Path, settings: BenchSettings, 
     sweep = SWEEPS[task]
     overrides = [f"tasks={{{task}: {{}}}}", sweep.setting(level), *_FIXED.get(task, [])]
     splits = ["splits.official=false", "splits.train=0", "splits.val=0", "splits.test=1"]
+    if sweep is _MOTION:
+        # long enough for frames as far apart as they will be: the same scenes at every level
+        frames = load(Recipe, settings.recipe).clip.frames
+        overrides += [f"scenes.frames={round((frames - 1) * max(sweep.levels)) + 1}", "clip.per_video=1"]
     build(load(Recipe, settings.recipe, [*overrides, *splits]), folder, sources=[source], workers=0)
     return Dataset(folder)
 

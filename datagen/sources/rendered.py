@@ -1,4 +1,4 @@
-"""Procedural scenes as a source: each scene is a video of exactly one clip, with exact depth and object ids."""
+"""Procedural scenes as a source: each scene is a video, of one clip unless it is longer, with exact depth and object ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from configs.loader import check
 from datagen.instructions import generator
 from datagen.scenes import absent, describe, draw_scene, expressions, render
-from datagen.settings import ClipSettings, Recipe
+from datagen.settings import ClipSettings, Recipe, SceneSettings
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 
 VERSION = 1
@@ -25,7 +25,7 @@ class Scenes:
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Yield the scenes; nothing is rendered yet."""
-        span = recipe.clip.span_at(recipe.scenes.fps)
+        span = _span(recipe.clip, recipe.scenes)
         for number in range(recipe.scenes.count):
             yield SourceVideo(
                 kind=self.kind,
@@ -51,8 +51,13 @@ def is_scene(source_id: str, sha256: str, recipe: Mapping[str, Any]) -> bool:
     if not number.isdecimal():
         return False
     clip = check(ClipSettings, recipe["clip"], where="clip")
-    span = clip.span_at(recipe["scenes"]["fps"])
+    span = _span(clip, check(SceneSettings, recipe["scenes"], where="scenes"))
     return any(_sha256(recipe["seed"], int(number), clip, span, version) == sha256 for version in range(1, VERSION + 1))
+
+
+def _span(clip: ClipSettings, scenes: SceneSettings) -> int:
+    """Return how many frames a scene has."""
+    return max(clip.span_at(scenes.fps), scenes.frames or 0)
 
 
 def _sha256(seed: int, number: int, clip: ClipSettings, span: int, version: int = VERSION) -> str:

@@ -169,12 +169,17 @@ def test_levels_of_damage_are_scored_on_the_same_videos(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("task", list(severity.SWEEPS))
-def test_every_sweep_names_settings_that_exist(task, tmp_path):
+def test_every_sweep_has_a_score_for_the_same_scenes_at_every_level(task, tmp_path):
     (tmp_path / "r.yaml").write_text(SMALL)
-    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml")})
-    level = severity.SWEEPS[task].levels[1]
-    # blur does not show on every small clip; that the settings are understood is asked here
-    assert severity.build_level(task, level, tmp_path / "x", settings, "scenes").manifest.sha256
+    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml"), "methods": ("identity",)})
+    runs = {}
+    for level in severity.SWEEPS[task].levels:
+        dataset = severity.build_level(task, level, tmp_path / f"{level:g}", settings, "scenes")
+        runs[level] = run(make_suite(dataset.root, [task], settings), settings, tmp_path / f"out {level:g}")
+    (record,) = severity.severity_study(task, runs).records
+    assert all(isinstance(record[f"{level:g}"], float) for level in severity.SWEEPS[task].levels)
+    counts = {len({row["video"] for row in done.rows}) for done in runs.values()}
+    assert counts <= {2, 3}, "hardly a scene is turned away at any level"
 
 
 def test_a_study_is_written_as_table_and_page(tmp_path):
