@@ -201,7 +201,10 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
         if metric.name in shown:
             unit = f" in {metric.unit}" if metric.unit else ""
             out_console.print(f"{metric.label}{unit}: {metric.convention}")
-    for sentence in (f"Means are over {POOLINGS['frames'].removeprefix('mean over ')}.", *CONVENTIONS):
+    for sentence in (
+        f"Means are over {POOLINGS['frames'].removeprefix('mean over ')}, where no protocol says otherwise.",
+        *CONVENTIONS,
+    ):
         out_console.print(sentence)
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
 

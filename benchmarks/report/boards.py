@@ -17,8 +17,8 @@ from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard, sh
 from benchmarks.suspicions import RETURNED
 
 CONVENTIONS = (
-    "A score is the mean over videos of per-video means; brackets are 95 % intervals from drawing whole videos again "
-    f"(none below {LEAST_VIDEOS} videos).",
+    "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
+    f"drawing whole videos again (none below {LEAST_VIDEOS} videos).",
     "Ranks are ties as far as the videos cannot tell methods apart: sign-flip tests of all pairs on the first metric, "
     "corrected after Holm, so that any false difference in a table has a chance of 5 %. Oracles (o) know the target and have "
     "no rank.",
