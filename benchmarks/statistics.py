@@ -88,6 +88,11 @@ class _Scores:
         """The mean of each video."""
         return self.sums / self.counts
 
+    @property
+    def merits(self) -> Array:
+        """What each video adds to the mean: their mean is `mean` of all videos."""
+        return self.sums / self.counts.mean() if self.pooled else self.of_videos
+
 
 def leaderboard(
     rows: Sequence[Row],
@@ -117,7 +122,7 @@ def leaderboard(
         for name, own in by_method.items()
     ]
     contest = {
-        entry.method: sign * tables[first.name][entry.method].of_videos
+        entry.method: sign * tables[first.name][entry.method].merits
         for entry in entries
         if entry.method in tables[first.name] and not entry.invalid and entry.method not in unranked
     }
@@ -315,10 +320,10 @@ def _summed_up(table: _Scores, places: NDArray[np.int64]) -> Estimate:
 def _gains(tables: dict[str, _Scores], sign: int, places: NDArray[np.int64]) -> dict[str, Estimate]:
     if "identity" not in tables:
         return {}
-    base = tables["identity"].of_videos
+    base = tables["identity"].merits
     found = {}
     for name, table in tables.items():
         if name != "identity" and len(table.sums) == len(base):
-            gain = sign * (table.of_videos - base)
+            gain = sign * (table.merits - base)
             found[name] = _estimate(gain[places].mean(axis=1), float(gain.mean()), len(gain))
     return found

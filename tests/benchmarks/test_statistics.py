@@ -5,7 +5,16 @@ import pytest
 from scipy import stats
 
 from benchmarks.metrics import METRICS, get_metrics
-from benchmarks.statistics import LEAST_VIDEOS, holm, interval, leaderboard, least_difference, sign_flip, tie_groups
+from benchmarks.statistics import (
+    LEAST_VIDEOS,
+    holm,
+    interval,
+    leaderboard,
+    least_difference,
+    shares,
+    sign_flip,
+    tie_groups,
+)
 
 
 def row(method: str, video: str, psnr: float, number: int = 0, **more) -> dict:
@@ -170,6 +179,41 @@ def test_a_pooled_score_weighs_clips_and_a_failure_weighs_what_its_truth_weighs(
     rows[1] = of("m", "b", 0, 0, status="failed")
     entry = next(e for e in ranking(rows, metrics).entries if e.method == "m")
     assert entry.scores["overall_iou"].mean == pytest.approx(50 / (100 + 200))
+
+
+def test_other_means_weigh_frames_clips_and_sets_as_their_names_say():
+    rows = [
+        {**row("m", video, 0.0, number), "frames": frames, "source": source, "set": group}
+        for number, (video, source, group, frames) in enumerate(
+            [("a", "a1", "x", 4), ("a", "a1", "x", 2), ("a", "a2", "x", 6), ("b", "b1", "y", 3)]
+        )
+    ]
+    keys = [one["key"] for one in rows]
+    assert shares(rows, "videos") is None
+    assert list(map(shares(rows, "frames").get, keys)) == [4, 2, 6, 3]
+    assert list(map(shares(rows, "clips").get, keys)) == [1, 1, 1, 1]
+    # two sources in set x, one in y; a source's clips share it by their frames
+    assert list(map(shares(rows, "sets").get, keys)) == pytest.approx([1 / 3, 1 / 6, 1 / 2, 1])
+
+
+def test_under_another_mean_gains_and_tests_are_of_that_mean():
+    rng = np.random.default_rng(5)
+    frames = [100, 1, 1, 1, 1, 1, 1, 1]
+    rows, own = [], {}
+    for name, gain in (("identity", 0.0), ("m", -1.0)):
+        # better where there are many frames, worse on all other videos
+        values = [20 + rng.normal() + (3 if video == 0 and name == "m" else gain) for video in range(8)]
+        rows += [
+            {**row(name, f"v{video}", value, video), "frames": frames[video]} for video, value in enumerate(values)
+        ]
+        own[name] = np.average(values, weights=frames)
+    found = leaderboard(rows, [METRICS["psnr"]], draws=200, permutations=1000, seed=0, shares=shares(rows, "frames"))
+    by_name = {entry.method: entry for entry in found.entries}
+    assert by_name["m"].scores["psnr"].mean == pytest.approx(own["m"])
+    assert by_name["m"].gain.mean == pytest.approx(own["m"] - own["identity"])
+    assert by_name["m"].gain.mean > 0
+    # all rests on one video: nobody is told apart
+    assert by_name["m"].rank == by_name["identity"].rank == (1, 2)
 
 
 def test_lower_is_better_turns_the_order_and_the_gain():
