@@ -43,7 +43,9 @@ def run_methods(
     predictions: Annotated[
         list[str] | None,
         _option(
-            "[NAME=]FOLDER of TASK/KEY.mkv clips that were made elsewhere; may be repeated.", "--predictions", "-p"
+            "[NAME=]FOLDER of TASK/KEY.mkv clips, or TASK/KEY/*.png, that were made elsewhere; may be repeated.",
+            "--predictions",
+            "-p",
         ),
     ] = None,
     methods: Annotated[str | None, _option("Only these methods, with commas between; identity always runs.")] = None,

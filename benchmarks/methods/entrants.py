@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.methods.base import Answer, Context, Method, Restore
 from configs import ConfigError
 from shards import Sample, read_video
+from shards.picture_folder import PictureReader, pictures_in
 from shards.sample import Video
 
 if TYPE_CHECKING:
@@ -79,13 +80,17 @@ def predictions(text: str) -> Method:
     folder = Path(place)
     if not folder.is_dir():
         raise ConfigError(f"no folder {folder}; --predictions names one that holds TASK/KEY.mkv files")
-    files = sorted(path for path in folder.glob("*/*") if path.suffix in _CLIPS)
+    files = sorted(path for path in folder.glob("*/*") if path.suffix in _CLIPS or path.is_dir())
     if not files:
-        raise ConfigError(f"{folder} holds no predictions; they are expected as TASK/KEY.mkv, KEY the sample's key")
+        raise ConfigError(
+            f"{folder} holds no predictions; they are expected as TASK/KEY.mkv or TASK/KEY/*.png, KEY the sample's key"
+        )
+    pictures = [picture for path in files if path.is_dir() for picture in pictures_in(path)]
+    files = sorted([path for path in files if path.is_file()] + pictures)
     lines = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return Method(
         name=name or _tame(folder.resolve().name),
-        tasks=tuple(sorted({path.parent.name for path in files})),
+        tasks=tuple(sorted({path.relative_to(folder).parts[0] for path in files})),
         summary=f"answers found in {folder.name}/, made elsewhere",
         paper="-",
         version=1,
@@ -131,9 +136,36 @@ def _make_reader(folder: Path, context: Context) -> Answer:
             path = folder / sample.meta.task / f"{sample.key}{ending}"
             if path.is_file():
                 return read_video(path)
-        raise FileNotFoundError(f"no {sample.meta.task}/{sample.key}.mkv")
+        path = folder / sample.meta.task / sample.key
+        if not path.is_dir():
+            raise FileNotFoundError(f"no {sample.meta.task}/{sample.key}.mkv")
+        if sample.meta.task == "segment" and _are_masks(path):
+            return _painted(sample, path)
+        return PictureReader(path).read()
 
     return answer
+
+
+def _are_masks(folder: Path) -> bool:
+    """Return whether pictures are of one channel or of numbered colours, as masks are."""
+    from PIL import Image
+
+    with Image.open(pictures_in(folder)[0]) as picture:
+        return picture.mode in ("1", "L", "P")
+
+
+def _painted(sample: Sample, folder: Path) -> Video:
+    """Return a sample's source with masks painted over as its instruction asks: 0 is outside, anything else inside.
+
+    So they are scored as every method's answer is; a pixel that has the paint's very colour already cannot be told.
+    """
+    from benchmarks.methods.segmentation import painted
+    from benchmarks.metrics.masks import paint_of
+
+    labels = PictureReader(folder).read_labels()
+    if labels.shape != sample.source.shape[:3]:
+        raise ValueError(f"masks of {list(labels.shape)}, not {list(sample.source.shape[:3])}")
+    return painted(sample.source, labels > 0, paint_of(sample))
 
 
 def _tame(name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.methods.base import Answer, Context, Learnt, Method
 from benchmarks.methods.segmentation import Masks, painted
+from benchmarks.metrics.masks import paint_of
 from benchmarks.networks import NotAvailable, located
 from shards import Sample
 from shards.sample import Video
@@ -70,14 +71,8 @@ def grounded_sam2(context: Context) -> Answer:
 
 def _painting(find: Any) -> Answer:
     def answer(sample: Sample) -> Video:
-        known = sample.meta.parameters
-        words, paint = str(known.get("expression") or sample.instruction), known.get("rgb")
-        if paint is None:
-            from vidiff.segmentation import paint_named
-
-            paint = paint_named(sample.instruction)
-        red, green, blue = (int(value) for value in paint)
-        return painted(sample.source, find(sample.source, words), (red, green, blue))
+        words = str(sample.meta.parameters.get("expression") or sample.instruction)
+        return painted(sample.source, find(sample.source, words), paint_of(sample))
 
     return answer
 

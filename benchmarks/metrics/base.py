@@ -43,11 +43,10 @@ class Outcome:
     @cached_property
     def masks(self) -> NDArray[np.uint8]:
         """What the answer to a segmentation instruction is painted over: uint8 [t h w], 0 or 255."""
-        from vidiff.segmentation import decode_masks, paint_named
+        from benchmarks.metrics.masks import paint_of
+        from vidiff.segmentation import decode_masks
 
-        paint = self.sample.meta.parameters.get("rgb") or paint_named(self.sample.instruction)
-        red, green, blue = (int(value) for value in paint)
-        return decode_masks(self.sample.source, self.prediction, (red, green, blue))
+        return decode_masks(self.sample.source, self.prediction, paint_of(self.sample))
 
     @cached_property
     def regions(self) -> NDArray[np.float64]:

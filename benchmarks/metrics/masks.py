@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shards import Sample
+
 Mask = NDArray[np.uint8]
 """uint8 [t h w], 0 outside, anything else inside."""
 _TOLERANCE = 0.008
@@ -55,6 +57,21 @@ def areas(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[int, int]:
     # zero stays zero and nothing else becomes it: no need to make them one value
     both, either = cv2.min(a, b), cv2.bitwise_or(a, b)
     return cv2.countNonZero(both), cv2.countNonZero(either)
+
+
+def paint_of(sample: Sample) -> tuple[int, int, int]:
+    """Return the RGB that a sample's mask is painted in: as its data set says, else as its instruction does.
+
+    Raises:
+        ConfigError: neither names a colour.
+    """
+    from vidiff.segmentation import paint_named
+
+    known = sample.meta.parameters.get("rgb")
+    if known is None:
+        return paint_named(sample.instruction)
+    red, green, blue = (int(value) for value in known)
+    return red, green, blue
 
 
 def _ratio(both: int, either: int) -> float:

@@ -1,13 +1,18 @@
 """Methods of other people, on equal terms: functions of their packages, and clips they made elsewhere."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from benchmarks.methods import Context
 from benchmarks.methods.entrants import plugin, predictions
+from benchmarks.metrics import METRICS, Outcome
+from benchmarks.metrics.masks import boundary_accuracy, region_similarity
 from benchmarks.runner import run as run_all
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
@@ -15,6 +20,7 @@ from configs import ConfigError
 from shards import Dataset
 from shards.codecs import encode_video
 from shards.video import write_video
+from tests.conftest import make_sample
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
 CODE = '''
@@ -99,6 +105,35 @@ def test_clips_that_were_made_elsewhere_are_scored_as_they_are(suite, tmp_path):
     assert [row["scores"]["psnr"] for row in rows] == [100.0] * 4
     lossy = answers(suite.dataset, tmp_path / "lossy", ".mp4")
     assert all(15 < row["scores"]["psnr"] < 100 for row in scored(suite, tmp_path / "out", predictions(str(lossy))))
+
+
+def test_folders_of_pictures_are_clips(suite, tmp_path):
+    for key in suite.dataset.keys("dehaze", "test"):
+        folder = tmp_path / "theirs" / "dehaze" / key
+        folder.mkdir(parents=True)
+        for number, frame in enumerate(suite.dataset[key].target):
+            Image.fromarray(frame).save(folder / f"{number:05d}.png")
+    rows = scored(suite, tmp_path / "out", predictions(str(tmp_path / "theirs")))
+    assert [row["scores"]["psnr"] for row in rows] == [100.0] * 4
+
+
+def test_masks_are_painted_and_score_as_masks(tmp_path):
+    mask = np.zeros((4, 32, 48), np.uint8)
+    mask[:, 8:24, 10:30] = 255
+    sample = make_sample("segment", "test", 0, mask=mask)
+    meta = dataclasses.replace(sample.meta, parameters={"rgb": [214, 38, 40]})
+    sample = dataclasses.replace(sample, meta=meta)
+    found = np.roll(mask, 3, axis=2)
+    folder = tmp_path / "theirs" / "segment" / sample.key
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(found):
+        # object numbers, as DAVIS' results have them
+        Image.fromarray(frame // 255 * 2).save(folder / f"{number:05d}.png")
+    answer = predictions(str(tmp_path / "theirs")).answer(Context(dataset=None, task="segment", seed=0))(sample)
+    outcome = Outcome(sample, answer)
+    # a pixel of the very colour of the paint may be lost
+    assert METRICS["j"].score(outcome) == pytest.approx(region_similarity(found, mask).mean(), abs=0.01)
+    assert METRICS["f"].score(outcome) == pytest.approx(boundary_accuracy(found, mask).mean(), abs=0.02)
 
 
 def test_a_missing_clip_and_one_of_another_length_are_failures(suite, tmp_path):
