@@ -18,6 +18,7 @@ from benchmarks.report.stored import load_run
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
+from benchmarks.workers import masks_path
 from configs import DatasetError
 from shards import Dataset
 from shards.codecs import decode_video
@@ -120,7 +121,14 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
     if sha256_of(path) != row["kept_sha256"]:
         yield f"{name}: {path.name} is not the answer that was scored"
         return
-    outcome = Outcome(dataset[row["key"]], decode_video(path.read_bytes()), weights)
+    masks = None
+    if isinstance(row.get("masks_sha256"), str):
+        kept = masks_path(path)
+        if not kept.is_file() or sha256_of(kept) != row["masks_sha256"]:
+            yield f"{name}: {kept.name} is not the masks that were scored"
+            return
+        masks = decode_video(kept.read_bytes())[..., 0]
+    outcome = Outcome(dataset[row["key"]], decode_video(path.read_bytes()), weights, masks)
     for metric in get_metrics(row["task"]):
         if metric.name in row.get("unavailable", {}):
             continue

@@ -20,7 +20,7 @@ from benchmarks.networks import version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, spread
-from benchmarks.workers import Cell, score_here, score_on_ray
+from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError, OutputError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
 
@@ -94,6 +94,8 @@ def run(
         keep = prediction_path(out, said) if index["key"] in kept[jobs[place].task] else None
         seen = sets.seen_paths(out, said, jobs[place].networks)
         files = [path for _, *pair in seen for path in pair] + ([keep] if keep is not None else [])
+        if keep is not None and known.get(name, {}).get("masks_sha256"):
+            files.append(masks_path(keep))
         if name in known and all(file.is_file() for file in files):
             found[place, index["key"]] = {**said, **known[name]}
         else:

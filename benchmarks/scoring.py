@@ -13,10 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.methods import Context, Method
 from benchmarks.methods.base import Answer
+from benchmarks.methods.segmentation import painted
 from benchmarks.metrics import Metric, NotAvailable, Outcome, get_metrics
+from benchmarks.metrics.masks import paint_of
 from benchmarks.suspicions import suspicions
 from shards import Sample
 from shards.sample import Video
@@ -69,6 +72,9 @@ class Scorer:
             started = time.perf_counter()
             prediction = self._answer(asked)
             seconds = time.perf_counter() - started
+            masks = masks_of(prediction, asked)
+            if masks is not None:
+                prediction = painted(asked.source, masks > 0, paint_of(asked))
             check_answer(prediction, asked)
             prediction = enlarged(prediction, sample.source.shape)
         except NotAvailable as missing:  # what it needs is not here: that is no answer of the method
@@ -76,7 +82,7 @@ class Scorer:
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}, None
         started = time.perf_counter()
-        outcome = Outcome(sample, prediction, self._job.weights)
+        outcome = Outcome(sample, prediction, self._job.weights, masks)
         row = _scored(self._job.metrics, outcome)
         return {
             **row,
@@ -104,6 +110,20 @@ def _resized(clip: Video, width: int, height: int, how: int = cv2.INTER_LINEAR) 
     return np.stack([cv2.resize(frame, (width, height), interpolation=how) for frame in clip]).astype(
         np.uint8, copy=False
     )
+
+
+def masks_of(answer: Any, sample: Sample) -> NDArray[np.uint8] | None:
+    """Return uint8 [t h w], 0 or 255, if an answer to a segmentation instruction is masks, bool or uint8, and no clip.
+
+    Raises:
+        ValueError: they are of another size than the sample.
+    """
+    if sample.meta.task != "segment" or not isinstance(answer, np.ndarray) or answer.ndim != 3:
+        return None
+    if answer.dtype not in (np.uint8, np.bool_) or answer.shape != sample.source.shape[:3]:
+        wanted = list(sample.source.shape[:3])
+        raise ValueError(f"answered masks {answer.dtype} {list(answer.shape)}, not uint8 or bool {wanted}")
+    return np.where(answer != 0, np.uint8(255), np.uint8(0))
 
 
 def check_answer(answer: Any, sample: Sample) -> None:

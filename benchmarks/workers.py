@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import sets
 from benchmarks.scoring import Job, Row, Scorer, limit_threads
 from benchmarks.settings import LimitSettings
@@ -188,7 +190,15 @@ def _score(scorer: Scorer, cell: Cell) -> Row:
         row["unavailable"] |= sets.keep_features(outcome, cell.seen)
     if cell.keep is not None:
         row["kept_sha256"] = _keep(outcome.prediction, cell.keep, cell.fps)
+        if outcome.given is not None:
+            masks = np.repeat(outcome.given[..., None], 3, axis=3)
+            row["masks_sha256"] = _keep(masks, masks_path(cell.keep), cell.fps)
     return row
+
+
+def masks_path(kept: Path) -> Path:
+    """Return where the masks lie that were answered, beside the clip that they were painted into."""
+    return kept.with_suffix(".masks.mkv")
 
 
 def _keep(prediction: Video, place: Path, fps: float) -> str:

@@ -26,7 +26,8 @@ class Restore(Protocol):
     def __call__(
         self, clip: Video, instruction: str, reference: NDArray[np.uint8] | None, mask: NDArray[np.uint8] | None
     ) -> Video:
-        """Return uint8 [t h w 3] for `clip` uint8 [t h w 3]; the target is never shown.
+        """Return uint8 [t h w 3] for `clip` uint8 [t h w 3]; the target is never shown. To a segmentation instruction the
+        answer may be masks instead, bool or uint8 [t h w], 0 outside.
 
         `mask`: uint8 [t h w], 255 where there is something to fill, for tasks whose mask belongs to the question.
         """

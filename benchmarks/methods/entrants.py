@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.methods.base import Answer, Context, Method, Restore
 from configs import ConfigError
 from shards import Sample, read_video
@@ -139,9 +141,10 @@ def _make_reader(folder: Path, context: Context) -> Answer:
         path = folder / sample.meta.task / sample.key
         if not path.is_dir():
             raise FileNotFoundError(f"no {sample.meta.task}/{sample.key}.mkv")
+        reader = PictureReader(path)
         if sample.meta.task == "segment" and _are_masks(path):
-            return _painted(sample, path)
-        return PictureReader(path).read()
+            return np.where(reader.read_labels() > 0, np.uint8(255), np.uint8(0))
+        return reader.read()
 
     return answer
 
@@ -152,20 +155,6 @@ def _are_masks(folder: Path) -> bool:
 
     with Image.open(pictures_in(folder)[0]) as picture:
         return picture.mode in ("1", "L", "P")
-
-
-def _painted(sample: Sample, folder: Path) -> Video:
-    """Return a sample's source with masks painted over as its instruction asks: 0 is outside, anything else inside.
-
-    So they are scored as every method's answer is; a pixel that has the paint's very colour already cannot be told.
-    """
-    from benchmarks.methods.segmentation import painted
-    from benchmarks.metrics.masks import paint_of
-
-    labels = PictureReader(folder).read_labels()
-    if labels.shape != sample.source.shape[:3]:
-        raise ValueError(f"masks of {list(labels.shape)}, not {list(sample.source.shape[:3])}")
-    return painted(sample.source, labels > 0, paint_of(sample))
 
 
 def _tame(name: str) -> str:

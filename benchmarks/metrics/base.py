@@ -34,6 +34,8 @@ class Outcome:
     """uint8 [t h w 3], of the source's shape."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """Where pretrained networks lie, by their names, as the recipe has them."""
+    given: NDArray[np.uint8] | None = None
+    """uint8 [t h w], 0 or 255: masks that the method answered itself; None where it answered a clip."""
 
     @cached_property
     def motion(self) -> Motion:
@@ -42,7 +44,9 @@ class Outcome:
 
     @cached_property
     def masks(self) -> NDArray[np.uint8]:
-        """What the answer to a segmentation instruction is painted over: uint8 [t h w], 0 or 255."""
+        """What the answer to a segmentation instruction is painted over, or its masks themselves: uint8 [t h w], 0 or 255."""
+        if self.given is not None:
+            return self.given
         from benchmarks.metrics.masks import paint_of
         from vidiff.segmentation import decode_masks
 

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.methods import Context
+from benchmarks.audit import audit
+from benchmarks.commands import publish_report
+from benchmarks.methods import Method
 from benchmarks.methods.entrants import plugin, predictions
-from benchmarks.metrics import METRICS, Outcome
+from benchmarks.methods.segmentation import painted
 from benchmarks.metrics.masks import boundary_accuracy, region_similarity
 from benchmarks.runner import run as run_all
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from configs import ConfigError
-from shards import Dataset
+from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.codecs import encode_video
 from shards.video import write_video
-from tests.conftest import make_sample
+from tests.conftest import make_sample, moving_clip
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
 CODE = '''
@@ -117,23 +119,68 @@ def test_folders_of_pictures_are_clips(suite, tmp_path):
     assert [row["scores"]["psnr"] for row in rows] == [100.0] * 4
 
 
-def test_masks_are_painted_and_score_as_masks(tmp_path):
+@pytest.fixture
+def segments(tmp_path):
+    """One sample of a moving square on a ground that has the paint's colour in places."""
     mask = np.zeros((4, 32, 48), np.uint8)
     mask[:, 8:24, 10:30] = 255
+    source = moving_clip(0)
+    source[:, :, 30:] = (214, 38, 40)
     sample = make_sample("segment", "test", 0, mask=mask)
     meta = dataclasses.replace(sample.meta, parameters={"rgb": [214, 38, 40]})
-    sample = dataclasses.replace(sample, meta=meta)
-    found = np.roll(mask, 3, axis=2)
-    folder = tmp_path / "theirs" / "segment" / sample.key
+    sample = dataclasses.replace(sample, meta=meta, source=source, target=painted(source, mask > 0, (214, 38, 40)))
+    root = tmp_path / "segments"
+    manifest = Manifest(
+        recipe={"seed": 0},
+        recipe_digest="0",
+        code_version="0",
+        shards=(write_shard(root / "segment" / "test-000000.tar", [encode_sample(sample)]),),
+        sources=1,
+    )
+    write_card(root, manifest, {"CC0-1.0": 1})
+    manifest.save(root)
+    return make_suite(root, [], SETTINGS)
+
+
+def test_masks_are_scored_as_they_are_whatever_lies_below_them(segments, tmp_path):
+    (key,) = segments.dataset.keys("segment")
+    mask = segments.dataset[key].mask
+    found = np.roll(mask, 8, axis=2)
+    folder = tmp_path / "theirs" / "segment" / key
     folder.mkdir(parents=True)
     for number, frame in enumerate(found):
         # object numbers, as DAVIS' results have them
         Image.fromarray(frame // 255 * 2).save(folder / f"{number:05d}.png")
-    answer = predictions(str(tmp_path / "theirs")).answer(Context(dataset=None, task="segment", seed=0))(sample)
-    outcome = Outcome(sample, answer)
-    # a pixel of the very colour of the paint may be lost
-    assert METRICS["j"].score(outcome) == pytest.approx(region_similarity(found, mask).mean(), abs=0.01)
-    assert METRICS["f"].score(outcome) == pytest.approx(boundary_accuracy(found, mask).mean(), abs=0.02)
+    out = tmp_path / "out"
+    done = run_all(segments, SETTINGS, out, entrants=[predictions(str(tmp_path / "theirs"))])
+    row = next(row for row in done.rows if row["method"] == "theirs")
+    assert row["scores"]["j"] == pytest.approx(region_similarity(found, mask).mean())
+    assert row["scores"]["f"] == pytest.approx(boundary_accuracy(found, mask).mean())
+    publish_report(out, done, SETTINGS, segments.dataset)
+    assert audit(out)[0] == []
+    kept = next(out.glob("predictions/theirs/*.masks.mkv"))
+    kept.unlink()
+    assert any("is not the masks that were scored" in words for words in audit(out)[0])
+    run_all(segments, SETTINGS, out, entrants=[predictions(str(tmp_path / "theirs"))])
+    assert kept.is_file()
+
+
+def test_masks_of_another_size_or_kind_are_failures(segments, tmp_path):
+    for number, answer in enumerate(
+        (np.zeros((4, 16, 24), bool), np.zeros((4, 32, 48)), np.zeros((3, 32, 48), np.uint8))
+    ):
+        method = Method(
+            name="odd",
+            tasks=(),
+            summary="",
+            paper="",
+            version=number,
+            make=lambda context, answer=answer: lambda *_: answer,
+        )
+        done = run_all(segments, SETTINGS, tmp_path / "out", entrants=[method])
+        row = next(row for row in done.rows if row["method"] == "odd")
+        assert row["status"] == "failed"
+        assert "answered masks" in row["error"]
 
 
 def test_a_missing_clip_and_one_of_another_length_are_failures(suite, tmp_path):
