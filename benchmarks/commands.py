@@ -230,6 +230,10 @@ def _tell_lacking(suite: Suite, settings: BenchSettings) -> None:
     idle = [one.name for one in METHODS.values() if one.learns_here and any(map(one.fits, bare))]
     if idle:
         out_console.print(f"not run for lack of train samples to learn from: {', '.join(idle)}")
+    blind = [task for task in suite.tasks if not suite.has_references(task)]
+    idle = [one.name for one in METHODS.values() if one.needs_reference and any(map(one.fits, blind))]
+    if idle:
+        out_console.print(f"not run for lack of reference pictures: {', '.join(idle)}")
 
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:

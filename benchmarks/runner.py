@@ -211,7 +211,14 @@ def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> 
             networks=networks[task],
         )
         for task in suite.tasks
-        for method in methods_for(task, settings.methods, entrants, weights, can_learn=suite.has_train_samples(task))
+        for method in methods_for(
+            task,
+            settings.methods,
+            entrants,
+            weights,
+            can_learn=suite.has_train_samples(task),
+            references=suite.has_references(task),
+        )
     ]
 
 

@@ -31,6 +31,10 @@ class Suite:
         """Return whether there is something to learn a task from."""
         return len(self.dataset.index(task, "train")) > 0
 
+    def has_references(self, task: str) -> bool:
+        """Return whether any sample of a task has a reference picture."""
+        return any(member["name"].startswith("reference.") for row in self.rows[task] for member in row["members"])
+
 
 def make_suite(folder: Path, tasks: list[str], settings: BenchSettings) -> Suite:
     """Choose the samples to score.

@@ -79,6 +79,8 @@ class Method:
     """Whether it has seen the dataset's train split, or other data of its own."""
     trained_on: frozenset[str] | None = None
     """sha256 of the source videos it has learnt from, where it says so; None where it does not, or learns nothing."""
+    needs_reference: bool = False
+    """Whether it does something only where a sample has a reference picture."""
     networks: tuple[str, ...] = ()
     """Of `NETWORKS`: what it cannot be had without."""
     weights: str = ""

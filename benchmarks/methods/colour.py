@@ -147,6 +147,7 @@ CHROMA_TABLE = Method(
 )
 REINHARD = Method(
     name="reinhard",
+    needs_reference=True,
     tasks=("recolor",),
     summary="keeps L, takes a and b from the reference picture by lightness; without one it returns its input",
     paper="after Reinhard et al., CG&A 2001",

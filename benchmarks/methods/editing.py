@@ -175,6 +175,7 @@ FILTER_PROGRAM = Method(
 )
 REINHARD_EDIT = Method(
     name="reinhard_edit",
+    needs_reference=True,
     tasks=("edit",),
     summary="mean and deviation of Lab matched to the reference picture; without one it returns its input",
     paper="Reinhard et al., CG&A 2001",

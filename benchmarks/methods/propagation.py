@@ -109,6 +109,7 @@ def _balance(lightness: NDArray[np.float32]) -> Any:
 
 LEVIN = Method(
     name="levin",
+    needs_reference=True,
     tasks=("recolor",),
     summary="chroma of the frame that the reference shows, carried by optical flow and spread by lightness; without one it "
     "returns its input",

@@ -108,9 +108,13 @@ def methods_for(
     weights: Mapping[str, str] | None = None,
     *,
     can_learn: bool = True,
+    references: bool = True,
 ) -> list[Method]:
-    """Return the methods to run for a task: those wanted that fit it (if none is named, all whose weights are here and that
-    have something to learn from if they need it: `can_learn`), identity and entrants always."""
+    """Return the methods to run for a task: those wanted that fit it, identity and entrants always.
+
+    If none is named, all whose weights are here, that have something to learn from if they need it (`can_learn`), and
+    pictures to follow if they need them (`references`).
+    """
     always = {IDENTITY.name, *(method.name for method in entrants)}
     return [
         method
@@ -119,7 +123,12 @@ def methods_for(
         and (
             name in wanted
             or name in always
-            or (not wanted and not method.lacks(weights or {}) and (can_learn or not method.learns_here))
+            or (
+                not wanted
+                and not method.lacks(weights or {})
+                and (can_learn or not method.learns_here)
+                and (references or not method.needs_reference)
+            )
         )
     ]
 

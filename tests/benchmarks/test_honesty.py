@@ -186,3 +186,12 @@ def test_what_has_nothing_to_learn_from_is_left_out_and_refused_by_name(tmp_path
     named = settings.model_copy(update={"methods": ("mean_chroma",)})
     with pytest.raises(DatasetError, match="no train samples of recolor, which mean_chroma learns from"):
         run(make_suite(root, [], named), named, tmp_path / "out")
+
+
+def test_what_follows_a_picture_is_left_out_where_there_is_none(toy_dataset, tmp_path):
+    settings = BenchSettings(bootstrap=100, examples=0, cost_samples=0)
+    suite = make_suite(toy_dataset, ["recolor"], settings)
+    assert not suite.has_references("recolor")
+    assert not {"reinhard", "levin"} & {row["method"] for row in run(suite, settings, tmp_path).rows}
+    named = settings.model_copy(update={"methods": ("levin",)})
+    assert "levin" in {row["method"] for row in run(suite, named, tmp_path).rows}
