@@ -31,7 +31,7 @@ from benchmarks.report import (
     to_terminal,
     write_page,
 )
-from benchmarks.report.boards import Board
+from benchmarks.report.boards import Board, label, part_lines
 from benchmarks.report.stored import load_run
 from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
@@ -190,6 +190,9 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
+        heads, lines = part_lines(board)
+        if lines:
+            out_console.print(narrow_table(heads, lines, title=f"{label(board.first)} by part"))
         if board.protocol:
             out_console.print(f"protocol: {board.protocol}")
         for line in board.lines:

@@ -272,7 +272,12 @@ def _grouped(index: dict[str, Any], suite: Suite) -> Row:
     pattern = suite.standard.names if suite.standard else ""
     found = re.fullmatch(pattern, index["source_id"]) if pattern else None
     named = found.groupdict() if found else {}
-    return {"video": named.get("video") or video, "set": named.get("set") or "", "source": video}
+    return {
+        "video": named.get("video") or video,
+        "set": named.get("set") or "",
+        "part": named.get("part") or "",
+        "source": video,
+    }
 
 
 def _measure_costs(

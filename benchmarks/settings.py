@@ -114,7 +114,9 @@ class SuiteSettings(Settings):
     """What counts alike: videos (as everywhere else), frames whatever their video, clips, or sets of videos."""
     names: str = ""
     """A regular expression for what sources are called, with a group `video` for what is drawn again as one where several
-    sources show the same, and a group `set`."""
+    sources show the same, and groups `set` and `part`."""
+    parts: str = ""
+    """What the parts are called that the metric that ranks is also told for, each by itself."""
     input_scale: float = Field(1.0, gt=0, le=1)
     """Methods see the input at this share of its size, and their answers are enlarged again."""
     reported: tuple[Reported, ...] = ()

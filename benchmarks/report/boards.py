@@ -81,6 +81,8 @@ class Board:
     """Why metrics could not be had, by their labels."""
     protocol: str = ""
     """What a standard suite measures, in words."""
+    parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The mean of the metric that ranks by part of the suite and method."""
     reported: tuple[Reported, ...] = ()
     """What papers say of the same test set; never ranked with what was measured."""
 
@@ -140,6 +142,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
         unavailable=_unavailable(rows, [run.distances.get((task, entry.method), {}) for entry in entries]),
+        parts=_parts(rows, metrics[0], standard, settings),
         **_protocol(standard, max(entry.videos for entry in ranking.entries)),
     )
 
@@ -179,6 +182,38 @@ def _protocol(standard: SuiteSettings | None, videos: int) -> dict[str, Any]:
     if standard.videos and videos != standard.videos:
         protocol += f". NOT THE WHOLE TEST SET: {videos} of {standard.videos} videos, while reported numbers are for all of them"
     return {"protocol": protocol, "reported": standard.reported}
+
+
+def _parts(
+    rows: Sequence[Row], metric: Metric, standard: SuiteSettings | None, settings: BenchSettings
+) -> dict[str, dict[str, float]]:
+    if standard is None or not standard.parts:
+        return {}
+    found = {}
+    for part in sorted({row["part"] for row in rows}):
+        own = [row for row in rows if row["part"] == part]
+        ranking = leaderboard(
+            own,
+            [metric],
+            draws=settings.bootstrap,
+            permutations=settings.permutations,
+            seed=settings.seed,
+            shares=shares(own, standard.average),
+        )
+        found[f"{standard.parts} {part}"] = {
+            entry.method: entry.scores[metric.name].mean for entry in ranking.entries if metric.name in entry.scores
+        }
+    return found
+
+
+def part_lines(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Return head and lines of the table by parts, methods in the board's order; no lines where a suite has no parts."""
+    names = [line.entry.method for line in board.lines if board.parts]
+    lines = [
+        [name, *(f"{own[name]:.{board.first.digits}f}" if name in own else "n/a" for own in board.parts.values())]
+        for name in names
+    ]
+    return ["method", *board.parts], lines
 
 
 def reported_cells(board: Board) -> list[list[str]]:

@@ -17,6 +17,7 @@ from benchmarks.report.boards import (
     between,
     describe_method,
     label,
+    part_lines,
     reported_cells,
     seconds_in_words,
 )
@@ -84,6 +85,8 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "protocol": board.protocol,
         "unavailable": [f"{name}: n/a ({why})" for name, why in board.unavailable.items()],
         "reported": reported_cells(board),
+        "parts": part_lines(board),
+        "parts_of": label(board.first),
         "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
         "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),
         "notes": [note for line in board.lines for note in line.notes],

@@ -19,6 +19,7 @@ from benchmarks.report.boards import (
     Line,
     arrow,
     label,
+    part_lines,
     reported_cells,
     seconds_in_words,
     show,
@@ -58,6 +59,11 @@ def to_markdown(boards: Sequence[Board]) -> str:
         lines += reported_cells(board)
         parts.append(f"## {board.name} ({board.size})")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        by_part, own = part_lines(board)
+        if own:
+            rule = ["---"] * len(by_part)
+            parts.append(f"{label(board.first)} by part:")
+            parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in [by_part, rule, *own]))
         parts += [f"Protocol: {board.protocol}."] if board.protocol else []
         parts += [f"- {name}: n/a ({why})" for name, why in board.unavailable.items()]
         parts += [f"- {note}" for line in board.lines for note in line.notes]
@@ -136,6 +142,7 @@ def _as_json(board: Board) -> dict[str, Any]:
         "least_difference": board.least_difference,
         "unavailable": board.unavailable,
         "protocol": board.protocol,
+        "parts": board.parts,
         "reported": [row.model_dump(mode="json") for row in board.reported],
         "metrics": {metric.name: _metric_as_json(metric) for metric in [*board.metrics, *board.more]},
         "methods": [

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.commands import publish_report
 from benchmarks.metrics import METRICS, psnr
 from benchmarks.metrics.distances import DISTANCES
 from benchmarks.report import make_boards, to_latex, to_markdown
@@ -174,6 +175,13 @@ def test_hazeworld_is_averaged_over_its_sets(tmp_path):
     (board,) = make_boards(done, SETTINGS)
     expected = np.mean([np.mean(own) for own in means.values()])
     assert board.lines[0].entry.scores["psnr"].mean == pytest.approx(expected, abs=1e-9)
+    # by strength of haze, each over the sets again: the weak haze came first
+    weak, strong = (np.mean([np.mean(own[place::2]) for own in means.values()]) for place in (0, 1))
+    assert board.parts["beta 0.005"]["identity"] == pytest.approx(weak, abs=1e-9)
+    assert board.parts["beta 0.03"]["identity"] == pytest.approx(strong, abs=1e-9)
+    publish_report(tmp_path / "o", done, SETTINGS, suite.dataset)
+    assert f"| identity | {weak:.2f} | {strong:.2f} |" in (tmp_path / "o" / "leaderboard.md").read_text()
+    assert "by part" in (tmp_path / "o" / "index.html").read_text()
 
 
 def test_a_method_sees_the_reduced_input_and_is_scored_at_full_size():
