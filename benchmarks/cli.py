@@ -54,7 +54,9 @@ def run_methods(
     ] = None,
     suite: Annotated[
         str | None,
-        _option("A standard suite by its papers' protocol, from the data set's own folder (see 'bench suites')."),
+        _option(
+            "A standard suite by its papers' protocol, from the data set's own folder; or 'scenes' (see 'bench suites')."
+        ),
     ] = None,
     split: Annotated[str | None, _option("Split to score. [default: test]")] = None,
     workers: Annotated[

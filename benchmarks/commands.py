@@ -36,10 +36,13 @@ from benchmarks.report.stored import load_run
 from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite, build_scenes, make_suite
+from benchmarks.suite import Suite, build_scenes, describe_scenes, make_suite
 from configs import ConfigError, DatasetError, load
 from shards import Dataset
 from shards.storage import publish
+
+SCENES = "scenes"
+"""The embedded suite."""
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
 err_console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -87,6 +90,10 @@ def run_bench(
     publish_report(out, done, settings, suite.dataset)
     _tell_lacking(suite, settings)
     _tell_left_out(out, done.rows)
+    if standard == SCENES:
+        from benchmarks.studies.commands import severity
+
+        severity(suite.tasks, "scenes", settings, out / "severity", count, variants=others)
     return _tell_failures(done.rows)
 
 
@@ -94,7 +101,10 @@ def _suite(
     data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, standard: str | None, workers: int
 ) -> Suite:
     """Return what is scored: a standard suite, a dataset, or procedural scenes."""
-    if standard is not None:
+    if standard == SCENES:
+        if data is not None:
+            raise ConfigError(f"suite {SCENES} makes its own data; --data belongs to another suite or to none")
+    elif standard is not None:
         from benchmarks.suites import build_suite, find_suite
 
         wanted = find_suite(standard)
@@ -104,10 +114,9 @@ def _suite(
             raise ConfigError(f"suite {standard} is for {wanted.task}, not for {', '.join(tasks)}")
         return build_suite(wanted, data, out, settings, workers)
     if data is None:
-        err_console.print(
-            "no --data: building procedural scenes to score on; 'bench study severity' damages them more and more"
-        )
+        err_console.print("no --data: building procedural scenes to score on")
         data = build_scenes(out, settings)
+        out_console.print(f"scored on {describe_scenes(data)}")
     return make_suite(data, tasks, settings)
 
 
@@ -118,6 +127,8 @@ def list_suites() -> None:
     found = {name: find_suite(name) for name in suite_names()}
     lines = [[name, one.task, one.layout, one.protocol] for name, one in found.items()]
     table = Table("suite", "task", "layout", "protocol")
+    told = "needs no --data: procedural scenes with all that is to be known of them, and a sweep of the damage of each task"
+    table.add_row(SCENES, "all", "-", told)
     for line in lines:
         table.add_row(*line)
     out_console.print(table)

@@ -73,6 +73,19 @@ def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]
     return sorted(chosen, key=lambda row: row["key"])
 
 
+EMBEDDED = "91245b53f0dd"
+"""Content of the scenes that the recipe `bench` makes as it stands: tables of other content are tables of another suite.
+OpenCV rounds by CPU and version, so that some machines make other pictures; wherever it has AVX2 they are these."""
+
+
+def describe_scenes(folder: Path) -> str:
+    """Return which scenes a run is scored on, and whether tables made elsewhere can stand beside it."""
+    content = Dataset(folder).manifest.sha256[: len(EMBEDDED)]
+    if content == EMBEDDED:
+        return f"the embedded suite, content {content}"
+    return f"scenes of content {content}, not the embedded suite's {EMBEDDED}: compare with tables of the same content only"
+
+
 def build_scenes(out: Path, settings: BenchSettings, overrides: Sequence[str] = ()) -> Path:
     """Build, or finish, the embedded suite of procedural scenes below `out`, and return its folder."""
     from datagen import Recipe, build

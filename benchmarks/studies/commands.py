@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import BenchBar, err_console, out_console, publish_report
-from benchmarks.methods import Method
+from benchmarks.methods import METHODS, Method
 from benchmarks.report import make_boards, narrow_table
 from benchmarks.runner import Run, run
 from benchmarks.settings import BenchSettings
@@ -16,8 +16,16 @@ from benchmarks.suite import Suite, build_scenes, make_suite
 from configs import ConfigError, load, unknown_name
 
 
-def severity(tasks: Sequence[str], source: str, settings: BenchSettings, out: Path, workers: int | None) -> None:
-    """Score methods at every level of damage, task by task."""
+def severity(
+    tasks: Sequence[str],
+    source: str,
+    settings: BenchSettings,
+    out: Path,
+    workers: int | None,
+    *,
+    variants: Sequence[Method] = (),
+) -> None:
+    """Score methods, and `variants` beside them, at every level of damage, task by task."""
     from benchmarks.studies.severity import SWEEPS, build_level, severity_study
 
     for task in tasks or SWEEPS:
@@ -25,11 +33,14 @@ def severity(tasks: Sequence[str], source: str, settings: BenchSettings, out: Pa
             raise ConfigError(unknown_name("task", task, SWEEPS))
     for task in tasks or SWEEPS:
         runs = {}
+        # of the methods that are wanted, those that fit; of none that fits, identity alone
+        fitting = [name for name in settings.methods if name in METHODS and METHODS[name].fits(task)] or ["identity"]
+        own = settings.model_copy(update={"methods": tuple(fitting)}) if settings.methods else settings
         for level in SWEEPS[task].levels:
             folder = out / task / f"{level:g}"
             err_console.print(f"{task}: {SWEEPS[task].across} {level:g}")
             dataset = build_level(task, level, folder / "data", settings, source)
-            runs[level], _ = _scored(make_suite(dataset.root, [task], settings), settings, folder, [], workers)
+            runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, variants, workers)
         _publish(out / task, severity_study(task, runs))
 
 
