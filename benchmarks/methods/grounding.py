@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.methods.base import Answer, Context, Learnt, Method
 from benchmarks.methods.segmentation import Masks, painted
 from benchmarks.metrics.masks import paint_of
-from benchmarks.networks import NotAvailable, located
+from benchmarks.networks import located, unusable
 from shards import Sample
 from shards.sample import Video
 
@@ -142,7 +142,7 @@ def _load(kind: str, place: str) -> tuple[Any, Any]:
         model = getattr(transformers, kind).from_pretrained(place, local_files_only=True)
         processor = transformers.AutoProcessor.from_pretrained(place, local_files_only=True)
     except Exception as error:  # a folder of another kind fails in ways of its own
-        raise NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})") from error
+        raise unusable(place, error) from error
     return model.to(choose_device()).eval(), processor
 
 
@@ -158,7 +158,7 @@ def _load_tracker(place: str) -> Any:
     try:
         model: Any = Sam2VideoModel.from_pretrained(place, local_files_only=True)
     except Exception as error:  # a folder of another kind fails in ways of its own
-        raise NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})") from error
+        raise unusable(place, error) from error
     return model.to(choose_device()).eval()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.methods.base import Answer, Context, Learnt, Method, Restore
-from benchmarks.networks import NotAvailable, located
+from benchmarks.networks import NotAvailable, located, unusable
 from shards import Sample
 from shards.sample import Video
 
@@ -198,7 +198,7 @@ def _load_pipeline(kind: str, place: str) -> Any:
     try:
         pipe = getattr(diffusers, kind).from_pretrained(place, local_files_only=True, **options)
     except Exception as error:  # a folder of another kind fails in ways of its own
-        raise NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})") from error
+        raise unusable(place, error) from error
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(choose_device())
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.networks.places import NotAvailable
+from benchmarks.networks.places import unusable
 from shards.sample import Video
 
 Features = NDArray[np.float64]
@@ -76,8 +76,7 @@ def load_clip(place: str) -> tuple[Any, Any, Any]:
         processor = AutoImageProcessor.from_pretrained(reader, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(reader, local_files_only=True)
     except Exception as error:  # a folder of another kind fails in ways of its own
-        reason = " ".join(str(error).split())[:120]
-        raise NotAvailable(f"weights: {place} cannot be loaded ({reason})") from error
+        raise unusable(place, error) from error
     return model.to(choose_device()).eval(), processor, tokenizer
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.networks.places import NotAvailable
+from benchmarks.networks.places import unusable
 from shards.sample import Video
 from vidiff.devices import choose_device
 
@@ -141,7 +141,7 @@ def _load(place: str) -> I3D:
         # the last layer names actions, and nobody asks for them here
         network.load_state_dict({name: value for name, value in known.items() if not name.startswith("logits.")})
     except Exception as error:  # a file of another kind fails in ways of its own
-        raise _unusable(place, error) from error
+        raise unusable(place, error) from error
     return network.to(choose_device()).eval()
 
 
@@ -161,8 +161,4 @@ def load_script(place: str) -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)
             return torch.jit.load(place, map_location=choose_device()).eval()  # type: ignore[no-untyped-call]
     except Exception as error:  # a file of another kind fails in ways of its own
-        raise _unusable(place, error) from error
-
-
-def _unusable(place: str, error: Exception) -> NotAvailable:
-    return NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]})")
+        raise unusable(place, error) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.networks.places import NotAvailable
+from benchmarks.networks.places import unusable
 from shards.sample import Video
 
 if TYPE_CHECKING:
@@ -179,8 +179,7 @@ def _filled(layers: list[Any], place: str) -> Any:
             {name.removeprefix("features."): value for name, value in known.items() if name.startswith("features.")}
         )
     except Exception as error:  # a file of another kind fails in ways of its own
-        reason = " ".join(str(error).split())[:120]
-        raise NotAvailable(f"weights: {place} cannot be loaded ({reason})") from error
+        raise unusable(place, error) from error
     return network.to(choose_device()).eval().requires_grad_(requires_grad=False)
 
 

@@ -164,3 +164,8 @@ def _cached(place: str, file: str) -> str | None:
 def _stamp(path: Path) -> str:
     status = path.stat()
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def unusable(place: str, error: Exception) -> NotAvailable:
+    """Return what to raise where weights are there and cannot be loaded."""
+    return NotAvailable(f"weights: {place} cannot be loaded ({' '.join(str(error).split())[:120]}); fetch them again")
