@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import sets
+from benchmarks.kept import kept_files, value_of, values_of
 from benchmarks.metrics import Outcome, get_metrics
-from benchmarks.metrics.distances import DISTANCES
+from benchmarks.metrics.together import TOGETHER, Array
 from benchmarks.report import make_boards, to_json
 from benchmarks.report.stored import load_run
 from benchmarks.runner import Run, prediction_path
@@ -57,7 +57,7 @@ def audit(
         )
     for row in chosen:
         wrong += _row(folder, row, dataset, run.facts)
-    wrong += _distances(folder, run)
+    wrong += _together(folder, run)
     return wrong, len(chosen)
 
 
@@ -88,12 +88,12 @@ def _differences(a: Any, b: Any, place: str) -> Iterator[str]:
         yield f"{place} differs"
 
 
-def _distances(folder: Path, run: Run) -> Iterator[str]:
-    """Compute the distances between sets again from what networks saw."""
-    for (task, method), said in run.distances.items():
+def _together(folder: Path, run: Run) -> Iterator[str]:
+    """Compute the numbers of all clips together again from what is kept of each."""
+    for (task, method), said in run.together.items():
         own = [row for row in run.rows if (row["task"], row["method"]) == (task, method)]
-        for name, value in sets.values_of(said).items():
-            found = sets.distance_of(folder, DISTANCES[name], own, run.facts["networks"])
+        for name, value in values_of(said).items():
+            found = value_of(folder, TOGETHER[name], own, run.facts["networks"])
             if not isinstance(found, float) or not math.isclose(found, value, rel_tol=1e-6, abs_tol=1e-6):
                 yield f"{task} {method}: {name} is written {value:g}, computed again {found}"
 
@@ -138,7 +138,11 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
             yield f"{name}: {metric.name} is written {written}, scored again {found}"
         elif found is not None and not math.isclose(found, written, rel_tol=_SAME, abs_tol=_SAME):
             yield f"{name}: {metric.name} is written {written:g}, scored again {found:g}"
-    for distance, *paths in sets.seen_paths(folder, row, networks):
-        for what, path, seen in zip(("answer", "target"), paths, sets.look(DISTANCES[distance], outcome), strict=True):
-            if not path.is_file() or not np.allclose(np.load(path), seen, rtol=1e-3, atol=1e-4):
-                yield f"{name}: {path} is not what {DISTANCES[distance].network} sees in the {what}"
+    for column, files in kept_files(folder, row, networks):
+        for what, path, seen in zip(("answer", "target"), files, TOGETHER[column].look(outcome), strict=False):
+            if not path.is_file() or not _alike(np.load(path), seen):
+                yield f"{name}: {path} is not what {TOGETHER[column].kept_as} has of the {what}"
+
+
+def _alike(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-4)

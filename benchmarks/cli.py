@@ -154,25 +154,25 @@ def serve(
 @app.command()
 def methods() -> None:
     """List the methods."""
-    from benchmarks import commands
+    from benchmarks import listings
 
-    commands.list_methods()
+    listings.list_methods()
 
 
 @app.command()
 def suites() -> None:
     """List the standard suites with their protocols."""
-    from benchmarks import commands
+    from benchmarks import listings
 
-    commands.list_suites()
+    listings.list_suites()
 
 
 @app.command()
 def metrics() -> None:
     """List the metrics with their conventions."""
-    from benchmarks import commands
+    from benchmarks import listings
 
-    commands.list_metrics()
+    listings.list_metrics()
 
 
 @app.command()
@@ -185,6 +185,8 @@ def networks(
     ] = None,
 ) -> None:
     """List the pretrained networks that metrics and methods use, and which of them are here."""
-    from benchmarks import commands
+    from benchmarks import listings
+    from benchmarks.settings import BenchSettings
+    from configs import load
 
-    commands.list_networks(recipe, override or [])
+    listings.list_networks(load(BenchSettings, recipe, override or []))

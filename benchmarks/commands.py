@@ -11,14 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.entrants import named, plugin, predictions
-from benchmarks.metrics import METRICS, NotAvailable
 from benchmarks.metrics.base import POOLINGS
-from benchmarks.metrics.distances import DISTANCES
-from benchmarks.networks import NETWORKS, located
 from benchmarks.report import (
     CONVENTIONS,
     make_boards,
@@ -36,13 +32,10 @@ from benchmarks.report.stored import load_run
 from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite, build_scenes, describe_scenes, make_suite
+from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
 from configs import ConfigError, DatasetError, load
 from shards import Dataset
 from shards.storage import publish
-
-SCENES = "scenes"
-"""The embedded suite."""
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
 err_console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -118,20 +111,6 @@ def _suite(
         data = build_scenes(out, settings)
         out_console.print(f"scored on {describe_scenes(data)}")
     return make_suite(data, tasks, settings)
-
-
-def list_suites() -> None:
-    """Print all standard suites."""
-    from benchmarks.suites import find_suite, suite_names
-
-    found = {name: find_suite(name) for name in suite_names()}
-    lines = [[name, one.task, one.layout, one.protocol] for name, one in found.items()]
-    table = Table("suite", "task", "layout", "protocol")
-    told = "needs no --data: procedural scenes with all that is to be known of them, and a sweep of the damage of each task"
-    table.add_row(SCENES, "all", "-", told)
-    for line in lines:
-        table.add_row(*line)
-    out_console.print(table)
 
 
 def report(folder: Path) -> None:
@@ -305,39 +284,3 @@ class BenchBar(Progress):
     def timing(self, job: Job) -> None:
         """Say what is timed."""
         self.bars.update(self.bar, description=f"timing {job.task} / {job.method.name}")
-
-
-def list_methods() -> None:
-    """Print all methods."""
-    table = Table("method", "tasks", "what it does", "paper")
-    for method in METHODS.values():
-        table.add_row(method.name, ", ".join(method.tasks) or "all", method.summary, method.paper)
-    out_console.print(table)
-
-
-def list_metrics() -> None:
-    """Print all metrics."""
-    table = Table("metric", "tasks", "unit", "better", "version", "convention")
-    for metric in METRICS.values():
-        better = "higher" if metric.higher_is_better else "lower"
-        tasks = ", ".join(metric.tasks) or "all"
-        table.add_row(metric.name, tasks, metric.unit, better, str(metric.version), metric.in_full)
-    out_console.print(table)
-
-
-def list_networks(recipe: str, overrides: list[str]) -> None:
-    """Print all pretrained networks, who uses them, and which are here."""
-    weights = settings(recipe, overrides, {}).weights.model_dump()
-    table = Table("network", "what it is", "for", "here")
-    for network in NETWORKS.values():
-        users = [one.label for one in (*METRICS.values(), *DISTANCES.values()) if network.name in one.networks]
-        users += [one.name for one in METHODS.values() if network.name in one.networks]
-        try:
-            place = located(network.name, weights)
-        except NotAvailable:
-            place = "no"
-        table.add_row(network.name, network.what, ", ".join(users), place)
-    out_console.print(table)
-    out_console.print(
-        "--set weights.NAME=PLACE names a file, a folder or a name on Hugging Face's hub; nothing is fetched"
-    )

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, sets
+from benchmarks import costs, kept
 from benchmarks.leaks import Leak, find_leaks
 from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
-from benchmarks.metrics.distances import get_distances
+from benchmarks.metrics.together import get_together
 from benchmarks.networks import version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
@@ -25,7 +25,7 @@ from configs import DatasetError, OutputError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
 
 ROWS = "rows.jsonl"
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised whenever rows of an earlier version must not stand beside new ones."""
 
 
@@ -50,8 +50,8 @@ class Run:
     facts: dict[str, Any]
     costs: dict[tuple[str, str], Row] = field(default_factory=dict)
     """By task and method."""
-    distances: dict[tuple[str, str], Row] = field(default_factory=dict)
-    """Of all answers to all targets, by task and method; a reason in place of a number that is not told."""
+    together: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """Numbers of all answers together, by task and method and column; a reason in place of one that is not told."""
     leaks: list[Leak] = field(default_factory=list)
 
 
@@ -84,24 +84,8 @@ def run(
     check_learners(suite, settings)
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
-    known = {row["id"]: row for row in read_rows(out) if row["status"] == "ok"}
-    plan = [(place, index, row_id(job, index["key"], suite)) for place, job in enumerate(jobs) for index in job.rows]
-    kept = {job.task: {index["key"] for index in spread(job.rows, settings.keep)} for job in jobs}
-    found: dict[tuple[int, str], Row] = {}
-    cells = []
-    for place, index, name in plan:
-        said = _said(jobs[place], name, index, suite)
-        keep = prediction_path(out, said) if index["key"] in kept[jobs[place].task] else None
-        seen = sets.seen_paths(out, said, jobs[place].networks)
-        files = [path for _, *pair in seen for path in pair] + ([keep] if keep is not None else [])
-        if keep is not None and known.get(name, {}).get("masks_sha256"):
-            files.append(masks_path(keep))
-        if name in known and all(file.is_file() for file in files):
-            found[place, index["key"]] = {**said, **known[name]}
-        else:
-            found[place, index["key"]] = said
-            cells.append(Cell(job=place, key=index["key"], keep=keep, fps=index["fps"], seen=seen))
-    progress.started(jobs, len(plan) - len(cells))
+    found, cells = _plan(jobs, suite, settings, out)
+    progress.started(jobs, len(found) - len(cells))
     new = {(cell.job, cell.key) for cell in cells}
     for which, row in found.items():
         if which not in new:
@@ -124,10 +108,35 @@ def run(
         facts=_facts(suite, settings),
         costs=spent,
         leaks=find_leaks(jobs, suite),
-        distances=sets.measure(out, jobs, rows),
+        together=kept.measure(out, jobs, rows),
     )
     _publish(out, done)
     return done
+
+
+def _plan(
+    jobs: Sequence[Job], suite: Suite, settings: BenchSettings, out: Path
+) -> tuple[dict[tuple[int, str], Row], list[Cell]]:
+    """Return a row for each job's place and sample's key, and what is still to be scored: of that, a row has its names only."""
+    known = {row["id"]: row for row in read_rows(out) if row["status"] == "ok"}
+    found: dict[tuple[int, str], Row] = {}
+    cells = []
+    for place, job in enumerate(jobs):
+        answers_kept = {index["key"] for index in spread(job.rows, settings.keep)}
+        for index in job.rows:
+            key = index["key"]
+            said = _said(job, row_id(job, key, suite), index, suite)
+            scored = known.get(said["id"], {})
+            keep = prediction_path(out, said) if key in answers_kept else None
+            together = kept.kept_files(out, said, job.networks)
+            files = [file for each in together for file in each.files] + ([keep] if keep is not None else [])
+            if keep is not None and scored.get("masks_sha256"):
+                files.append(masks_path(keep))
+            found[place, key] = {**scored, **said}
+            if not scored or not all(file.is_file() for file in files):
+                found[place, key] = said
+                cells.append(Cell(job=place, key=key, keep=keep, fps=index["fps"], together=together))
+    return found, cells
 
 
 def check_sizes(suite: Suite) -> None:
@@ -225,7 +234,7 @@ def _jobs(suite: Suite, settings: BenchSettings, entrants: Sequence[Method]) -> 
 def _networks(task: str, settings: BenchSettings) -> dict[str, str]:
     """Return the versions of the networks that a task's scores need."""
     wanted = {name for metric in get_metrics(task) for name in metric.networks}
-    wanted |= {distance.network for distance in get_distances(task)}
+    wanted |= {name for column in get_together(task) for name in column.networks}
     return {name: version(name, settings.weights.model_dump()) for name in sorted(wanted)}
 
 
@@ -251,6 +260,8 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "source_id": index["source_id"],
         "frames": index["frames"],
         **_grouped(index, suite),
+        "continues": suite.continues.get(index["key"], ""),
+        "adjoins": index["key"] in suite.continues or index["key"] in suite.continued,
         "dataset": suite.dataset.manifest.sha256,
         "method_version": job.method.version,
         "weights_sha256": job.method.weights,
@@ -339,9 +350,7 @@ def _publish(out: Path, done: Run) -> None:
         "rows_sha256": sha256_of(out / "rows.parquet"),
         "costs": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.costs.items())],
         "leaks": [vars(leak) for leak in done.leaks],
-        "distances": [
-            {"task": task, "method": method, **row} for (task, method), row in sorted(done.distances.items())
-        ],
+        "together": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.together.items())],
     }
     publish_json(out / "run.json", facts)
 

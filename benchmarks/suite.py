@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from benchmarks.settings import BenchSettings, SuiteSettings
 from configs import DatasetError, load, unknown_name
+from datagen.tasks.base import NATIVE
 from shards import Dataset
 
 
@@ -22,6 +24,23 @@ class Suite:
     standard: SuiteSettings | None = None
     """The standard suite that this is, with its protocol and the papers' numbers."""
 
+    @cached_property
+    def continues(self) -> dict[str, str]:
+        """The key of the sample that each one goes on from, without a gap, in the same video.
+
+        Their inputs must have been made alike, as pairs that were taken as they are or by the same parameters: clips whose haze
+        differs jump apart before any method sees them.
+        """
+        rows = [row for own in self.rows.values() for row in own]
+        ends = {(*_made_as(row), row["start"] + row["frames"] * row["step"]): row["key"] for row in rows}
+        places = [((*_made_as(row), row["start"]), row["key"]) for row in rows]
+        return {key: ends[place] for place, key in places if place in ends}
+
+    @cached_property
+    def continued(self) -> set[str]:
+        """The keys of samples that another one goes on from."""
+        return set(self.continues.values())
+
     @property
     def tasks(self) -> list[str]:
         """The tasks, sorted."""
@@ -34,6 +53,12 @@ class Suite:
     def has_references(self, task: str) -> bool:
         """Return whether any sample of a task has a reference picture."""
         return any(member["name"].startswith("reference.") for row in self.rows[task] for member in row["members"])
+
+
+def _made_as(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what clips have in common that one can be the other's continuation."""
+    effect = row["effect"] if row["effect"] == NATIVE else f"{row['effect']} {row['parameters']}"
+    return (*(row[name] for name in ("task", "source_id", "source_sha256", "step", "fps", "height", "width")), effect)
 
 
 def make_suite(folder: Path, tasks: list[str], settings: BenchSettings) -> Suite:
@@ -73,6 +98,8 @@ def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]
     return sorted(chosen, key=lambda row: row["key"])
 
 
+SCENES = "scenes"
+"""The embedded suite."""
 EMBEDDED = "91245b53f0dd"
 """Content of the scenes that the recipe `bench` makes as it stands: tables of other content are tables of another suite.
 OpenCV rounds by CPU and version, so that some machines make other pictures; wherever it has AVX2 they are these."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import sets
+from benchmarks.kept import Kept, keep
 from benchmarks.scoring import Job, Row, Scorer, limit_threads
 from benchmarks.settings import LimitSettings
 from configs import VIDiffError
@@ -29,13 +29,14 @@ _TRIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One sample for one job: `keep` says where the answer is to be written, if it is, and `seen` what networks see of it."""
+    """One sample for one job: `keep` says where the answer is to be written, if it is, and `together` what is
+    kept of it for columns that have one number for all clips."""
 
     job: int
     key: str
     keep: Path | None
     fps: float
-    seen: sets.Seen = field(default_factory=list)
+    together: list[Kept] = field(default_factory=list)
 
 
 def score_here(jobs: list[Job], cells: list[Cell], limits: LimitSettings) -> Iterator[tuple[Cell, Row]]:
@@ -187,7 +188,7 @@ def _score(scorer: Scorer, cell: Cell) -> Row:
     if outcome is None:
         return row
     if row["status"] == "ok":
-        row["unavailable"] |= sets.keep_features(outcome, cell.seen)
+        row["unavailable"] |= keep(outcome, cell.together)
     if cell.keep is not None:
         row["kept_sha256"] = _keep(outcome.prediction, cell.keep, cell.fps)
         if outcome.given is not None:

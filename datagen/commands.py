@@ -383,5 +383,7 @@ def list_tasks() -> None:
 
 def list_sources() -> None:
     """Print what `--from` can name."""
-    for name, text in source_summaries().items():
-        out_console.print(f"{name:18} {text}")
+    summaries = source_summaries()
+    width = max(map(len, summaries))
+    for name, text in summaries.items():
+        out_console.print(f"{name:{width}}  {text}")

@@ -1,17 +1,11 @@
-"""Distances between two sets of clips: all answers of a method, and all targets, as a network sees them."""
+"""Distances between two sets of clips, as a network sees them: all answers of a method, and all targets."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from benchmarks.metrics.base import Column, Outcome
-from benchmarks.metrics.local import pasted
-from shards.sample import Video
 
 Features = NDArray[np.float32]
 """float32 [n d]: of n frames, or of n clips."""
@@ -63,118 +57,3 @@ def _kernel_sum(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 def _kernel_of_itself(x: NDArray[np.float64]) -> float:
     return float(((np.square(x).sum(axis=1) / x.shape[1] + 1) ** 3).sum())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distance(Column):
-    """A column of the table that has one number for all clips of a method together."""
-
-    features: Callable[[Video, str], Features]
-    function: Callable[[Features, Features], float]
-    shown: Callable[[Outcome], Video] = lambda outcome: outcome.prediction
-    """What the network gets to see of an answer."""
-    least: int
-    """Features below which it is not told, for it would say more of their number than of the answers."""
-    counted: str
-    """What a feature is of: `frames` or `clips`."""
-
-    @property
-    def network(self) -> str:
-        """What turns a clip into features."""
-        return self.networks[0]
-
-
-def _inception(clip: Video, place: str) -> Features:
-    from benchmarks.networks.inception import inception_features
-
-    return inception_features(clip, place)
-
-
-def _i3d(clip: Video, place: str) -> Features:
-    from benchmarks.networks.i3d import scripted_features
-
-    return scripted_features(clip, place)
-
-
-def _i3d_rgb(clip: Video, place: str) -> Features:
-    from benchmarks.networks.i3d import mean_features
-
-    return mean_features(clip, place)
-
-
-_MADE = ("dehaze", "deblur", "inpaint", "recolor", "edit")
-_POOLED = "of all answers together and all targets"
-
-DISTANCES: dict[str, Distance] = {
-    distance.name: distance
-    for distance in (
-        Distance(
-            name="fid",
-            label="FID",
-            networks=("inception",),
-            features=_inception,
-            function=frechet_distance,
-            higher_is_better=False,
-            pooling="dataset",
-            least=2048,
-            counted="frames",
-            convention=f"Heusel et al. 2017 between the frames {_POOLED}; Inception-v3 of the paper at 299 x 299, bilinear, 2048 "
-            "features, 8-bit frames; not told for fewer than 2048 frames, whose covariance is singular",
-            tasks=_MADE,
-        ),
-        Distance(
-            name="kid",
-            label="KID",
-            unit="1e-3",
-            networks=("inception",),
-            features=_inception,
-            function=lambda a, b: 1000 * kernel_distance(a, b),
-            higher_is_better=False,
-            pooling="dataset",
-            least=100,
-            counted="frames",
-            convention=f"Binkowski et al. 2018 between the frames {_POOLED}, features as FID's, kernel (x.y / 2048 + 1)^3, "
-            "unbiased over all pairs of frames, so it may fall below 0; not told for fewer than 100 frames",
-            digits=3,
-            tasks=_MADE,
-        ),
-        Distance(
-            name="fvd",
-            label="FVD",
-            networks=("i3d",),
-            features=_i3d,
-            function=frechet_distance,
-            higher_is_better=False,
-            pooling="dataset",
-            least=400,
-            counted="clips",
-            convention=f"Unterthiner et al. 2018 between the clips {_POOLED}; I3D of StyleGAN-V's TorchScript file at 224 x 224, "
-            "its 400 logits; not told for fewer than 400 clips, whose covariance is singular, nor for clips below 10 frames",
-            tasks=_MADE,
-            least_frames=10,
-        ),
-        Distance(
-            name="vfid",
-            label="VFID",
-            networks=("i3d_rgb",),
-            features=_i3d_rgb,
-            function=frechet_distance,
-            higher_is_better=False,
-            pooling="dataset",
-            shown=lambda outcome: pasted(outcome.prediction, outcome.sample.target, outcome.mask),
-            least=50,
-            counted="clips",
-            convention=f"as the inpainting papers: Frechet distance between the clips {_POOLED}, I3D's last block averaged over "
-            "time and space, 1024 features, values 0 to 1, at the clip's own size, the target pasted outside the hole; it falls "
-            "with the number of clips, so compare equal numbers only; not told for fewer than 50 clips, the papers' own number",
-            digits=3,
-            tasks=("inpaint",),
-        ),
-    )
-}
-"""By name."""
-
-
-def get_distances(task: str) -> list[Distance]:
-    """Return the distances that a task has."""
-    return [distance for distance in DISTANCES.values() if distance.is_for(task)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,8 @@ from shards.sample import Video
 Field = NDArray[np.float32]
 """float32 [h w 2]: how far each pixel moves to the right and down, in pixels."""
 WARP_UNIT = 1e-2
+_BLOCK = 16
+"""Pixels a side of the blocks over which an error is averaged: noise and texture would hide a jump of colour."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,34 @@ def temporal_psnr(prediction: Video, target: Video) -> NDArray[np.float64]:
     return np.array(
         [decibels(float((np.diff(change[t : t + 2], axis=0) ** 2.0).mean())) for t in range(len(change) - 1)]
     )
+
+
+def coarse_error(prediction: Video, target: Video) -> NDArray[np.float32]:
+    """Return prediction minus target of uint8 [t h w 3] as means over blocks of 16 x 16 pixels: float32 [t h' w' 3].
+
+    What is left over at the right and below is a block of its own, so that none is empty.
+    """
+    apart = [a.astype(np.int16) - b for a, b in zip(prediction, target, strict=True)]
+    rows, columns = (np.arange(0, side, _BLOCK) for side in prediction.shape[1:3])
+    sums = [np.add.reduceat(np.add.reduceat(e, rows, axis=0, dtype=np.int32), columns, axis=1) for e in apart]
+    sizes = [np.diff([*starts, side]) for starts, side in zip((rows, columns), prediction.shape[1:3], strict=True)]
+    return (np.stack(sums) / np.outer(*sizes)[..., None]).astype(np.float32)
+
+
+def error_jumps(error: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how far an error [t ...] jumps at each step: mean |e_{t+1} - e_t|, float64 [t - 1], in grey levels."""
+    return np.array([np.abs(b - a).mean(dtype=np.float64) for a, b in pairwise(error)])
+
+
+def seam_excess(across: Sequence[float], within: Sequence[float]) -> float | None:
+    """Return the mean jump across seams over the mean jump elsewhere; 1 where nothing jumps, infinite where only seams do,
+    None without either."""
+    if not len(across) or not len(within):
+        return None
+    there, elsewhere = float(np.mean(across)), float(np.mean(within))
+    if elsewhere == 0:
+        return 1.0 if there == 0 else float("inf")
+    return there / elsewhere
 
 
 def _dis(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Field:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks import sets
+from benchmarks import kept
 from benchmarks.methods import METHODS
 from benchmarks.metrics import METRICS, Column, Metric, get_metrics, headline
-from benchmarks.metrics.distances import DISTANCES, get_distances
+from benchmarks.metrics.together import TOGETHER, get_together
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
@@ -127,8 +127,8 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         unranked=[*leaks, *oracles],
         shares=shares(rows, standard.average if standard else "videos"),
     )
-    entries = [_with_distances(entry, run.distances.get((task, entry.method), {})) for entry in ranking.entries]
-    told = [one for one in get_distances(task) if any(one.name in entry.scores for entry in entries)]
+    entries = [_with_together(entry, run.together.get((task, entry.method), {})) for entry in ranking.entries]
+    told = [one for one in get_together(task) if any(one.name in entry.scores for entry in entries)]
     wanted = (standard.metrics if standard else ()) or [metric.name for metric in headline(task)]
     columns: list[Column] = [*metrics, *told]
     head = [one for one in columns if one.name in wanted] or columns[:1]
@@ -141,24 +141,24 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
-        unavailable=_unavailable(rows, [run.distances.get((task, entry.method), {}) for entry in entries]),
+        unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
         parts=_parts(rows, metrics[0], standard, settings),
         **_protocol(standard, max(entry.videos for entry in ranking.entries)),
     )
 
 
-def _with_distances(entry: Entry, said: Row) -> Entry:
-    found = {name: Estimate(mean=value) for name, value in sets.values_of(said).items()}
+def _with_together(entry: Entry, said: Row) -> Entry:
+    found = {name: Estimate(mean=value) for name, value in kept.values_of(said).items()}
     return replace(entry, scores={**entry.scores, **found})
 
 
-def _unavailable(rows: Sequence[Row], distances: Sequence[Row]) -> dict[str, str]:
+def _unavailable(rows: Sequence[Row], together: Sequence[Row]) -> dict[str, str]:
     """Return each metric that nobody has because something is missing here, by its label, with the reason."""
     found = {name: why for row in rows for name, why in row.get("unavailable", {}).items() if name in METRICS}
-    found |= {name: why for said in distances for name, why in sets.reasons_of(said).items()}
+    found |= {name: why for said in together for name, why in kept.reasons_of(said).items()}
     scored = {name for row in rows for name in row.get("scores", {})}
-    scored |= {name for said in distances for name in sets.values_of(said)}
-    columns: dict[str, Column] = {**METRICS, **DISTANCES}
+    scored |= {name for said in together for name in kept.values_of(said)}
+    columns: dict[str, Column] = {**METRICS, **TOGETHER}
     return {one.label: found[name] for name, one in columns.items() if name in found and name not in scored}
 
 

@@ -29,10 +29,11 @@ def load_run(folder: Path) -> Run:
         )
     try:
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        check_protocol({facts["protocol"]}, folder)
         costs = {(row["task"], row["method"]): row for row in facts["costs"]}
         leaks = [Leak(**leak) for leak in facts["leaks"]]
-        distances = {(row.pop("task"), row.pop("method")): row for row in facts["distances"]}
-        sha256, protocol = facts["rows_sha256"], facts["protocol"]
+        together = {(row.pop("task"), row.pop("method")): row for row in facts["together"]}
+        sha256 = facts["rows_sha256"]
         rows = stored_rows(folder)
     except (ValueError, KeyError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -43,8 +44,8 @@ def load_run(folder: Path) -> Run:
         raise DatasetError(
             f"{folder}/rows.parquet is not what 'bench run' wrote: it was changed; 'bench run --out {folder}' makes it again"
         )
-    check_together(rows, protocol, folder)
-    return Run(rows=rows, facts=facts, costs=costs, leaks=leaks, distances=distances)
+    check_together(rows, folder)
+    return Run(rows=rows, facts=facts, costs=costs, leaks=leaks, together=together)
 
 
 def stored_rows(folder: Path) -> list[Row]:
@@ -61,18 +62,27 @@ def stored_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def check_together(rows: list[Row], protocol: int, folder: Path) -> None:
+def check_protocol(protocols: set[int], folder: Path) -> None:
+    """Raise unless all protocols are this version's.
+
+    Raises:
+        DatasetError: they are not.
+    """
+    if protocols != {PROTOCOL}:
+        found = ", ".join(map(str, sorted(protocols)))
+        raise DatasetError(
+            f"{folder} has rows of protocol {found}, this version scores by {PROTOCOL}: they must not stand side by side; "
+            f"'bench run --out {folder}' makes them again"
+        )
+
+
+def check_together(rows: list[Row], folder: Path) -> None:
     """Raise unless all rows follow one protocol, score one dataset, and no method has a sample twice or lacks one.
 
     Raises:
         DatasetError: they do not.
     """
-    if protocol != PROTOCOL or {row["protocol"] for row in rows} - {PROTOCOL}:
-        found = sorted({protocol, *(row["protocol"] for row in rows)})
-        raise DatasetError(
-            f"{folder} has rows of protocol {', '.join(map(str, found))}, this version scores by {PROTOCOL}: they must not stand "
-            f"side by side; 'bench run --out {folder}' makes them again"
-        )
+    check_protocol({row["protocol"] for row in rows}, folder)
     for what, name in (("dataset", "dataset"), ("task", "metric_versions")):
         for task in {row["task"] for row in rows}:
             if len({row[name] for row in rows if row["task"] == task}) > 1:

@@ -15,6 +15,7 @@ from benchmarks.methods import Context, Method
 from benchmarks.methods.base import Restore
 from benchmarks.methods.model import loaded, vidiff_method
 from benchmarks.metrics import psnr
+from benchmarks.metrics.temporal import coarse_error, error_jumps, seam_excess
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.studies.report import Study
@@ -59,7 +60,7 @@ def long_study(run: Run, out: Path, dataset: Dataset, window: int, overlap: int 
             continue
         quality = _mean_curve([psnr(answer, sample.target) for sample, answer in clips])
         seams = [
-            seam_excess(answer, sample.target, window_starts(len(answer), window, overlap)) for sample, answer in clips
+            seams_of(answer, sample.target, window_starts(len(answer), window, overlap)) for sample, answer in clips
         ]
         known = [value for value in seams if value is not None]
         records.append(
@@ -84,31 +85,23 @@ def long_study(run: Run, out: Path, dataset: Dataset, window: int, overlap: int 
         question="What do seams between windows cost, and how does quality drift with length?",
         records=records,
         words=(
-            f"The model's window is {window} frames, {overlap} in common. Error at seams: the mean absolute difference "
-            "between the changes from frame to frame of answer and target, across seams over all other steps; 1 where no seam "
-            "can be told.",
+            f"The model's window is {window} frames, {overlap} in common. Error at seams: how far the "
+            "error (answer minus target, over blocks of 16 x 16 pixels) jumps across seams, over how far from frame to frame "
+            "elsewhere; 1 is no seam.",
             "Drift: the slope of a straight line through the PSNR of each frame.",
         ),
         charts=[("PSNR over time", chart(curves, across="frame", up="PSNR (dB)"))],
     )
 
 
-def seam_excess(answer: Video, target: Video, seams: Sequence[int]) -> float | None:
-    """Return the temporal error of uint8 [t h w 3] across seams over that elsewhere; None without seams or without others.
+def seams_of(answer: Video, target: Video, seams: Sequence[int]) -> float | None:
+    """Return how much further the error of uint8 [t h w 3] jumps across seams than elsewhere; None without either.
 
-    The error of a step is the mean absolute difference between the two clips' changes from frame to frame. `seams`: places of
-    the frames before which a seam lies.
+    `seams`: places of the frames before which a seam lies.
     """
-    error = np.array([
-        float(np.abs(np.diff(answer[t : t + 2].astype(np.int16) - target[t : t + 2], axis=0)).mean())
-        for t in range(len(answer) - 1)
-    ])  # fmt: skip
-    at = np.zeros(len(error), bool)
-    at[[place - 1 for place in seams]] = True
-    if not at.any() or at.all():
-        return None
-    elsewhere = float(error[~at].mean())
-    return float(error[at].mean()) / elsewhere if elsewhere else (1.0 if error[at].mean() == 0 else float("inf"))
+    jumps = error_jumps(coarse_error(answer, target))
+    at = np.isin(np.arange(1, len(answer)), seams)
+    return seam_excess(jumps[at].tolist(), jumps[~at].tolist())
 
 
 def drift(quality: NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ from benchmarks.methods import METHODS, Method
 from benchmarks.methods.model import training_sources
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards
-from benchmarks.runner import run
+from benchmarks.runner import PROTOCOL, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from benchmarks.suspicions import FROZEN, REORDERED, RETURNED, suspicions
@@ -157,7 +157,10 @@ def test_tampered_rows_are_refused(finished):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda table: table.assign(protocol=[1] + [table["protocol"][0]] * (len(table) - 1)), "rows of protocol 1, 2"),
+        (
+            lambda table: table.assign(protocol=[1] + [table["protocol"][0]] * (len(table) - 1)),
+            f"rows of protocol 1, {PROTOCOL}",
+        ),
         (lambda table: table.assign(dataset=["other", *table["dataset"][1:]]), "more than one dataset"),
         (
             lambda table: table.assign(metric_versions=["psnr 0", *table["metric_versions"][1:]]),

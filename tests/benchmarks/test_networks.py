@@ -10,7 +10,7 @@ import torchmetrics.functional.image.lpips as their_lpips
 from torch import nn
 
 from benchmarks.metrics import METRICS, Outcome
-from benchmarks.metrics.distances import DISTANCES
+from benchmarks.metrics.together import TOGETHER
 from benchmarks.networks import MISSING, NETWORKS, NotAvailable, located, version
 from benchmarks.networks.i3d import I3D, _padded, mean_features, scripted_features
 from benchmarks.networks.inception import inception_features
@@ -259,7 +259,7 @@ def test_a_file_that_is_no_network_is_told_in_one_line(name, tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(b"no weights")
     sample = make_sample("edit", "test", 0)
-    columns = [one for one in (*METRICS.values(), *DISTANCES.values()) if one.networks == (name,)]
+    columns = [one for one in (*METRICS.values(), *TOGETHER.values()) if one.networks == (name,)]
     assert columns
     for one in columns:
         with pytest.raises(NotAvailable, match=r"weights\.pt cannot be loaded") as told:
@@ -275,5 +275,5 @@ def call(one, sample, weights):
 
 def test_every_setting_names_a_network():
     assert set(WeightSettings.model_fields) == set(NETWORKS)
-    used = {name for one in (*METRICS.values(), *DISTANCES.values()) for name in one.networks}
+    used = {name for one in (*METRICS.values(), *TOGETHER.values()) for name in one.networks}
     assert used <= set(NETWORKS)

@@ -17,7 +17,7 @@ from benchmarks.methods import Context
 from benchmarks.runner import run
 from benchmarks.settings import BenchSettings
 from benchmarks.studies import severity
-from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seam_excess
+from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seams_of
 from benchmarks.studies.preference import (
     Poll,
     bradley_terry,
@@ -126,11 +126,11 @@ def test_error_at_seams_by_hand():
     target = np.zeros((6, 4, 4, 3), np.uint8)
     answer = target + np.array([0, 1, 2, 8, 9, 10], np.uint8)[:, None, None, None]
     # steps of 1 everywhere, and of 6 before frame 3
-    assert seam_excess(answer, target, [3]) == 6
-    assert seam_excess(target, target, [3]) == 1
-    assert seam_excess(answer, target, []) is None
+    assert seams_of(answer, target, [3]) == 6
+    assert seams_of(target, target, [3]) == 1
+    assert seams_of(answer, target, []) is None
     # what the target itself does is no error
-    assert seam_excess(answer, answer, [3]) == 1
+    assert seams_of(answer, answer, [3]) == 1
 
 
 def test_drift_is_a_slope_per_hundred_frames():

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.commands import publish_report
 from benchmarks.metrics import METRICS, psnr
-from benchmarks.metrics.distances import DISTANCES
+from benchmarks.metrics.together import TOGETHER
 from benchmarks.report import make_boards, to_latex, to_markdown
 from benchmarks.runner import run
 from benchmarks.scoring import enlarged, reduced
@@ -70,7 +70,7 @@ def test_every_suite_names_a_task_metrics_and_settings_that_exist(name, tmp_path
 
     standard = find_suite(name)
     get_task(standard.task)
-    known = {*METRICS, *DISTANCES}
+    known = {*METRICS, *TOGETHER}
     assert all(metric in known for row in standard.reported for metric in row.scores)
     assert set(standard.metrics) <= known
     assert not standard.metrics or standard.metrics[0] in METRICS

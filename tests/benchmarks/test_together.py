@@ -1,4 +1,4 @@
-"""Distances between sets of clips: closed forms, other libraries, and what a run makes of them."""
+"""Numbers of all clips together: closed forms, other libraries, and what a run makes of them."""
 
 import json
 from dataclasses import replace
@@ -12,8 +12,11 @@ from torchmetrics.image.kid import poly_mmd
 
 from benchmarks.audit import audit
 from benchmarks.commands import publish_report
+from benchmarks.methods import Method
 from benchmarks.metrics import distances
-from benchmarks.metrics.distances import DISTANCES, frechet_distance, get_distances, kernel_distance
+from benchmarks.metrics.distances import frechet_distance, kernel_distance
+from benchmarks.metrics.temporal import coarse_error, error_jumps, seam_excess
+from benchmarks.metrics.together import TOGETHER, Distance, get_together
 from benchmarks.report import make_boards, to_csv
 from benchmarks.report.stored import load_run
 from benchmarks.runner import run
@@ -117,9 +120,9 @@ def edits(tmp_path_factory):
 @pytest.fixture
 def few(monkeypatch):
     """Let a dozen frames do, and say how many are wanted."""
-    table = {name: replace(one, least=6) for name, one in DISTANCES.items()}
+    table = {name: replace(one, least=6) for name, one in TOGETHER.items() if isinstance(one, Distance)}
     for name, one in table.items():
-        monkeypatch.setitem(DISTANCES, name, one)
+        monkeypatch.setitem(TOGETHER, name, one)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +137,7 @@ def given(tmp_path_factory):
 def test_a_run_has_them_beside_its_scores_and_they_follow_from_what_is_kept(edits, given, few, tmp_path):
     suite = make_suite(edits, [], given)
     done = run(suite, given, tmp_path)
-    said = done.distances["edit", "identity"]
+    said = done.together["edit", "identity"]
     seen = [[], []]
     from benchmarks.networks.inception import inception_features
 
@@ -153,41 +156,39 @@ def test_a_run_has_them_beside_its_scores_and_they_follow_from_what_is_kept(edit
     assert "FID" not in board.unavailable
     publish_report(tmp_path, done, given, suite.dataset)
     assert ",fid," in to_csv([board])
-    assert load_run(tmp_path).distances == done.distances
+    assert load_run(tmp_path).together == done.together
     assert audit(tmp_path)[0] == []
 
     # again: nothing is computed; and what is gone is made again
-    path = next(tmp_path.glob("features/inception/target-*.npy"))
+    path = next(tmp_path.glob("kept/inception/target-*.npy"))
     path.unlink()
     again = run(suite, given, tmp_path)
-    assert again.distances == done.distances
+    assert again.together == done.together
     assert path.is_file()
 
 
 def test_what_networks_saw_cannot_be_exchanged(edits, given, few, tmp_path):
     suite = make_suite(edits, [], given)
     publish_report(tmp_path, run(suite, given, tmp_path), given, suite.dataset)
-    for path in tmp_path.glob("features/inception/*.npy"):
+    for path in tmp_path.glob("kept/inception/*.npy"):
         if not path.name.startswith("target-"):
             np.save(path, np.zeros_like(np.load(path)))
     wrong, _ = audit(tmp_path)
     assert any("fid is written" in words for words in wrong)
-    assert any("is not what inception sees in the answer" in words for words in wrong)
+    assert any("is not what inception has of the answer" in words for words in wrong)
 
 
 def test_few_clips_are_refused_and_failures_leave_no_distance(edits, given, tmp_path):
     suite = make_suite(edits, [], given)
     done = run(suite, given, tmp_path)
     count = sum(row["frames"] for row in suite.rows["edit"])
-    assert done.distances["edit", "identity"]["fid"] == f"needs 2048 frames, there are {count}"
+    assert done.together["edit", "identity"]["fid"] == f"needs 2048 frames, there are {count}"
     (board,) = make_boards(done, given)
     assert board.unavailable["KID"] == f"needs 100 frames, there are {count}"
     json.loads((tmp_path / "run.json").read_text())
 
 
 def test_a_method_that_fails_somewhere_has_no_distance(edits, given, few, tmp_path):
-    from benchmarks.methods import Method
-
     def often(clip, instruction, reference, mask):
         if len(calls) == 2:
             raise ValueError("no")
@@ -197,10 +198,108 @@ def test_a_method_that_fails_somewhere_has_no_distance(edits, given, few, tmp_pa
     calls: list[int] = []
     method = Method(name="often", tasks=(), summary="", paper="", version=1, make=lambda context: often)
     done = run(make_suite(edits, [], given), given, tmp_path, entrants=[method])
-    assert "clips have no answer" in done.distances["edit", "often"]["fid"]
-    assert isinstance(done.distances["edit", "identity"]["fid"], float)
+    assert "clips have no answer" in done.together["edit", "often"]["fid"]
+    assert isinstance(done.together["edit", "identity"]["fid"], float)
 
 
 def test_segmentation_is_not_compared_as_a_set():
-    assert get_distances("segment") == []
-    assert {one.name for one in get_distances("inpaint")} == {"fid", "kid", "fvd", "vfid"}
+    assert get_together("segment") == []
+    assert {one.name for one in get_together("inpaint")} == {"fid", "kid", "fvd", "vfid", "seam"}
+
+
+def test_the_error_over_blocks_is_that_of_a_mean_over_each():
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(0, 256, (2, 40, 21, 3), dtype=np.uint8) for _ in range(2))
+    found = coarse_error(a, b)
+    assert found.shape == (2, 3, 2, 3)
+    apart = a.astype(float) - b
+    assert found[1, 2, 1] == pytest.approx(apart[1, 32:, 16:].mean(axis=(0, 1)), abs=1e-5)
+    assert found[0, 0, 0] == pytest.approx(apart[0, :16, :16].mean(axis=(0, 1)), abs=1e-5)
+
+
+def test_seams_by_hand():
+    error = np.array([0, 1, 2, 9, 10], np.float32).reshape(5, 1, 1, 1)
+    assert error_jumps(error).tolist() == [1, 1, 7, 1]
+    assert seam_excess([7.0], [1.0, 1.0, 1.0]) == 7
+    assert seam_excess([0.0], [0.0]) == 1
+    assert seam_excess([1.0], [0.0]) == np.inf
+    assert seam_excess([], [1.0]) is None
+    assert seam_excess([1.0], []) is None
+
+
+def adjoining(root, differ=False):
+    """Write two videos of three clips each, one after another but for a gap before the last clip of the second video."""
+    samples = []
+    for number in range(6):
+        video, place = divmod(number, 3)
+        made = make_sample("recolor", "test", number)
+        meta = replace(
+            made.meta,
+            source_id=f"video-{video}",
+            source_sha256=f"{video:064x}",
+            start=place * len(made.target) + (number == 5),
+            parameters={"kind": "grayscale", **({"number": number} if differ else {})},
+        )
+        samples.append(replace(made, meta=meta))
+    shard = write_shard(root / "recolor" / "test-000000.tar", [encode_sample(one) for one in samples])
+    manifest = Manifest(recipe={"seed": 0}, recipe_digest="0", code_version="0", shards=(shard,), sources=2)
+    write_card(root, manifest, {"CC0-1.0": 6})
+    manifest.save(root)
+    return root
+
+
+def brighter_clip_by_clip():
+    """Return a method that answers the input, but for the brightness, which is another one for each clip, and a slow drift."""
+
+    def answer(clip, instruction, reference, mask):
+        level = int(clip[0].mean()) % 3 * 20
+        drift = np.arange(len(clip))[:, None, None, None] // 4
+        return np.clip(clip.astype(int) // 2 + level + drift, 0, 255).astype(np.uint8)
+
+    return Method(name="jumps", tasks=(), summary="", paper="", version=1, make=lambda context: answer)
+
+
+PLAIN = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
+
+
+def test_clips_that_adjoin_show_how_a_method_jumps_between_them(tmp_path):
+    suite = make_suite(adjoining(tmp_path / "data"), [], PLAIN)
+    keys = suite.dataset.keys("recolor")
+    assert suite.continues == {keys[1]: keys[0], keys[2]: keys[1], keys[4]: keys[3]}
+    out = tmp_path / "out"
+    done = run(suite, PLAIN, out, entrants=[brighter_clip_by_clip()])
+    clips = [suite.dataset[key] for key in keys]
+    videos = []
+    for video, joined in ((clips[:3], (0, 1)), (clips[3:], (0,))):
+        errors = [coarse_error(clip.source, clip.target) for clip in video]
+        across = [np.abs(errors[n + 1][0] - errors[n][-1]).mean() for n in joined]
+        # the clip after the gap stands by itself
+        within = np.concatenate([error_jumps(error) for error in errors[: len(joined) + 1]])
+        videos.append(np.mean(across) / np.mean(within))
+    assert done.together["recolor", "identity"]["seam"] == pytest.approx(np.mean(videos), rel=1e-6)
+    assert done.together["recolor", "jumps"]["seam"] > done.together["recolor", "identity"]["seam"]
+    (board,) = make_boards(done, PLAIN)
+    assert "seam" in {metric.name for metric in board.more}
+    publish_report(out, done, PLAIN, suite.dataset)
+    assert audit(out)[0] == []
+    path = next((out / "kept" / "errors").glob("*.npy"))
+    np.save(path, np.load(path) + 40)
+    assert any("seam is written" in words for words in audit(out)[0])
+
+
+def test_inputs_that_were_made_each_in_its_own_way_have_no_seams(tmp_path):
+    suite = make_suite(adjoining(tmp_path / "data", differ=True), [], PLAIN)
+    assert suite.continues == {}
+    done = run(suite, PLAIN, tmp_path / "out")
+    assert "seam" not in done.together.get(("recolor", "identity"), {})
+    (board,) = make_boards(done, PLAIN)
+    assert "seam" not in board.unavailable
+    assert not (tmp_path / "out" / "kept").exists()
+
+
+def test_an_error_that_jumps_between_clips_only_has_no_ratio():
+    still, shifted = (np.full((4, 1, 1, 3), level, np.float32) for level in (0, 5))
+    rows = [{"key": key, "video": "v", "continues": before} for key, before in (("a", ""), ("b", "a"))]
+    told = TOGETHER["seam"].value(rows, [[still], [shifted]])
+    assert told == "the error of a video jumps between clips only"
+    assert TOGETHER["seam"].value(rows, [[still], [still]]) == 1
