@@ -99,9 +99,9 @@ def build_dataset(
     if settings.clip.fps is not None:
         for line in _told_rates(Dataset(place.folder), settings.clip.fps):
             out_console.print(line)
-    lacking = [name for name in SPLITS if not any(shard.split == name for shard in manifest.shards)]
-    if lacking:
-        out_console.print(f"no {' and no '.join(lacking)} split: there are too few source videos for one")
+    for name, share in settings.splits.model_dump(include=set(SPLITS)).items():
+        if share and not any(shard.split == name for shard in manifest.shards):
+            out_console.print(f"no {name} samples: {counts[1]} with samples, none in {name} (splits.{name}={share:g})")
     look = f"   look at it: datagen view {out}" if place.name == str(place.folder) else ""
     out_console.print(f"dataset: {place.name}{look}")
 
