@@ -220,7 +220,7 @@ class BuildBar(Progress):
 def verify_dataset(folder: Path, decode: bool) -> None:
     """Print every problem; raise if there is one."""
     manifest = load_manifest(folder)
-    with Bars(console=err_console, transient=True) as bars:
+    with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
         bar = bars.add_task("verifying shards", total=len(manifest.shards))
         problems = verify(folder, decode=decode, on_shard=lambda shard: bars.advance(bar))
     for problem in problems:
