@@ -12,6 +12,7 @@ from typing import Any
 
 from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
+from datagen.clip_depth import check_depth
 from datagen.destination import Destination, RemoteDestination, find_destination
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
 from datagen.plan import Excluded, Plan, Unit, make_plan
@@ -71,8 +72,7 @@ def build(
         UnitError: some units failed; the same call tries them again.
     """
     progress = progress or Progress()
-    for task, options in recipe.tasks.items():
-        builder(task).prepare(builder(task).options(options))
+    check_depth(recipe.depth)
     place = _pulled(out, workers, staging)
     check_foreign(place.folder)
     examined = load_examined(place.folder)

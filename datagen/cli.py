@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -78,6 +79,13 @@ def build(
     crop: Annotated[
         str | None, typer.Option(help="'middle' or 'random'; short for clip.crop.", show_default=False)
     ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            help="'prior', or model:NAME, a depth model with its weights, where a clip has no depth of its own.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Ray workers; 0 builds in this process. [default: one per core]", min=0, show_default=False),
@@ -104,7 +112,8 @@ def build(
         raise typer.BadParameter("give --all or --task, not both")
     wanted = commands.possible_tasks(source or ["scenes"]) if every else task or []
     short = {"fps": fps, "size": size, "crop": crop}
-    overrides = [f"clip.{name}={value}" for name, value in short.items() if value is not None] + (override or [])
+    overrides = [f"clip.{name}={value}" for name, value in short.items() if value is not None]
+    overrides += ([f"depth={json.dumps(depth)}"] if depth else []) + (override or [])
     settings = commands.recipe(recipe, wanted, overrides, instructions)
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)

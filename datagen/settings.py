@@ -20,6 +20,12 @@ def _size(value: int | str) -> int | str:
     return value
 
 
+def _depth(value: str) -> str:
+    if value != "prior" and not (value.startswith("model:") and len(value) > len("model:")):
+        raise ValueError("must be 'prior', or model:NAME, a depth model of the Hugging Face hub or a folder")
+    return value
+
+
 class ClipSettings(Settings):
     """How clips are cut out of source videos."""
 
@@ -234,6 +240,9 @@ class Recipe(Settings):
     shard_megabytes: int = Field(256, ge=1)
     """Shards are cut so that they stay about below this size."""
     clip: ClipSettings = ClipSettings()
+    depth: Annotated[str, AfterValidator(_depth)] = "prior"
+    """Where clips without depth of their own get one, for haze, fog and defocus: `prior` (a perspective plane), or
+    `model:NAME`, a depth model of the Hugging Face hub or a folder."""
     splits: SplitSettings = SplitSettings()
     scenes: SceneSettings = SceneSettings()
     gates: GateSettings = GateSettings()

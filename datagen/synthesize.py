@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +208,7 @@ def open_readers(recipe: Recipe) -> Iterator[Read]:
         def read(video: SourceVideo, window: Window) -> Clip:
             if video.kind not in readers:
                 readers[video.kind] = stack.enter_context(open_reader(video.kind, recipe))
-            return readers[video.kind].read(video, window)
+            return replace(readers[video.kind].read(video, window), depth_from=recipe.depth)
 
         yield read
 

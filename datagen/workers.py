@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from configs import VIDiffError
+from datagen.clip_depth import check_depth
 from datagen.destination import NOTES, Destination
 from datagen.plan import Unit
 from datagen.settings import Recipe
 from datagen.sources import open_reader
 from datagen.synthesize import CRASHES, Read, UnitResult, Watch, build_unit, open_readers, tune_process
-from datagen.tasks import builder
 from shards.cluster import ray_cluster
 
 _UNIT_TRIES = 3
@@ -207,8 +207,7 @@ def _build_on_worker(unit: Unit, recipe: Recipe, place: Destination, avoid: Avoi
 
 def _load_models(recipe: Recipe, kinds: Iterable[str]) -> None:
     """Load the weights that units are made with; they stay in the worker's memory, and no clip is to blame for them."""
-    for task, options in recipe.tasks.items():
-        builder(task).prepare(builder(task).options(options))
+    check_depth(recipe.depth)
     for kind in kinds:
         with open_reader(kind, recipe):
             pass

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.clip_depth import clip_depth, draw_depth
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import relight, styles, weather
 from datagen.scenes.textures import photograph
@@ -177,6 +178,8 @@ def _draw_look(names: Sequence[str]) -> Callable[[Clip, np.random.Generator], Dr
     def draw(clip: Clip, rng: np.random.Generator) -> Drawn:
         name = one_of(names, rng)
         values = _DRAWN[name](rng, clip)
+        if name in _GROUPS["weather"] and clip.depth is None and clip.depth_from != "prior":
+            values |= draw_depth(clip, rng)
         words = {"side": "right" if values["side"] < 90 else "left"} if "side" in values else {}
         return Drawn(program=[{"op": name, **values}], words=phrase(_WORDINGS[name], rng, **words))
 
@@ -191,9 +194,10 @@ def _airlight(rng: np.random.Generator) -> list[float]:
 
 def _apply_look(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
-    values = {name: value for name, value in operation.items() if name != "op"}
-    depth = {"depth": clip.depth} if operation["op"] in _GROUPS["weather"] else {}
-    target = _LOOKS[operation["op"]](clip.frames, **values, **depth)
+    values = {name: value for name, value in operation.items() if name not in ("op", "depth", "depth_unit")}
+    if operation["op"] in _GROUPS["weather"]:
+        values["depth"] = clip_depth(clip, operation) if "depth" in operation else clip.depth
+    target = _LOOKS[operation["op"]](clip.frames, **values)
     return Edited(target=target, mask=_everywhere(clip))
 
 

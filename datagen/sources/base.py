@@ -102,7 +102,7 @@ class Clip:
     """A clean clip and what its source knows about it.
 
     `frames`: uint8 [t h w 3]. `depth`: float32 [t h w] in `depth_unit`, or None; `depth_note`: what is recorded of where it
-    is from. `ids`: uint8 [t h w], the number of
+    is from; `depth_from`: what a clip without takes in its place, as recipes name it. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
     number in `ids`; `absent`: phrases that fit none. `hole`: what its data set wants to have inpainted,
     uint8 [t h w], 0 or 255, or None. `native`: the other side of a pair that exists already. `moments`:
@@ -116,6 +116,7 @@ class Clip:
     depth: NDArray[np.float32] | None = None
     depth_unit: str = ""
     depth_note: Mapping[str, Any] = field(default_factory=lambda: EXACT)
+    depth_from: str = "prior"
     ids: NDArray[np.uint8] | None = None
     names: Mapping[int, Sequence[str]] = field(default_factory=dict)
     absent: Sequence[str] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from configs import Settings
 from configs.loader import check
-from datagen.effects.depth import perspective_depth
 from datagen.sources.base import Clip
 from shards import get_task
 from shards.sample import Video
@@ -67,9 +65,6 @@ class Builder(ABC, Generic[O]):
         """Check the task's options; `ConfigError` names a wrong one."""
         return check(self.Options, values, where=f"tasks.{self.name}")
 
-    def prepare(self, options: O) -> None:
-        """Raise where something that the options name is not at hand, before anything is built."""
-
     def refuse(self, clip: Clip, scores: Mapping[str, Any], options: O) -> str | None:
         """Say why a clip that passed the gates is of no use for this task, or None."""
         return None
@@ -101,42 +96,3 @@ def pick(shares: Mapping[K, float], rng: np.random.Generator) -> K:
     names = sorted(shares)
     weights = np.array([shares[name] for name in names], float)
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
-
-
-def draw_depth(clip: Clip, rng: np.random.Generator, wanted: str = "prior") -> dict[str, Any]:
-    """Draw the depth of a clip that has none of its own; return what to record: `depth` and `depth_unit`.
-
-    `wanted`: `prior`, or `model:NAME` for a depth model. Its own depth is what a clip uses if it has one.
-    """
-    if clip.depth is not None:
-        return {"depth": dict(clip.depth_note), "depth_unit": clip.depth_unit}
-    if wanted != "prior":
-        from datagen.effects.depth_model import describe_model
-
-        return describe_model(wanted.removeprefix("model:"))
-    prior = {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
-    return {"depth": {"kind": "prior:perspective-2", **prior}, "depth_unit": "height of the camera above the ground"}
-
-
-def clip_depth(clip: Clip, recorded: Parameters) -> NDArray[np.float32]:
-    """Return float32 [t h w]: the depth that `draw_depth` recorded."""
-    found = recorded["depth"]
-    if found["kind"].startswith("prior:"):
-        return _prior_depth(clip, found["horizon"], found["far"])
-    if found["kind"].startswith("model:"):
-        return _model_depth(clip, found["kind"].removeprefix("model:"))
-    if clip.depth is None:
-        raise ValueError(f"{clip.video.id} has no depth of its own")
-    return clip.depth
-
-
-@lru_cache(maxsize=1)  # drawing the parameters needs the depth, and so does applying them a moment later
-def _prior_depth(clip: Clip, horizon: float, far: float) -> NDArray[np.float32]:
-    return perspective_depth(clip.frames, horizon=horizon, far=far)
-
-
-@lru_cache(maxsize=1)
-def _model_depth(clip: Clip, name: str) -> NDArray[np.float32]:
-    from datagen.effects.depth_model import model_depth
-
-    return model_depth(clip.frames, name)

@@ -10,9 +10,10 @@ import numpy as np
 from pydantic import AfterValidator, Field, PositiveFloat
 
 from configs import Interval, PositiveInterval, Settings
+from datagen.clip_depth import clip_depth, draw_depth
 from datagen.effects.blur import Interpolator, Light, Lights, defocus_blur, exposure_blur, shake_blur, tremor
 from datagen.sources.base import Clip, Moments
-from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth, pick
+from datagen.tasks.base import Builder, Pair, Parameters, pick
 
 Kind = Literal["motion", "shake", "defocus"]
 _SHARES: dict[Kind, float] = {"motion": 0.6, "shake": 0.25, "defocus": 0.15}

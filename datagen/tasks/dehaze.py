@@ -13,21 +13,16 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from configs import Settings, Share, ShareInterval
+from datagen.clip_depth import clip_depth, draw_depth
 from datagen.effects.haze import patches, through_haze
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters, clip_depth, draw_depth
+from datagen.tasks.base import Builder, Pair, Parameters
 
 
 def _seen_through(ends: tuple[float, float]) -> tuple[float, float]:
     if ends[0] == 0:
         raise ValueError("must be greater than 0: through no transmission nothing is seen")
     return ends
-
-
-def _depth_source(value: str) -> str:
-    if value != "prior" and not (value.startswith("model:") and len(value) > len("model:")):
-        raise ValueError("must be 'prior', or model:NAME, a depth model of the Hugging Face hub or a folder")
-    return value
 
 
 Preset = Literal["hazeworld", "reside"]
@@ -63,9 +58,6 @@ class DehazeOptions(Settings):
     """Share of the clips whose haze is denser here and thinner there, and drifts with the wind."""
     patchiness: ShareInterval = (0.2, 0.6)
     """How far the density of such haze departs from its mean, as a share of it."""
-    depth: Annotated[str, AfterValidator(_depth_source)] = "prior"
-    """Where a clip without exact depth gets one: `prior` (a perspective plane), or `model:NAME`, a depth model of the
-    Hugging Face hub or a folder."""
 
 
 class Dehaze(Builder[DehazeOptions]):
@@ -76,16 +68,9 @@ class Dehaze(Builder[DehazeOptions]):
     version = 3
     Options = DehazeOptions
 
-    def prepare(self, options: DehazeOptions) -> None:
-        """Raise `MissingExtraError` for a depth model without weights."""
-        if options.depth != "prior":
-            from datagen.effects.depth_model import describe_model
-
-            describe_model(options.depth.removeprefix("model:"))
-
     def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw depth (where the clip has none), beta and airlight per frame, and patches."""
-        recorded = draw_depth(clip, rng, options.depth)
+        recorded = draw_depth(clip, rng)
         depth = clip_depth(clip, recorded)
         if options.preset is not None:
             haze: dict[str, Any] = _preset(options.preset, len(clip.frames), depth, recorded, rng)

@@ -192,8 +192,7 @@ def test_a_frame_rate_that_a_video_cannot_give_is_said(tmp_path):
 
 
 def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(video_folder, tmp_path):
-    setting = "tasks={dehaze: {depth: 'model:no/such-model'}}"
-    done = command("build", "--from", video_folder, "--set", setting, "--out", tmp_path / "x")
+    done = command("build", "--from", video_folder, "--depth", "model:no/such-model", "--out", tmp_path / "x")
     assert done.returncode not in (0, 1)
     assert "no depth model 'no/such-model' here" in done.stderr
     assert len(done.stderr.splitlines()) == 1

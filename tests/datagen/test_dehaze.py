@@ -9,7 +9,6 @@ from datagen.effects.depth_model import model_depth
 from datagen.effects.haze import patches, through_haze
 from datagen.replay import replay
 from datagen.scenes import draw_scene, render
-from datagen.tasks import builder
 from shards import Dataset
 from tests.conftest import moving_clip
 
@@ -126,11 +125,14 @@ def test_a_depth_model_takes_the_place_of_the_prior_and_is_recorded(depth_model,
 
     for n in range(2):
         write_video(tmp_path / f"{n}.mp4", moving_clip(n, frames=6, height=64, width=64), fps=25)
-    settings = ["clip.size=64", "clip.frames=5", f"tasks={{dehaze: {{depth: 'model:{depth_model}'}}}}"]
+    tasks = "tasks={dehaze: {}, deblur: {kinds: {defocus: 1}, defocus: [0.1, 0.1]}, edit: {kinds: {weather: 1}}}"
+    settings = ["clip.size=64", "clip.frames=5", tasks, f"depth='model:{depth_model}'"]
     build(load(Recipe, "default", settings), tmp_path / "x", sources=[str(tmp_path)])
     dataset = Dataset(tmp_path / "x")
-    for key in dataset.keys("dehaze"):
-        depth = dataset[key].meta.parameters["depth"]
+    assert set(dataset.tasks) == {"deblur", "dehaze", "edit"}
+    for key in [one.key for one in dataset]:
+        parameters = dataset[key].meta.parameters
+        depth = parameters["program"][0]["depth"] if key.startswith("edit") else parameters["depth"]
         assert depth["kind"] == f"model:{depth_model}"
         assert len(depth["weights"]) == 16
         assert replay(tmp_path / "x", key).identical
@@ -150,7 +152,7 @@ def test_a_depth_model_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(MissingExtraError, match="no depth model 'nobody/nothing' here"):
         model_depth(moving_clip(frames=1), "nobody/nothing")
     with pytest.raises(ConfigError, match="model:NAME"):
-        builder("dehaze").options({"depth": "midas"})
+        load(Recipe, "default", ["depth=midas"])
 
 
 def test_the_change_from_frame_to_frame_is_bounded_by_the_recipe(tmp_path):
