@@ -220,6 +220,29 @@ def test_a_folder_that_is_known_by_its_looks_says_how_to_name_it(tmp_path):
         found(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("layout", "files"),
+    [
+        ("nemo_curator", ["clips/a.mp4", "metas/v0/a.json"]),
+        ("insv2v", ["swans/prompt.json", "swans/image/7_0_0.jpg", "swans/image/7_1_0.jpg"]),
+        ("magicbrush", ["edit_turns.json", "images/1/1-input.png"]),
+        ("instruct_pix2pix", ["seeds.json", "000/7_0.jpg"]),
+    ],
+)
+def test_layouts_that_a_bare_path_would_take_for_something_else_are_known_by_their_looks(layout, files, tmp_path):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(SourceError, match=f"looks like the layout '{layout}'"):
+        found(str(tmp_path))
+
+
+def test_videos_in_a_folder_with_a_telling_name_are_just_videos(tmp_path):
+    (tmp_path / "hazy").mkdir()
+    write_video(tmp_path / "hazy" / "a.mp4", moving_clip(0, frames=6, height=64, width=64), fps=25)
+    assert len(found(str(tmp_path))) == 1
+
+
 def test_a_layout_or_a_path_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(SourceError, match="did you mean 'davis'"):
         find_source(f"davs:{tmp_path}", "")

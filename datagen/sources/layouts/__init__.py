@@ -18,13 +18,15 @@ class Layout:
 
     `entries` lists the videos below a path and raises `SourceError` where the path is not of this layout. `masks`: whether
     they have object masks; a function where that depends on the path. `marker`: a pattern that matches something in such
-    a folder and in few others, for a hint. `licence`: that of the data set.
+    a folder and in few others, for a hint. `of_videos`: whether its files are videos, which a PATH alone would take
+    without what stands beside them. `licence`: that of the data set.
     """
 
     summary: str
     entries: Callable[[Path], Iterator[Entry]]
     masks: bool | Callable[[Path], bool] = False
     marker: str = ""
+    of_videos: bool = False
     licence: str = ""
 
 

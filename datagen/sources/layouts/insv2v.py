@@ -45,4 +45,8 @@ def _is_good(scores: Mapping[str, float]) -> bool:
     return all(scores.get(name, 1.0) > least for name, least in _LEAST.items())
 
 
-LAYOUT = Layout(summary="InsV2V's synthetic pairs: ID/image/SEED_0_*.jpg and SEED_1_*.jpg", entries=entries)
+LAYOUT = Layout(
+    summary="InsV2V's synthetic pairs: ID/image/SEED_0_*.jpg and SEED_1_*.jpg",
+    entries=entries,
+    marker="*/image/*_1_*.jpg",
+)

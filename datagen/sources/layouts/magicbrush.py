@@ -66,4 +66,5 @@ def _hole(file: Path) -> str:
 LAYOUT = Layout(
     summary="MagicBrush: edit_turns.json and images/ID/ID-input.png, ID-output1.png (with clip.frames=1)",
     entries=entries,
+    marker="edit_turns.json",
 )

@@ -71,4 +71,6 @@ def _caption(window: Mapping[str, Any]) -> str:
 LAYOUT = Layout(
     summary="NeMo Curator's output: clips/UUID.mp4, with films and captions from metas/v0/UUID.json",
     entries=entries,
+    marker="metas/v0/*.json",
+    of_videos=True,
 )

@@ -15,6 +15,7 @@ from shards.video import EXTENSIONS
 def entries(path: Path) -> Iterator[Entry]:
     """Yield the videos; a file named on its own is taken whatever it is called."""
     found = video_files(path)
+    _check_layout(path, with_videos=bool(found))
     if not found:
         # never returns nothing
         yield from _frames(path)
@@ -52,10 +53,15 @@ def shown(file: Path, root: Path) -> str:
     return below.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
+def _check_layout(path: Path, *, with_videos: bool) -> None:
+    """Raise `SourceError` where a folder is known by its looks: what its layout says of the videos would be lost."""
+    for name in layout_names():
+        known = layout(name)
+        if known.marker and (known.of_videos or not with_videos) and any(path.glob(known.marker)):
+            raise SourceError(f"{path} looks like the layout {name!r}; say --from {name}:{path}")
+
+
 def _frames(path: Path) -> Iterator[Entry]:
-    likely = [name for name in layout_names() if layout(name).marker and any(path.glob(layout(name).marker))]
-    if likely:
-        raise SourceError(f"{path} looks like the layout {likely[0]!r}; say --from {likely[0]}:{path}")
     try:
         yield from frames.entries(path)
     except SourceError:
