@@ -30,6 +30,20 @@ def test_folders_of_frames_are_videos_wherever_they_lie(tmp_path):
     assert np.array_equal(read(videos[0]).frames, exact), "png, the middle 32 columns"
 
 
+def test_videvo_has_the_papers_split_wherever_its_videos_lie(tmp_path):
+    whole = tmp_path / "data"
+    for number, name in enumerate(("test/input/videvo/Koala", "train/input/videvo/Beach", "test/input/DAVIS/bear")):
+        frames(whole / name, seed=number, names="{:05d}.jpg")
+    frames(whole / "test" / "processed" / "colorization" / "videvo" / "Koala", seed=9, names="{:05d}.jpg")
+    assert {v.id: v.split for v in found(f"videvo:{whole}")} == {"Beach": "train", "Koala": "test"}
+    assert [(v.id, v.split) for v in found(f"videvo:{whole / 'test' / 'input' / 'videvo'}")] == [("Koala", "test")]
+    with pytest.raises(SourceError, match="looks like the layout 'videvo'"):
+        found(str(whole))
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(SourceError, match="not of the layout videvo"):
+        found(f"videvo:{tmp_path / 'nothing'}")
+
+
 def test_pictures_are_clips_of_one_frame(tmp_path):
     for n in range(3):
         frames(tmp_path / "x", count=1, seed=n, names=f"{n:05d}.jpg")
