@@ -22,6 +22,7 @@ _EXACT = (
     "gates.max_duplicates=1",
     "gates.max_jump=1e9",
     "gates.max_borders=1",
+    "gates.max_lettering=1",
     "gates.min_sharpness=0",
     "gates.copy_bits=0",
     "gates.min_pair_changed=0",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from datagen.duplicates import perceptual_hashes
 from datagen.effects.colour import colourfulness
+from datagen.lettering import lettering
 from datagen.settings import EngineSettings, GateSettings
 from shards.codecs import pooled_psnr
 from shards.sample import Video
@@ -22,6 +23,8 @@ _JUMP_FLOOR = 4.0
 """Grey levels: in a clip in which nothing moves a small change is no cut."""
 _BLACK = 20.0
 """Grey level up to which a bar is black: 16 is black to many encoders, and there is noise."""
+_SUBTITLE = 0.5
+"""Share of a line that subtitles may cover."""
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
@@ -30,7 +33,8 @@ def score(video: Video) -> dict[str, Any]:
 
     `brightness` and `contrast` (gray, 0..255), `motion` (mean absolute difference of neighbouring frames),
     `duplicates` (share of frames equal to the one before), `jump` (the largest such difference over the median one and
-    a floor: a cut), `borders` (share of the picture under black bars), `colourfulness` (Hasler & Suesstrunk),
+    a floor: a cut), `borders` (share of the picture under black bars), `lettering` (share of it under lettering that was
+    laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk),
     `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
     (perceptual hashes, see `datagen.duplicates`).
     """
@@ -46,6 +50,7 @@ def score(video: Video) -> dict[str, Any]:
         "colourfulness": colourfulness(small),
         "jump": changes.max() / (_JUMP_FLOOR + np.median(changes)) if len(changes) > 1 else 0.0,
         "borders": _borders(gray.reshape(small.shape[:3])),
+        "lettering": lettering(video),
         "sharpness": max(_sharpness(video[i]) for i in (0, len(video) // 2, len(video) - 1)),
     }
     return {name: round(float(value), 4) for name, value in values.items()} | {"phash": perceptual_hashes(video)}
@@ -67,14 +72,21 @@ def _sharpness(frame: NDArray[np.uint8]) -> float:
 
 def _borders(gray: NDArray[np.float32]) -> float:
     """Return the share of [t h w] under black bars: above and below, or left and right, and black in all frames."""
-    brightest = gray.max(0)
+    lit = gray.max(0) > _BLACK
     shares = []
-    for lines in (brightest.max(1), brightest.max(0)):
-        lit = np.flatnonzero(lines > _BLACK)
-        first, last = (lit[0], len(lines) - 1 - lit[-1]) if len(lit) else (0, 0)
+    for lines in (lit.mean(1), lit.mean(0)):
+        first, last = (_bar(side) for side in (lines, lines[::-1])) if lines.any() else (0, 0)
         # one dark side is a night sky; bars come in pairs
         shares.append((first + last) / len(lines) if min(first, last) > 0 else 0.0)
     return float(max(shares))
+
+
+def _bar(lit: NDArray[np.float64]) -> int:
+    """Return how many lines the bar has whose lines, from the picture's edge on, are lit by these shares. Subtitles within it,
+    black lines above and below them, belong to it."""
+    bright = np.flatnonzero(lit > _SUBTITLE)
+    dark = np.flatnonzero(lit[: bright[0] if len(bright) else len(lit)] == 0)
+    return int(dark[-1]) + 1 if len(dark) and lit[0] == 0 else 0
 
 
 def pair_score(source: Video, target: Video, mask: NDArray[np.uint8] | None = None) -> dict[str, float]:
@@ -132,6 +144,7 @@ def judge(scores: Mapping[str, Any], gates: GateSettings, frames: int) -> tuple[
         ("frozen", scores["duplicates"] > gates.max_duplicates, "duplicates"),
         ("cut", scores["jump"] > gates.max_jump, "jump"),
         ("black bars", scores["borders"] > gates.max_borders, "borders"),
+        ("lettering", scores["lettering"] > gates.max_lettering, "lettering"),
         ("out of focus", scores["sharpness"] < gates.min_sharpness, "sharpness"),
     ]
     for reason, broken, name in rules:

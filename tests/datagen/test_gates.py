@@ -109,3 +109,46 @@ def test_a_pair_is_measured_by_how_much_of_it_differs_and_where():
 def test_a_pair_is_turned_away_for_no_change_too_much_or_the_wrong_place(scores, settings, reason):
     gates = GATES.model_copy(update=settings)
     assert judge_pair(scores, gates, changes=True, keeps_outside=True) == reason
+
+
+def broad(seed: int, frames: int = 8) -> np.ndarray:
+    return np.stack([cv2.resize(frame, (320, 256)) for frame in textured(seed, frames)])
+
+
+def lettered(clip: np.ndarray, *, light: int = 255) -> np.ndarray:
+    """Return the clip with a subtitle that stands still, 18 rows high and 176 columns long."""
+    written = clip.copy()
+    for frame in written:
+        for tone, thickness in ((255 - light, 3), (light, 1)):
+            place, font = (20, 236), cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(frame, "Where are we going?", place, font, 0.65, (tone,) * 3, thickness, cv2.LINE_AA)
+    return written
+
+
+@pytest.mark.parametrize("light", [255, 0])
+def test_lettering_over_a_moving_picture_is_seen_and_its_share_measured(light):
+    assert [score(broad(seed))["lettering"] for seed in range(20)] == [0] * 20
+    found = [score(lettered(broad(seed), light=light))["lettering"] for seed in range(6)]
+    assert sum(share > GATES.max_lettering for share in found) >= 4, found
+    assert np.median(found) == pytest.approx(18 * 176 / (256 * 320), rel=0.6)
+    seen = lettered(broad(int(np.argmax(found))), light=light)
+    assert verdict(seen) == "lettering"
+    assert verdict(np.stack([cv2.resize(frame, (640, 512)) for frame in seen])) == "lettering"
+
+
+def test_a_sign_that_moves_with_the_scene_is_no_lettering_over_it():
+    sign = lettered(np.concatenate([broad(3)[:1], broad(4)[:1]], axis=2))[0]
+    assert score(np.stack([sign[:, 3 * t : 3 * t + 320] for t in range(8)]))["lettering"] == 0
+    still = np.repeat(lettered(broad(0)[:1]), 8, axis=0)
+    assert score(still)["lettering"] == 0, "over a still picture nobody can tell"
+    assert score(still[:1])["lettering"] == 0
+
+
+def test_subtitles_do_not_hide_the_bar_that_they_stand_in():
+    barred = textured()
+    barred[:, :20], barred[:, -32:] = 0, 0
+    found = score(barred)["borders"]
+    cv2_line = {"fontFace": cv2.FONT_HERSHEY_SIMPLEX, "fontScale": 0.4, "color": (255, 255, 255)}
+    for frame in barred:
+        cv2.putText(frame, "Where to?", (30, 116), **cv2_line)
+    assert score(barred)["borders"] == found == pytest.approx(52 / 128, abs=0.04)

@@ -32,6 +32,7 @@ SCORES = {
     "pair_psnr",
     "jump",
     "borders",
+    "lettering",
     "sharpness",
     "pair_changed",
 }
