@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.scenes import Scene, Thing, Track, render
@@ -198,8 +200,13 @@ def _apply(clip: Clip, program: Sequence[Operation]) -> Edited:
         raise ValueError(f"{clip.video.id} is no scene")
     wanted = slice(clip.window.start, clip.window.indices[-1] + 1, clip.window.step)
     target = np.ascontiguousarray(render(run_program(clip.scene, program)).frames[wanted])
-    changes = (target != clip.frames).any(-1)
-    return Edited(target=target, mask=np.where(changes, np.uint8(255), np.uint8(0)))
+    return Edited(target=target, mask=np.stack([_differing(*pair) for pair in zip(target, clip.frames, strict=True)]))
+
+
+def _differing(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return uint8 [h w], 255 where two pictures differ in any channel."""
+    apart = cv2.transform(cv2.absdiff(a, b), np.ones((1, 3), np.float32))
+    return np.asarray(cv2.compare(apart, 0, cv2.CMP_GT), np.uint8)
 
 
 def _shows(scene: Scene, operation: Operation) -> bool:

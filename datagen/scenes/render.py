@@ -204,7 +204,7 @@ def _background(
     level = np.clip(np.log2(np.maximum(spread, 1e-6)) * 0.8, 0, _MIPS - 1)
     columns = np.arange(view.scene.width, dtype=np.float32)
     across = (columns[None] - view.scene.width / 2) * rows[:, None] / view.scene.focal + view.x + np.float32(_SEAM)
-    along = np.broadcast_to((rows + view.z)[:, None], across.shape)
+    along = rows + view.z
     painted = np.zeros((len(rows), view.scene.width, 3), np.float32)
     for mip in range(_MIPS):
         weight = np.clip(1 - np.abs(level - mip), 0, 1)
@@ -219,10 +219,11 @@ def _background(
 def _sample_tile(
     tile: NDArray[np.float32], x: NDArray[np.float32], z: NDArray[np.float32], mip: int
 ) -> NDArray[np.float32]:
+    """Return float32 [h w 3], the tile at the places x [h w] and z [h], in metres."""
     per_metre = _GROUND_PIXELS / _GROUND_METRES / 2**mip
     size = tile.shape[0]
     map_x = np.mod(x * np.float32(per_metre), size).astype(np.float32)
-    map_y = np.mod(z * np.float32(per_metre), size).astype(np.float32)
+    map_y = np.repeat(np.mod(z * np.float32(per_metre), size).astype(np.float32)[:, None], x.shape[1], axis=1)
     return cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
