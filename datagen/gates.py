@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import cv2
@@ -97,8 +98,10 @@ def pair_score(source: Video, target: Video, mask: NDArray[np.uint8] | None = No
     largest difference outside it.
     """
     every = max(max(source.shape[1:3]) // _LONG_SIDE, 1)
-    apart = cv2.absdiff(_thinned(source, every).reshape(-1, 3), _thinned(target, every).reshape(-1, 3))
-    found = {"pair_psnr": pooled_psnr(source, target), "pair_changed": (apart.max(1) > _VISIBLE).mean()}
+    apart = cv2.absdiff(_thinned(source, every).reshape(1, -1, 3), _thinned(target, every).reshape(1, -1, 3))
+    # numpy takes forty times as long along an axis of three
+    largest = reduce(cv2.max, cv2.split(apart))
+    found = {"pair_psnr": pooled_psnr(source, target), "pair_changed": (largest > _VISIBLE).mean()}
     if mask is not None:
         sides = zip(source, target, mask, strict=True)
         found["pair_outside"] = max(cv2.norm(a, b, cv2.NORM_INF, mask=cv2.bitwise_not(hole)) for a, b, hole in sides)
