@@ -65,6 +65,18 @@ def box(height: float, width: float) -> Points:
     return _rounded(np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * [width, height])
 
 
+def emblem(rng: np.random.Generator, side: float) -> Points:
+    """Return the outline of a logo within a square around (0, 0), as (x, y): a disc, a shield, a lozenge or a hexagon."""
+    turns = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    outlines = {
+        "disc": np.stack([np.cos(turns), np.sin(turns)], axis=1),
+        "shield": np.array([[-0.9, -1], [0.9, -1], [0.9, 0.1], [0.55, 0.65], [0, 1], [-0.55, 0.65], [-0.9, 0.1]]),
+        "lozenge": np.array([[0, -1], [1, 0], [0, 1], [-1, 0]]),
+        "hexagon": np.array([[-0.5, -0.87], [0.5, -0.87], [1, 0], [0.5, 0.87], [-0.5, 0.87], [-1, 0]]),
+    }
+    return _rounded(outlines[sorted(outlines)[int(rng.integers(len(outlines)))]] * side / 2)
+
+
 def bouncing_track(
     rng: np.random.Generator,
     frames: int,
@@ -98,8 +110,9 @@ def bouncing_track(
 def draw_mask(shape: Mapping[str, Any], track: Sequence[Sequence[float]], size: tuple[int, int]) -> Mask:
     """Return uint8 [t h w] of `size` (height, width): the shape at every place of its track.
 
-    `shape`: `kind` is `blob` or `box` (an `outline`), `stroke` (a `way` and its `thickness`), or `text` (`words`,
-    `font`, `scale`, `thickness`). Edges are hard: a pixel is masked or not.
+    `shape`: `kind` is `blob` or `box` (an `outline`), `stroke` (a `way` and its `thickness`), `text` (`words`,
+    `font`, `scale`, `thickness`), or `logo` (an outline in which the words are left open). Edges are hard: a pixel is
+    masked or not.
     """
     mask = np.zeros((len(track), *size), np.uint8)
     for picture, place in zip(mask, track, strict=True):
@@ -110,6 +123,10 @@ def draw_mask(shape: Mapping[str, Any], track: Sequence[Sequence[float]], size: 
             cv2.polylines(picture, [points], False, 255, shape["thickness"], cv2.LINE_8, _SUBPIXEL)
         else:
             cv2.fillPoly(picture, [_fixed_point(shape["outline"], place)], 255, cv2.LINE_8, _SUBPIXEL)
+            if shape["kind"] == "logo":
+                letters = np.zeros_like(picture)
+                _write(letters, shape, place)
+                cv2.subtract(picture, letters, dst=picture)
     return mask
 
 

@@ -14,15 +14,27 @@ from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip
 from datagen.tasks.base import Builder, Pair, Parameters, pick
 
-Kind = Literal["blob", "stroke", "box", "silhouette", "text"]
-NOUNS = {"blob": "blot", "stroke": "scribble", "box": "box", "silhouette": "cut-out shape", "text": "lettering"}
+Kind = Literal["blob", "stroke", "box", "silhouette", "text", "logo"]
+NOUNS = {
+    "blob": "blot",
+    "stroke": "scribble",
+    "box": "box",
+    "silhouette": "cut-out shape",
+    "text": "lettering",
+    "logo": "logo",
+}
 GIVEN = "given"
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-_SHARES: dict[Kind, float] = {"blob": 0.35, "stroke": 0.2, "box": 0.15, "silhouette": 0.15, "text": 0.15}
+_SHARES: dict[Kind, float] = {"blob": 0.35, "stroke": 0.2, "box": 0.15, "silhouette": 0.15, "text": 0.1, "logo": 0.05}
 _WORDS = (
     "SAMPLE", "PREVIEW", "DRAFT", "REC", "LIVE", "CHANNEL 5", "DO NOT COPY", "Archive", "screener", "12:45", "TAPE 3",
     "studio north", "EVENING NEWS", "work in progress", "(c) 1998", "VIDEO ART", "Episode 7", "demo only",
 )  # fmt: skip
+_CHANNELS = ("TV", "5", "HD", "N24", "one", "CH7", "VX", "live", "K2", "4U", "art", "MAX")
+_LOGO_SIZE = 0.5
+"""Of logos, as a share of other holes' height; as wide as high."""
+_LOGO_MARGIN = 0.04
+"""Between a logo and the picture's borders, as a share of the picture's height."""
 _LEAST_SCALE = 0.35
 """Of letters: about 8 pixels high, the smallest that can be read."""
 _LEAST_SHARE = 0.01
@@ -41,11 +53,11 @@ class InpaintOptions(Settings):
 
     kinds: dict[Kind, PositiveFloat] = Field(default=_SHARES, min_length=1)
     """Shares of the kinds of hole. `silhouette` is an object's outline put elsewhere; a clip without object masks gets
-    a blob instead."""
+    a blob instead. A `logo` stands in a corner."""
     extent: Annotated[PositiveInterval, AfterValidator(_at_most_all)] = (0.2, 0.6)
-    """Height and width of the hole, as shares of the picture's (ProPainter's masks: 0.33 to 1)."""
+    """Height and width of the hole, as shares of the picture's (ProPainter's masks: 0.33 to 1); logos are half as high."""
     stationary: Share = 0.5
-    """Share of the holes that do not move (ProPainter: half of them)."""
+    """Share of the holes that do not move (ProPainter: half of them); logos never do."""
     speed: float = Field(0.02, ge=0, le=0.2)
     """Longest step of a moving hole from frame to frame, as a share of the picture's height."""
     noise: Share = 0.25
@@ -78,6 +90,8 @@ class Inpaint(Builder[InpaintOptions]):
             hole = {"rounds": options.grow_given}
         elif kind == "silhouette":
             hole = _draw_silhouette(things, height, width, rng)
+        elif kind == "logo":
+            hole = _draw_logo(rng.uniform(*options.extent) * _LOGO_SIZE * height, clip.frames.shape, rng)
         else:
             high, wide = (rng.uniform(*options.extent) * side for side in (height, width))
             shape, room = _draw_shape(kind, high, wide, rng)
@@ -143,6 +157,26 @@ def _draw_shape(
     shape["thickness"] = max(round(3 * shape["scale"]), 1)
     width, height = masks.text_size(shape)
     return shape, (width / 2, height / 2)
+
+
+def _draw_logo(side: float, video_shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a channel's logo, an emblem with letters left open, that stands in one corner of the picture."""
+    frames, height, width = video_shape[:3]
+    shape: dict[str, Any] = {
+        "kind": "logo",
+        "outline": masks.emblem(rng, side),
+        "words": _CHANNELS[int(rng.integers(len(_CHANNELS)))],
+        "font": int(rng.integers(masks.fonts())),
+        "scale": 1.0,
+        "thickness": 1,
+    }
+    # the letters fill half of the emblem's width, or of its height
+    wide, high = masks.text_size(shape)
+    shape["scale"] = round(0.5 * side / max(wide, high), 3)
+    shape["thickness"] = max(round(2 * shape["scale"]), 1)
+    away = side / 2 + _LOGO_MARGIN * height
+    x, y = (float(rng.choice([away, length - away])) for length in (width, height))
+    return {"shape": shape, "track": [[round(x, 2), round(y, 2)]] * frames}
 
 
 def _seen_things(clip: Clip) -> list[int]:

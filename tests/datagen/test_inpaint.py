@@ -9,6 +9,7 @@ from datagen.effects import masks
 from datagen.replay import replay
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
+from datagen.tasks.inpaint import _draw_logo
 from shards import Dataset, get_task
 from tests.conftest import moving_clip
 
@@ -51,8 +52,8 @@ def test_noise_in_a_hole_does_not_flicker():
 
 
 def test_every_kind_is_drawn_and_a_hole_without_object_masks_is_never_a_silhouette():
-    assert {parameters["kind"] for parameters, _ in pairs()} == {"blob", "stroke", "box", "text"}
-    for kind in ("blob", "stroke", "box", "text"):
+    assert {parameters["kind"] for parameters, _ in pairs()} == {"blob", "stroke", "box", "text", "logo"}
+    for kind in ("blob", "stroke", "box", "text", "logo"):
         assert {parameters["kind"] for parameters, _ in pairs(5, kinds={kind: 1})} == {kind}
 
 
@@ -144,3 +145,17 @@ def test_samples_have_masks_and_replay_from_their_record(tmp_path):
         proof = replay(tmp_path, sample.key)
         assert proof.faithful, proof.summary()
     assert len(kinds) >= 3
+
+
+def test_a_logo_stands_still_in_a_corner_and_its_letters_are_left_open():
+    for seed in range(12):
+        hole = _draw_logo(48.0, (5, 128, 160, 3), np.random.default_rng(seed))
+        mask = masks.draw_mask(hole["shape"], hole["track"], (128, 160))
+        assert (mask == mask[0]).all()
+        x, y = hole["track"][0]
+        assert (min(x, 160 - x), min(y, 128 - y)) == pytest.approx((24 + 0.04 * 128,) * 2, abs=0.01)
+        rows, columns = np.nonzero(mask[0])
+        assert max(np.ptp(rows), np.ptp(columns)) <= 49
+        whole = masks.draw_mask({**hole["shape"], "kind": "blob"}, hole["track"], (128, 160))
+        letters = (whole[0] > 0) & (mask[0] == 0)
+        assert 0.01 < letters.sum() / (whole[0] > 0).sum() < 0.5
