@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
-from datagen.scenes import Scene, Thing, Track, render
+from datagen.scenes import Scene, Thing, Track, render_edited
 from datagen.scenes.description import BACKDROPS, COLOURS, GROUNDS, MATERIALS, SHAPES, SIZES
 from datagen.scenes.editing import run_program, thing_to_plain
 from datagen.scenes.render import share_seen, view_at
@@ -198,15 +198,14 @@ def _apply(clip: Clip, program: Sequence[Operation]) -> Edited:
     """Render the edited scene; the mask is where any pixel differs, shadows included."""
     if clip.scene is None:
         raise ValueError(f"{clip.video.id} is no scene")
-    wanted = slice(clip.window.start, clip.window.indices[-1] + 1, clip.window.step)
-    target = np.ascontiguousarray(render(run_program(clip.scene, program)).frames[wanted])
+    target = render_edited(run_program(clip.scene, program), clip.scene, clip.frames, clip.window.indices)
     return Edited(target=target, mask=np.stack([_differing(*pair) for pair in zip(target, clip.frames, strict=True)]))
 
 
 def _differing(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return uint8 [h w], 255 where two pictures differ in any channel."""
-    apart = cv2.transform(cv2.absdiff(a, b), np.ones((1, 3), np.float32))
-    return np.asarray(cv2.compare(apart, 0, cv2.CMP_GT), np.uint8)
+    same = cv2.inRange(cv2.absdiff(a, b), np.zeros(3), np.zeros(3))
+    return np.asarray(cv2.bitwise_not(same), np.uint8)
 
 
 def _shows(scene: Scene, operation: Operation) -> bool:

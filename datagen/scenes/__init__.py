@@ -3,7 +3,7 @@
 from datagen.scenes.describe import Appearance, describe
 from datagen.scenes.description import Scene, Thing, Track, draw_scene
 from datagen.scenes.expressions import absent, expressions
-from datagen.scenes.render import Rendered, changed, optical_flow, render, without
+from datagen.scenes.render import Rendered, changed, optical_flow, render, render_edited, without
 
 __all__ = [
     "Appearance",
@@ -18,5 +18,6 @@ __all__ = [
     "expressions",
     "optical_flow",
     "render",
+    "render_edited",
     "without",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -22,9 +22,15 @@ _MIPS = 5
 _SEAM = 1.3
 """Metres by which the tiles are shifted, so that the line they are mirrored at is not in the middle of the picture."""
 _SHADOW = 0.5
+_FLATNESS = 0.22
+"""Height over width of a shadow."""
+_CORNERS = np.array([[0, THING_PIXELS, 0, THING_PIXELS], [0, 0, THING_PIXELS, THING_PIXELS], [1, 1, 1, 1]])
+"""Of a thing's picture."""
 _KEPT_BYTES = 64 * 2**20
 _Cutout = tuple[Picture, NDArray[np.float32]]
 """Colours and coverage of a thing."""
+_Box = tuple[slice, slice]
+"""Rows and columns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +81,6 @@ def view_at(scene: Scene, frame: int) -> View:
 
 def render(scene: Scene) -> Rendered:
     """Render all frames; the same scene gives the same bytes."""
-    backgrounds = _backgrounds(replace(scene, things=(), hidden=(), light=1.0))
-    pictures = {k: _halved(thing) for k, thing in scene.shown}
     shape = (scene.frames, scene.height, scene.width)
     out = Rendered(
         frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
@@ -85,29 +89,52 @@ def render(scene: Scene) -> Rendered:
         view = view_at(scene, i)
         depth = view.ground_depth()
         out.depth[i] = depth[:, None]
-        canvas = backgrounds.picture(i)
-        # the farthest first
-        order = sorted(scene.shown, key=lambda item: -item[1].z.at(view.s))
+        canvas = _background(scene, i)
+        order = _farthest_first(scene.shown, view)
         for _, thing in order:
             _cast_shadow(canvas, view, thing)
         for k, thing in order:
-            _paint(canvas, out.depth[i], out.ids[i], view, thing, pictures[k], k)
+            _note(out.ids[i], k, painted := _paint(canvas, view, thing))
+            _note(out.depth[i], thing.z.at(view.s) - view.z, painted)
         out.frames[i] = np.clip(canvas * np.float32(scene.light), 0, 255)
     return out
+
+
+def render_edited(scene: Scene, before: Scene, frames: Video, numbers: Sequence[int]) -> Video:
+    """Return uint8 [t h w 3]: the frames `numbers` of a scene after an edit, the same bytes as those of `render`.
+
+    `frames` are the same frames of the scene before the edit: where no thing has come, gone or changed, they serve again.
+    """
+    everything_else = (replace(one, things=(), hidden=()) for one in (scene, before))
+    whole = None if len(set(everything_else)) == 1 else (slice(0, scene.height), slice(0, scene.width))
+    other = [thing for _, thing in set(scene.shown) ^ set(before.shown)]
+    edited = frames.copy()
+    for frame, i in zip(edited, numbers, strict=True):
+        view = view_at(scene, i)
+        touched = whole or _around([box for thing in other if (box := _reach(view, thing))])
+        if touched is None:
+            continue
+        canvas = _background(scene, i)
+        near = [(k, thing) for k, thing in scene.shown if (box := _reach(view, thing)) and _meet(box, touched)]
+        order = _farthest_first(near, view)
+        for _, thing in order:
+            _cast_shadow(canvas, view, thing)
+        for _, thing in order:
+            _paint(canvas, view, thing)
+        frame[touched] = np.clip(canvas[touched] * np.float32(scene.light), 0, 255)
+    return edited
 
 
 def share_seen(scene: Scene, k: int, frame: int) -> tuple[float, float]:
     """Return how much of the picture the k-th thing (from 1) covers in a frame, and how much of itself is seen then."""
     view = view_at(scene, frame)
-    size = (scene.height, scene.width)
-    canvas, depth = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    canvas = np.zeros((scene.height, scene.width, 3), np.float32)
     pixels = []
-    for shown in ([scene.things[k - 1]], [thing for _, thing in scene.shown]):
-        ids = np.zeros(size, np.uint8)
-        for thing in sorted(shown, key=lambda item: -item.z.at(view.s)):
-            number = 1 if thing is scene.things[k - 1] else 2
-            _paint(canvas, depth, ids, view, thing, _halved(thing), number)
-        pixels.append(int((ids == 1).sum()))
+    for shown in ([(k, scene.things[k - 1])], scene.shown):
+        ids = np.zeros(canvas.shape[:2], np.uint8)
+        for number, thing in _farthest_first(shown, view):
+            _note(ids, number, _paint(canvas, view, thing))
+        pixels.append(int((ids == k).sum()))
     alone, among = pixels
     return among / ids.size, among / max(alone, 1)
 
@@ -157,28 +184,47 @@ def optical_flow(scene: Scene, rendered: Rendered) -> NDArray[np.float32]:
     return flow
 
 
-class _Backgrounds:
-    """What is behind the things, frame by frame; kept where that is little, for the scene after an edit mostly has the same."""
+class _Layer:
+    """A part of the background, frame by frame; kept where that is little, for the scene after an edit mostly has the same."""
 
-    def __init__(self, empty: Scene) -> None:
-        self._empty = empty
-        self._ground = _ground_mips(empty)
-        self._backdrop = backdrop_picture(empty.backdrop, empty.backdrop_seed)
-        self._keeps = 12 * empty.frames * empty.height * empty.width <= _KEPT_BYTES
+    def __init__(self, scene: Scene, paint: Callable[[View], NDArray[np.float32]]) -> None:
+        self._scene = scene
+        self._paint = paint
+        self._keeps = 12 * scene.frames * scene.height * scene.width <= _KEPT_BYTES
         self._kept: dict[int, NDArray[np.float32]] = {}
 
     def picture(self, frame: int) -> NDArray[np.float32]:
-        """Return float32 [h w 3] in 0..255, for the caller to paint on."""
+        """Return float32 [h w 3] in 0..255, to be read only."""
         if frame in self._kept:
-            return self._kept[frame].copy()
-        view = view_at(self._empty, frame)
-        made = _background(view, view.ground_depth(), self._ground, self._backdrop)
+            return self._kept[frame]
+        made = self._paint(view_at(self._scene, frame))
         if self._keeps:
-            self._kept[frame] = made.copy()
+            self._kept[frame] = made
         return made
 
 
-_backgrounds = lru_cache(maxsize=1)(_Backgrounds)
+def _background(scene: Scene, frame: int) -> NDArray[np.float32]:
+    """Return what is behind the things, float32 [h w 3] in 0..255, for the caller to paint on."""
+    empty = replace(scene, things=(), hidden=(), light=1.0)
+    far = _backdrop_layer(replace(empty, ground="", ground_colour=(0, 0, 0)))
+    near = _ground_layer(replace(empty, backdrop="", backdrop_seed=0))
+    return np.concatenate([layer.picture(frame) for layer in (far, near)])
+
+
+@lru_cache(maxsize=1)
+def _backdrop_layer(scene: Scene) -> _Layer:
+    picture = backdrop_picture(scene.backdrop, scene.backdrop_seed)
+    return _Layer(scene, lambda view: _backdrop(view, picture))
+
+
+@lru_cache(maxsize=1)
+def _ground_layer(scene: Scene) -> _Layer:
+    mips = _ground_mips(scene)
+    return _Layer(scene, lambda view: _ground(view, mips))
+
+
+def _farthest_first(things: Sequence[tuple[int, Thing]], view: View) -> list[tuple[int, Thing]]:
+    return sorted(things, key=lambda item: -item[1].z.at(view.s))
 
 
 def _ground_mips(scene: Scene) -> list[NDArray[np.float32]]:
@@ -191,14 +237,15 @@ def _ground_mips(scene: Scene) -> list[NDArray[np.float32]]:
     return mips
 
 
-def _background(
-    view: View, depth: NDArray[np.float32], ground: list[NDArray[np.float32]], backdrop: Picture
-) -> NDArray[np.float32]:
-    canvas = _backdrop(view, backdrop)
-    first = int(np.searchsorted(-depth, -np.float32(view.scene.backdrop_z - view.z), side="right"))
-    rows = depth[first:]
-    if not len(rows):
-        return canvas
+def _first_of_ground(view: View, depth: NDArray[np.float32]) -> int:
+    """Return the first row that shows the ground."""
+    return int(np.searchsorted(-depth, -np.float32(view.scene.backdrop_z - view.z), side="right"))
+
+
+def _ground(view: View, mips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the rows that show the ground."""
+    depth = view.ground_depth()
+    rows = depth[_first_of_ground(view, depth) :]
     # metres of ground under one pixel, lengthwise, decide how much the texture is averaged before it is sampled
     spread = rows * rows / np.float32(view.scene.focal * view.y) * _GROUND_PIXELS / _GROUND_METRES
     level = np.clip(np.log2(np.maximum(spread, 1e-6)) * 0.8, 0, _MIPS - 1)
@@ -211,9 +258,8 @@ def _background(
         used = np.flatnonzero(weight)
         if len(used):
             part = slice(used[0], used[-1] + 1)
-            painted[part] += weight[part, None, None] * _sample_tile(ground[mip], across[part], along[part], mip)
-    canvas[first:] = painted
-    return canvas
+            painted[part] += weight[part, None, None] * _sample_tile(mips[mip], across[part], along[part], mip)
+    return painted
 
 
 def _sample_tile(
@@ -228,6 +274,7 @@ def _sample_tile(
 
 
 def _backdrop(view: View, backdrop: Picture) -> NDArray[np.float32]:
+    """Return the rows above those that show the ground."""
     scene = view.scene
     height, width = backdrop.shape[:2]
     # wide enough for the picture's full width at any camera position, and standing on the ground
@@ -235,8 +282,11 @@ def _backdrop(view: View, backdrop: Picture) -> NDArray[np.float32]:
     left, bottom, scale = view.project(-metres / 2, 0.0, scene.backdrop_z)
     zoom = metres * scale / width
     to_screen = np.array([[zoom, 0, left], [0, zoom, bottom - height * zoom]])
+    rows = _first_of_ground(view, view.ground_depth())
+    if not rows:
+        return np.empty((0, scene.width, 3), np.float32)
     warped = cv2.warpAffine(
-        backdrop, to_screen, (scene.width, scene.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        backdrop, to_screen, (scene.width, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     return warped.astype(np.float32)
 
@@ -250,15 +300,35 @@ def _pose(view: View, thing: Thing) -> NDArray[np.float64]:
     return np.array([[cos, -sin, u - (cos - sin) * centre], [sin, cos, v - (sin + cos) * centre], [0, 0, 1]])
 
 
+def _reach(view: View, thing: Thing) -> _Box | None:
+    """Return a part of the picture outside of which a thing and its shadow change nothing."""
+    u, v, scale = view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s))
+    shadow = view.row_of_horizon + view.y * scale
+    # the circle around the square of its picture, with a little to spare, is wider than the shadow
+    around = 1.45 * thing.radius * scale
+    return _box(u - around, min(v, shadow) - around, u + around, max(v, shadow) + around, view.scene)
+
+
+def _box_of_shadow(view: View, thing: Thing) -> _Box | None:
+    u, v, scale = view.project(thing.x.at(view.s), 0.0, thing.z.at(view.s))
+    across, down = 1.3 * thing.radius * scale, 1.3 * _FLATNESS * thing.radius * scale
+    return _box(u - across, v - down, u + across, v + down, view.scene)
+
+
+def _box_of_thing(scene: Scene, pose: NDArray[np.float64]) -> _Box | None:
+    corners = pose @ _CORNERS
+    return _box(corners[0].min(), corners[1].min(), corners[0].max(), corners[1].max(), scene)
+
+
 def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing) -> None:
     """Darken the ground below a thing: a soft ellipse, fainter the higher the thing is above the ground."""
-    u, v, scale = view.project(thing.x.at(view.s), 0.0, thing.z.at(view.s))
-    across, down = thing.radius * scale, 0.22 * thing.radius * scale
-    lift = max(thing.y.at(view.s) - thing.radius, 0)
-    box = _box(u - 1.3 * across, v - 1.3 * down, u + 1.3 * across, v + 1.3 * down, canvas)
+    box = _box_of_shadow(view, thing)
     if box is None:
         return
     rows, columns = box
+    u, v, scale = view.project(thing.x.at(view.s), 0.0, thing.z.at(view.s))
+    across, down = thing.radius * scale, _FLATNESS * thing.radius * scale
+    lift = max(thing.y.at(view.s) - thing.radius, 0)
     y = (np.arange(rows.start, rows.stop, dtype=np.float32) - np.float32(v)) / np.float32(down)
     x = (np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(u)) / np.float32(across)
     strength = _SHADOW / (1 + 2 * lift / thing.radius)
@@ -266,33 +336,32 @@ def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing) -> None:
     canvas[rows, columns] *= (1 - np.clip(dark, 0, strength))[..., None]
 
 
-def _paint(
-    canvas: NDArray[np.float32],
-    depth: NDArray[np.float32],
-    ids: NDArray[np.uint8],
-    view: View,
-    thing: Thing,
-    sizes: Sequence[_Cutout],
-    number: int,
-) -> None:
-    """Put one thing over what is painted already, all of which is farther away."""
+def _paint(canvas: NDArray[np.float32], view: View, thing: Thing) -> tuple[_Box, NDArray[np.float32]] | None:
+    """Put one thing over what is painted already, all of which is farther away.
+
+    Returns the part of the picture and how much the thing covers of each pixel there, or None where it is outside.
+    """
     pose = _pose(view, thing)
-    corners = pose @ np.array([[0, THING_PIXELS, 0, THING_PIXELS], [0, 0, THING_PIXELS, THING_PIXELS], [1, 1, 1, 1]])
-    box = _box(corners[0].min(), corners[1].min(), corners[0].max(), corners[1].max(), canvas)
+    box = _box_of_thing(view.scene, pose)
     if box is None:
-        return
+        return None
     rows, columns = box
     size = (columns.stop - columns.start, rows.stop - rows.start)
-    colours, coverage = _next_above(sizes, float(np.hypot(pose[0, 0], pose[1, 0])))
+    colours, coverage = _next_above(_halved(thing), float(np.hypot(pose[0, 0], pose[1, 0])))
     factor = THING_PIXELS / colours.shape[0]
     local = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1]]) @ pose @ _from_reduced(factor)
     alpha = cv2.warpAffine(coverage, local[:2], size, flags=cv2.INTER_LINEAR)
     paint = cv2.warpAffine(colours, local[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    target = canvas[rows, columns]
+    target = canvas[box]
     target += (paint - target) * alpha[..., None]
-    shown = alpha >= 0.5
-    ids[rows, columns][shown] = number
-    depth[rows, columns][shown] = thing.z.at(view.s) - view.z
+    return box, alpha
+
+
+def _note(plane: NDArray[Any], value: float, painted: tuple[_Box, NDArray[np.float32]] | None) -> None:
+    """Write a value where at least half of a pixel was painted."""
+    if painted is not None:
+        box, alpha = painted
+        plane[box][alpha >= 0.5] = value
 
 
 @lru_cache(maxsize=32)  # an edited scene has most of its things from the scene before
@@ -318,11 +387,23 @@ def _from_reduced(factor: float) -> NDArray[np.float64]:
     return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
 
 
-def _box(
-    left: float, top: float, right: float, bottom: float, canvas: NDArray[np.float32]
-) -> tuple[slice, slice] | None:
+def _box(left: float, top: float, right: float, bottom: float, scene: Scene) -> _Box | None:
     """Return rows and columns of the part of a rectangle that lies in the picture, or None."""
-    height, width = canvas.shape[:2]
-    rows = slice(max(int(np.floor(top)) - 1, 0), min(int(np.ceil(bottom)) + 2, height))
-    columns = slice(max(int(np.floor(left)) - 1, 0), min(int(np.ceil(right)) + 2, width))
+    rows = slice(max(int(np.floor(top)) - 1, 0), min(int(np.ceil(bottom)) + 2, scene.height))
+    columns = slice(max(int(np.floor(left)) - 1, 0), min(int(np.ceil(right)) + 2, scene.width))
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _around(boxes: Sequence[_Box]) -> _Box | None:
+    """Return the least box around some, None around none."""
+    if not boxes:
+        return None
+    rows, columns = ([box[axis] for box in boxes] for axis in (0, 1))
+    return (
+        slice(min(part.start for part in rows), max(part.stop for part in rows)),
+        slice(min(part.start for part in columns), max(part.stop for part in columns)),
+    )
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))

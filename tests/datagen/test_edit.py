@@ -10,7 +10,7 @@ from datagen.edits import in_scenes, in_video
 from datagen.effects import local
 from datagen.instructions import generator
 from datagen.replay import replay
-from datagen.scenes import describe, draw_scene, expressions, render
+from datagen.scenes import describe, draw_scene, expressions, render, render_edited
 from datagen.scenes.description import COLOURS, SIZES
 from datagen.scenes.editing import run_program
 from datagen.sources.base import Clip, SourceVideo, Window
@@ -72,6 +72,17 @@ def test_a_program_changes_what_the_mask_shows_and_nothing_else(kind, seed):
     differs = (clip.frames != edited.target).any(-1)
     assert differs.any()
     assert np.array_equal(differs, edited.mask > 0)
+
+
+@pytest.mark.parametrize("kind", in_scenes.EDITS)
+def test_painting_only_what_changed_gives_the_bytes_of_rendering_it_all(kind):
+    for seed in range(0, 300, 60):
+        clip, found, edited = drawn(kind, seed)
+        scene = run_program(clip.scene, found.program)
+        whole = render(scene).frames
+        assert np.array_equal(edited.target, whole)
+        later = slice(1, None, 2)
+        assert np.array_equal(render_edited(scene, clip.scene, clip.frames[later], range(1, 6, 2)), whole[later])
 
 
 @pytest.mark.parametrize(("kind", "attribute"), [("recolour", "colour"), ("retexture", "material"), ("resize", "size")])
