@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -171,19 +172,29 @@ def defocus_blur(video: Video, depth: NDArray[np.float32], *, focus: Sequence[fl
 
 
 def _mixed_discs(light: Light, diameter: NDArray[np.float32]) -> Light:
-    levels = np.arange(int(np.ceil(diameter.max())) + 1)
     result = np.zeros_like(light)
-    for level in levels:
-        weight = np.maximum(1 - np.abs(diameter - np.float32(level)), 0)
-        if not weight.any():
+    least, most = diameter.min(1), diameter.max(1)
+    for level in range(int(np.ceil(most.max())) + 1):
+        rows = np.flatnonzero((least < level + 1) & (most > level - 1))
+        if not len(rows):
             continue
-        blurred = (
-            light if level < 1 else cv2.filter2D(light, -1, disc_kernel(float(level)), borderType=cv2.BORDER_REFLECT)
-        )
-        result += weight[..., None] * blurred
+        # depth mostly changes from row to row, so that few rows need the same disc
+        band = slice(rows[0], rows[-1] + 1)
+        weight = np.maximum(1 - np.abs(diameter[band] - np.float32(level)), 0)
+        result[band] += weight[..., None] * (light[band] if level < 1 else _through_disc(light, band, level))
     return result
 
 
+def _through_disc(light: Light, band: slice, diameter: float) -> Light:
+    """Return some rows of a picture blurred by a disc."""
+    kernel = disc_kernel(diameter)
+    reach = len(kernel) // 2
+    top, bottom = max(band.start - reach, 0), min(band.stop + reach, len(light))
+    blurred = cv2.filter2D(light[top:bottom], -1, kernel, borderType=cv2.BORDER_REFLECT)
+    return blurred[band.start - top : band.stop - top]
+
+
+@cache
 def disc_kernel(diameter: float) -> NDArray[np.float32]:
     """Return a disc of this diameter in pixels with soft edges, float32 [k k], k odd, with sum 1."""
     reach = int(np.ceil((diameter - 1) / 2)) + 1
