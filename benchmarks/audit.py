@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import numpy as np
 from benchmarks.kept import kept_files, value_of, values_of
 from benchmarks.metrics import Outcome, get_metrics
 from benchmarks.metrics.together import TOGETHER, Array
-from benchmarks.report import make_boards, to_json
-from benchmarks.report.stored import load_run
-from benchmarks.runner import Run, prediction_path
+from benchmarks.report import PAGE, TEXTS, make_boards, page_text
+from benchmarks.report.stored import load_run, scored_dataset
+from benchmarks.runner import ROWS, Run, prediction_path, read_rows
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.workers import masks_path
-from configs import DatasetError
+from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.storage import sha256_of
@@ -28,27 +29,36 @@ _SAME = 1e-9
 """Relative difference that another order of sums may make."""
 
 
+_CELLS = {".md": r"^\|.*$", ".html": r"<t[dh]\b.*?</t[dh]>"}
+"""What holds numbers; the rest is words."""
 _WORDS = {"notes", "convention", "unavailable"}
 """What a newer version may say in other words."""
 
 
 def audit(
-    folder: Path, *, rows_per_method: int = 3, method: str | None = None, key: str | None = None
+    folder: Path,
+    *,
+    rows_per_method: int = 3,
+    method: str | None = None,
+    key: str | None = None,
+    data: Path | None = None,
 ) -> tuple[list[str], int]:
     """Return what is wrong with a finished run, in words, and how many rows were scored again from kept answers.
 
-    The rows are those that were written, of one protocol and one dataset (`load_run`); the tables are computed again from
-    them; and for each task and method some rows are scored again from the clips kept in `predictions/`. `method`, `key`: only
-    these, and then all of them.
+    The rows are those that were written, of one protocol and one dataset (`load_run`); the tables in every form are computed
+    again from them; and for each task and method some rows are scored again from the clips kept in `predictions/`.
+    `method`, `key`: only these, and then all of them. `data`: where the dataset lies now.
 
     Raises:
+        ConfigError: the run has no such method.
         DatasetError: there is no finished run, its rows were changed, its dataset is gone or another, or nothing matches.
     """
     run = load_run(folder)
-    dataset = Dataset(run.facts["dataset"])
-    if dataset.manifest.sha256 != run.facts["dataset_sha256"]:
-        raise DatasetError(f"{folder} scored another content than {dataset.root} now holds: it cannot be scored again")
-    wrong = list(_tables(folder, run))
+    dataset = scored_dataset(folder, run, data)
+    names = list(dict.fromkeys(row["method"] for row in run.rows))
+    if method is not None and method not in names:
+        raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
+    wrong = [*_tables(folder, run, dataset), *_cached(folder, run)]
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"
@@ -61,16 +71,52 @@ def audit(
     return wrong, len(chosen)
 
 
-def _tables(folder: Path, run: Run) -> Iterator[str]:
-    """Compare the tables that were written with those that follow from the rows."""
-    path = folder / "leaderboard.json"
-    if not path.is_file():
-        yield f"{path} is missing; 'bench report {folder}' writes it again"
+def _tables(folder: Path, run: Run, dataset: Dataset) -> Iterator[str]:
+    """Compare the tables that were written, in every form, with those that follow from the rows."""
+    boards = make_boards(run, BenchSettings(**run.facts["settings"]))
+    forms = {name: text(boards) for name, text in TEXTS.items()} | {PAGE: page_text(folder, boards, run, dataset, 0)}
+    for name, computed in forms.items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{path} is missing; 'bench report {folder}' writes it again"
+            continue
+        written = path.read_text(encoding="utf-8", errors="replace")
+        for place in _unlike(written, computed, path.suffix):
+            yield f"{name} does not follow from the rows: {place}"
+
+
+def _unlike(written: str, computed: str, form: str) -> Iterator[str]:
+    if form == ".json":
+        try:
+            yield from _differences(json.loads(written), json.loads(computed), "leaderboard")
+        except ValueError:
+            yield "it is no JSON"
         return
-    written = json.loads(path.read_text(encoding="utf-8"))
-    computed = json.loads(to_json(make_boards(run, BenchSettings(**run.facts["settings"]))))
-    for place in _differences(written, computed, "leaderboard"):
-        yield f"{path.name} does not follow from the rows: {place}"
+    pattern = _CELLS.get(form, r".+")
+    ours, theirs = (re.findall(pattern, text, re.MULTILINE) for text in (computed, written))
+    if len(ours) != len(theirs):
+        yield f"it has {len(theirs)} lines or cells, computed {len(ours)}"
+    elif other := next((pair for pair in zip(theirs, ours, strict=True) if not _says_the_same(*pair)), None):
+        yield "it has {!r}, computed {!r}".format(*(re.sub(r"<.*?>", "", text) for text in other))
+
+
+def _says_the_same(a: str, b: str) -> bool:
+    """Whether two texts are equal but for the last digits of their numbers."""
+    parts = [re.split(r"(-?\d+\.\d+(?:e[+-]?\d+)?)", text) for text in (a, b)]
+    return len(parts[0]) == len(parts[1]) and all(
+        math.isclose(float(one), float(other), rel_tol=_SAME, abs_tol=_SAME) if place % 2 else one == other
+        for place, (one, other) in enumerate(zip(*parts, strict=True))
+    )
+
+
+def _cached(folder: Path, run: Run) -> Iterator[str]:
+    """Compare the rows that the next run would serve again with those of this one."""
+    known = {row["id"]: row for row in read_rows(folder)}
+    for row in run.rows:
+        said = known.get(row["id"], row).get("scores", {})
+        for metric, score in row["scores"].items():
+            if not math.isclose(said.get(metric, math.nan), score, rel_tol=_SAME, abs_tol=_SAME):
+                yield f"{ROWS}: {row['task']} {row['method']} {row['key']} has another {metric} than rows.parquet"
 
 
 def _differences(a: Any, b: Any, place: str) -> Iterator[str]:

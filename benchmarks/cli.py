@@ -23,6 +23,9 @@ def _option(text: str, *names: str) -> object:
     return typer.Option(*names, help=text, show_default=False)
 
 
+Moved = Annotated[Path | None, _option("Where the dataset lies now. [default: where it was]", "--data", "-d")]
+
+
 @app.command("run")
 def run_methods(
     everything: Annotated[
@@ -106,11 +109,12 @@ def run_methods(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder that 'bench run' wrote.", show_default=False)],
+    data: Moved = None,
 ) -> None:
     """Make tables and page again from the rows."""
     from benchmarks import commands
 
-    commands.report(folder)
+    commands.report(folder, data)
 
 
 @app.command()
@@ -119,11 +123,12 @@ def verify(
     rows: Annotated[int, typer.Option(help="Rows of each task and method to score again.", min=1)] = 3,
     method: Annotated[str | None, _option("Only this method, all its rows.")] = None,
     key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
+    data: Moved = None,
 ) -> int:
     """Check that tables follow from rows, and rows from the answers that were kept; exit code 1 if not."""
     from benchmarks import commands
 
-    return commands.verify(place if place.is_dir() else place.parent, rows, method, key)
+    return commands.verify(place, rows, method, key, data)
 
 
 @app.command()

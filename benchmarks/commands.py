@@ -17,21 +17,19 @@ from benchmarks.methods.entrants import named, plugin, predictions
 from benchmarks.metrics.base import POOLINGS
 from benchmarks.report import (
     CONVENTIONS,
+    TEXTS,
     make_boards,
     metrics_of,
     narrow_table,
-    to_csv,
-    to_json,
-    to_latex,
-    to_markdown,
     to_terminal,
     write_page,
 )
 from benchmarks.report.boards import Board, label, part_lines
-from benchmarks.report.stored import load_run
-from benchmarks.runner import Progress, Run, read_rows, run
+from benchmarks.report.stored import load_run, scored_dataset
+from benchmarks.runner import Progress, Run, check_out, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
+from benchmarks.statistics import LEAST_VIDEOS
 from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
 from configs import ConfigError, DatasetError, load
 from shards import Dataset
@@ -74,6 +72,7 @@ def run_bench(
     """Run, print the leaderboards and say where everything is; return 1 if a method failed somewhere."""
     # what is no model, module or folder is told before anything is built or scored
     others = entrants(models, plugins, folders)
+    check_out(out)
     count = (os.cpu_count() or 1) if workers is None else workers
     suite = _suite(data, tasks, settings, out, standard, count)
     with BenchBar() as bar:
@@ -113,28 +112,24 @@ def _suite(
     return make_suite(data, tasks, settings)
 
 
-def report(folder: Path) -> None:
-    """Make tables and page again from `rows.parquet`.
+def report(folder: Path, data: Path | None = None) -> None:
+    """Make tables and page again from `rows.parquet`. `data`: where the dataset lies now.
 
     Raises:
         DatasetError: no finished run in `folder`, a damaged one, or its dataset is no longer what was scored.
     """
     done = load_run(folder)
-    root, scored = done.facts["dataset"], done.facts["dataset_sha256"]
-    dataset = Dataset(root)
-    if dataset.manifest.sha256 != scored:
-        found = dataset.manifest.sha256[:12]
-        raise DatasetError(
-            f"{folder} scored content {scored[:12]}, but {root} now holds {found}; 'bench run' scores it anew"
-        )
-    publish_report(folder, done, BenchSettings(**done.facts["settings"]), dataset)
+    publish_report(folder, done, BenchSettings(**done.facts["settings"]), scored_dataset(folder, done, data))
 
 
-def verify(folder: Path, rows: int, method: str | None, key: str | None) -> int:
-    """Check a run and say what is wrong with it; return 1 if anything is."""
+def verify(place: Path, rows: int, method: str | None, key: str | None, data: Path | None = None) -> int:
+    """Check a run, given by its folder or a file there, and say what is wrong with it; return 1 if anything is."""
     from benchmarks.audit import audit
 
-    wrong, count = audit(folder, rows_per_method=rows, method=method, key=key)
+    if not place.exists():
+        raise DatasetError(f"{place} is not there; give the folder that 'bench run --out' wrote")
+    folder = place if place.is_dir() else place.parent
+    wrong, count = audit(folder, rows_per_method=rows, method=method, key=key, data=data)
     for words in wrong:
         err_console.print(f"wrong: {words}")
     scored = f"{count} row{'s' * (count != 1)} scored again from kept answers"
@@ -151,7 +146,8 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
     if names is not None and len(names) != 2:
         raise ConfigError(f"--methods takes two names with a comma between, not {methods!r}")
     lines = []
-    for one in differences(first, second, names and (names[0], names[1])):
+    found = differences(first, second, names and (names[0], names[1]))
+    for one in found:
         digits, unit = one.metric.digits, f" ({one.metric.unit})" * bool(one.metric.unit)
         gain = f"{one.gain.mean:+.{digits}f} {between(one.gain, one.metric)}".rstrip()
         values = [f"{value:.{digits}f}" for value in (one.first, one.second)]
@@ -159,9 +155,10 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
             [one.task, one.method, one.metric.label + unit, *values, gain, f"{one.chance:.3f}", str(one.videos)]
         )
     out_console.print(narrow_table(("task", "method", "metric", "first", "second", "gain", "p", "videos"), lines))
+    few = f" (none below {LEAST_VIDEOS} videos)" * any(one.gain.low is None for one in found)
     out_console.print(
-        "gain: second minus first, turned so that more is better, with its 95 % interval, paired by video; p: sign flips over "
-        "videos, not corrected for the number of lines"
+        f"gain: second minus first, turned so that more is better, with its 95 % interval, paired by video{few}; p: sign flips "
+        "over videos, not corrected for the number of lines"
     )
 
 
@@ -175,8 +172,8 @@ def serve(folder: Path, port: int) -> None:
 def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Dataset) -> None:
     """Write the leaderboard as md, csv, tex, json and index.html, and print the tables."""
     boards = make_boards(done, settings)
-    for ending, written in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex), ("json", to_json)):
-        publish(out / f"leaderboard.{ending}", written(boards))
+    for name, text in TEXTS.items():
+        publish(out / name, text(boards))
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
         out_console.print(to_terminal(board))
@@ -231,6 +228,14 @@ def _tell_lacking(suite: Suite, settings: BenchSettings) -> None:
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:
     earlier, tasks = read_rows(out), {row["task"] for row in rows}
+    scored = {row["dataset"] for row in rows}
+    others = {row["dataset"][:12] for row in earlier if row["dataset"] not in scored}
+    if others:
+        err_console.print(
+            f"not in these tables: what was scored here earlier on other datasets ({', '.join(sorted(others))}); give each "
+            "dataset an --out of its own"
+        )
+    earlier = [row for row in earlier if row["dataset"] in scored]
     methods = {row["method"] for row in earlier if row["task"] in tasks} - {row["method"] for row in rows}
     for what, names in (("", methods), ("tasks ", {row["task"] for row in earlier} - tasks)):
         if names:

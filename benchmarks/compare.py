@@ -11,7 +11,7 @@ from benchmarks.metrics import METRICS, Metric, headline
 from benchmarks.report.stored import load_run
 from benchmarks.scoring import Row
 from benchmarks.statistics import Estimate, interval, sign_flip
-from configs import DatasetError
+from configs import ConfigError, DatasetError, unknown_name
 
 _DRAWS = 5000
 _FLIPS = 10_000
@@ -40,6 +40,7 @@ def compare(first: Path, second: Path, methods: tuple[str, str] | None = None) -
     `methods`: one of the first run and one of the second, to be compared although their names differ.
 
     Raises:
+        ConfigError: a run has no method of that name.
         DatasetError: a run is not finished or was changed, they scored different datasets or versions of the metrics, or
             have nothing in common.
     """
@@ -47,6 +48,9 @@ def compare(first: Path, second: Path, methods: tuple[str, str] | None = None) -
     if runs[0][0]["dataset"] != runs[1][0]["dataset"]:
         datasets = " and ".join(rows[0]["dataset"][:12] for rows in runs)
         raise DatasetError(f"{first} and {second} scored different datasets ({datasets}): they cannot be compared")
+    for folder, rows, name in zip((first, second), runs, methods or (), strict=False):
+        if name not in _names(rows):
+            raise ConfigError(f"{folder}: {unknown_name('method', name, _names(rows))}")
     pairs = [methods] if methods else [(name, name) for name in _names(runs[0]) if name in _names(runs[1])]
     tasks = [task for task in dict.fromkeys(row["task"] for row in runs[0]) if task in {row["task"] for row in runs[1]}]
     found = [

@@ -25,6 +25,9 @@ from configs import DatasetError, OutputError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
 
 ROWS = "rows.jsonl"
+_OF_A_RUN = {ROWS, "rows.parquet", "run.json", costs.COSTS, "predictions"}
+_BUILT_FIRST = {"scenes", "data", "runs"}
+"""Datasets of suites and models of studies, which lie in a run's folder before it has rows."""
 PROTOCOL = 3
 """Raised whenever rows of an earlier version must not stand beside new ones."""
 
@@ -238,9 +241,22 @@ def _networks(task: str, settings: BenchSettings) -> dict[str, str]:
     return {name: version(name, settings.weights.model_dump()) for name in sorted(wanted)}
 
 
-def _prepare(out: Path) -> None:
+def check_out(out: Path) -> None:
+    """Raise unless `out` is a folder for a run: one of an earlier run, an empty one, or none yet.
+
+    Raises:
+        OutputError: it is a file, a dataset, or holds something else.
+    """
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; --out must name a folder")
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.is_dir() else set()
+    if names - _BUILT_FIRST and not names & _OF_A_RUN:
+        what = "a dataset" if "manifest.json" in names else "not empty and no run of the bench"
+        raise OutputError(f"{out} is {what}; give --out a folder of its own")
+
+
+def _prepare(out: Path) -> None:
+    check_out(out)
     publish(out / ".writable", "")
     (out / ".writable").unlink()
     remove_temporaries(out)

@@ -17,11 +17,16 @@ def data_url(data: bytes, mime: str = "video/mp4") -> str:
 
 
 def write_html(path: Path, template: Path, **values: Any) -> None:
-    """Render a jinja2 template with the shared style and script as `style` and `script`; values are escaped.
+    """Write a rendered template, see `render_html`.
 
     Raises:
         OutputError: `path` cannot be written.
     """
+    publish(path, render_html(template, **values))
+
+
+def render_html(template: Path, **values: Any) -> str:
+    """Render a jinja2 template with the shared style and script as `style` and `script`; values are escaped."""
     import jinja2
     from markupsafe import Markup
 
@@ -32,5 +37,4 @@ def write_html(path: Path, template: Path, **values: Any) -> None:
         "style": Markup((_WEB / "page.css").read_text(encoding="utf-8")),
         "script": Markup((_WEB / "page.js").read_text(encoding="utf-8")),
     }
-    page = environment.from_string(template.read_text(encoding="utf-8")).render(**shared, **values)
-    publish(path, page)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(**shared, **values)

@@ -1,15 +1,27 @@
 """The leaderboard for people: terminal, Markdown, CSV, LaTeX, JSON and one page; all from the rows, nothing stored twice."""
 
 from benchmarks.report.boards import CONVENTIONS, Board, make_boards
-from benchmarks.report.page import write_page
-from benchmarks.report.tables import metrics_of, narrow_table, to_csv, to_json, to_latex, to_markdown, to_terminal
+from benchmarks.report.page import PAGE, page_text, write_page
+from benchmarks.report.tables import (
+    TEXTS,
+    metrics_of,
+    narrow_table,
+    to_csv,
+    to_json,
+    to_latex,
+    to_markdown,
+    to_terminal,
+)
 
 __all__ = [
     "CONVENTIONS",
+    "PAGE",
+    "TEXTS",
     "Board",
     "make_boards",
     "metrics_of",
     "narrow_table",
+    "page_text",
     "to_csv",
     "to_json",
     "to_latex",

@@ -26,18 +26,25 @@ from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
 from shards import Dataset, encode_preview
 from shards.codecs import decode_video
-from shards.pages import data_url, write_html
+from shards.pages import data_url, render_html
+from shards.storage import publish
 
+PAGE = "index.html"
 _TEMPLATE = Path(__file__).parent / "page.html"
 _BINS = 5
 
 
 def write_page(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, examples: int) -> Path:
     """Write `out/index.html` and return its path."""
+    publish(out / PAGE, page_text(out, boards, run, dataset, examples))
+    return out / PAGE
+
+
+def page_text(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, examples: int) -> str:
+    """Return the page of the run in `out`, with the clips of as many samples of each board as `examples` says."""
     metrics = {metric.name: metric for board in boards for metric in [*board.metrics, *board.more]}
     first = {row["method"]: row for row in run.rows}
-    write_html(
-        out / "index.html",
+    return render_html(
         _TEMPLATE,
         facts={**run.facts, "dataset_name": Path(run.facts["dataset"]).name},
         boards=[_board(out, board, run, dataset, examples) for board in boards],
@@ -46,7 +53,6 @@ def write_page(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, e
         metrics=[{"label": label(metric), "convention": metric.in_full} for metric in metrics.values()],
         methods=[describe_method(row) for row in first.values()],
     )
-    return out / "index.html"
 
 
 def pick(board: Board, rows: Sequence[Row], count: int) -> list[tuple[str, str]]:

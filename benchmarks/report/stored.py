@@ -14,6 +14,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.runner import PROTOCOL, Run
 from benchmarks.scoring import Row
 from configs import DatasetError
+from shards import Dataset
 from shards.storage import sha256_of
 
 
@@ -46,6 +47,24 @@ def load_run(folder: Path) -> Run:
         )
     check_together(rows, folder)
     return Run(rows=rows, facts=facts, costs=costs, leaks=leaks, together=together)
+
+
+def scored_dataset(folder: Path, run: Run, data: Path | None = None) -> Dataset:
+    """Return the dataset that a run scored, from `data` or from where it was.
+
+    Raises:
+        DatasetError: it is not there, or has other content.
+    """
+    root, scored = data or Path(run.facts["dataset"]), run.facts["dataset_sha256"]
+    if data is None and not root.exists():
+        raise DatasetError(f"{folder} scored {root}, which is not there any more; --data FOLDER says where it is now")
+    dataset = Dataset(root)
+    if dataset.manifest.sha256 != scored:
+        raise DatasetError(
+            f"{folder} scored content {scored[:12]}, and {root} holds {dataset.manifest.sha256[:12]}; 'bench run' scores it "
+            "anew, and --data FOLDER names another place"
+        )
+    return dataset
 
 
 def stored_rows(folder: Path) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -92,6 +92,15 @@ def to_json(boards: Sequence[Board]) -> str:
 def to_latex(boards: Sequence[Board]) -> str:
     """Return all boards as LaTeX tables for booktabs: the best of each column bold, the second underlined; oracles apart."""
     return "\n".join(_latex(board) for board in boards)
+
+
+TEXTS: dict[str, Callable[[Sequence[Board]], str]] = {
+    "leaderboard.md": to_markdown,
+    "leaderboard.csv": to_csv,
+    "leaderboard.tex": to_latex,
+    "leaderboard.json": to_json,
+}
+"""What a run's folder has beside its page."""
 
 
 def metrics_of(boards: Sequence[Board]) -> list[Column]:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report.stored import load_run
+from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import prediction_path
 from benchmarks.studies.report import Record, Study
 from configs import DatasetError, OutputError
-from shards import Dataset, encode_preview
+from shards import encode_preview
 from shards.codecs import decode_video
 from shards.pages import write_html
 from shards.storage import publish
@@ -74,8 +74,9 @@ class Poll:
 
     def __init__(self, folder: Path, pairs: Sequence[Pair]) -> None:
         self._folder, self._pairs = folder, {pair.name: pair for pair in pairs}
-        self._rows = {(row["task"], row["key"], row["method"]): row for row in load_run(folder).rows}
-        self._dataset = Dataset(load_run(folder).facts["dataset"])
+        run = load_run(folder)
+        self._rows = {(row["task"], row["key"], row["method"]): row for row in run.rows}
+        self._dataset = scored_dataset(folder, run)
         self._path = folder / "preference" / VOTES
         # a line that a kill cut short would swallow the next one
         publish(self._path, "".join(json.dumps(vote) + "\n" for vote in read_votes(folder)))

@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 
 from benchmarks.audit import audit
-from benchmarks.commands import publish_report
+from benchmarks.commands import publish_report, report
 from benchmarks.compare import compare
 from benchmarks.methods import METHODS, Method
 from benchmarks.runner import prediction_path, run
 from benchmarks.serve import serve
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
-from configs import DatasetError, OutputError
+from configs import ConfigError, DatasetError, OutputError
 from shards.codecs import decode_video, encode_video
 
 SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("good", "known_haze", "clahe"), cost_samples=1)
@@ -95,8 +95,10 @@ def test_one_method_or_one_sample_can_be_verified_whole(finished):
     assert audit(finished[0], method="good") == ([], 4)
     key = pd.read_parquet(finished[0] / "rows.parquet")["key"][0]
     assert audit(finished[0], key=key) == ([], 4)
-    with pytest.raises(DatasetError, match="keeps no answer for nobody"):
+    with pytest.raises(ConfigError, match="no method named 'nobody'"):
         audit(finished[0], method="nobody")
+    with pytest.raises(DatasetError, match="keeps no answer for dehaze-1"):
+        audit(finished[0], key="dehaze-1")
 
 
 def test_a_number_changed_in_the_table_is_found(folder):
@@ -107,6 +109,55 @@ def test_a_number_changed_in_the_table_is_found(folder):
     (wrong,), _ = audit(folder)
     assert "does not follow from the rows" in wrong
     assert "psnr.mean" in wrong
+
+
+@pytest.mark.parametrize("name", ["leaderboard.md", "leaderboard.csv", "leaderboard.tex", "index.html"])
+def test_a_number_changed_in_any_form_of_the_table_is_found(folder, name):
+    path, text = folder / name, (folder / name).read_text()
+    mean = next(line["scores"]["psnr"]["mean"] for line in boards_of(folder)[0]["methods"] if line["method"] == "clahe")
+    number = str(mean) if name.endswith("csv") else f"{mean:.2f}"
+    assert number in text
+    path.write_text(text.replace(number, "99.99"))
+    assert [name in words and number in words for words in audit(folder)[0]] == [True]
+    path.unlink()
+    assert [f"{name} is missing" in words for words in audit(folder)[0]] == [True]
+
+
+def boards_of(folder):
+    return json.loads((folder / "leaderboard.json").read_text())
+
+
+def test_a_score_changed_where_the_next_run_would_find_it_is_found(folder):
+    path = folder / "rows.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["scores"]["psnr"] += 1
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (wrong,), _ = audit(folder)
+    assert f"{rows[0]['key']} has another psnr than rows.parquet" in wrong
+
+
+def test_a_run_is_checked_and_reported_where_its_dataset_has_moved_to(toy_dataset, folder, tmp_path):
+    facts = json.loads((folder / "run.json").read_text())
+    facts["dataset"] = str(tmp_path / "gone")
+    (folder / "run.json").write_text(json.dumps(facts))
+    for command in (audit, report):
+        with pytest.raises(DatasetError, match="not there any more; --data FOLDER"):
+            command(folder)
+    assert audit(folder, data=toy_dataset)[0] == []
+    report(folder, toy_dataset)
+    with pytest.raises(DatasetError, match="is not a finished dataset"):
+        audit(folder, data=tmp_path)
+
+
+def test_a_run_takes_no_folder_of_something_else(toy_dataset, folder, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"x")
+    suite = make_suite(toy_dataset, ["dehaze"], SETTINGS)
+    for place, words in ((tmp_path / "videos", "not empty and no run of the bench"), (toy_dataset, "is a dataset")):
+        before = sorted(place.rglob("*"))
+        with pytest.raises(OutputError, match=words):
+            run(suite, BenchSettings(methods=("clahe",)), place)
+        assert sorted(place.rglob("*")) == before
 
 
 def test_an_answer_that_was_exchanged_is_found(folder):
@@ -143,9 +194,9 @@ def test_two_runs_are_compared_video_by_video(finished):
     assert {one.method for one in crossed} == {"clahe -> good"}
 
 
-def test_runs_with_nothing_in_common_are_not_compared(finished):
-    with pytest.raises(DatasetError, match="no method and sample in common"):
-        compare(*finished, methods=("nobody", "good"))
+def test_a_method_that_a_run_lacks_is_not_compared(finished):
+    with pytest.raises(ConfigError, match="no method named 'goood'; did you mean 'good'"):
+        compare(*finished, methods=("good", "goood"))
 
 
 def test_the_page_is_served_to_this_machine_alone(finished):
