@@ -14,12 +14,10 @@ from rich.progress import Progress as Bars
 
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.entrants import named, plugin, predictions
-from benchmarks.metrics.base import POOLINGS
 from benchmarks.report import (
-    CONVENTIONS,
+    IN_SHORT,
     TEXTS,
     make_boards,
-    metrics_of,
     narrow_table,
     to_terminal,
     write_page,
@@ -36,6 +34,7 @@ from shards import Dataset
 from shards.storage import publish
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
+_MOST_FAILURES = 10
 err_console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -186,15 +185,7 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
             for note in line.notes:
                 out_console.print(f"! {note}")
     _tell_unavailable(boards)
-    shown = {metric.name for board in boards for metric in board.metrics}
-    for metric in metrics_of(boards):
-        if metric.name in shown:
-            unit = f" in {metric.unit}" if metric.unit else ""
-            out_console.print(f"{metric.label}{unit}: {metric.convention}")
-    for sentence in (
-        f"Means are over {POOLINGS['frames'].removeprefix('mean over ')}, where no protocol says otherwise.",
-        *CONVENTIONS,
-    ):
+    for sentence in IN_SHORT:
         out_console.print(sentence)
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
 
@@ -247,10 +238,14 @@ def _tell_left_out(out: Path, rows: list[Row]) -> None:
 
 def _tell_failures(rows: list[Row]) -> int:
     failed = [row for row in rows if row["status"] != "ok"]
-    for row in failed[:10]:
-        err_console.print(f"{row['status']}: {row['task']} {row['method']} {row['key']}: {row['error']}")
-    if len(failed) > 10:
-        err_console.print(f"and {len(failed) - 10} more, all in the page and in rows.parquet")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for row in failed:
+        alike.setdefault((row["status"], row["task"], row["method"], row["error"]), []).append(row["key"])
+    for (status, task, method, error), keys in list(alike.items())[:_MOST_FAILURES]:
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        err_console.print(f"{status}: {task} {method} {keys[0]}{more}: {error}")
+    if len(alike) > _MOST_FAILURES:
+        err_console.print(f"and {len(alike) - _MOST_FAILURES} other failures; all are in the page and in rows.parquet")
     return 1 if failed else 0
 
 

@@ -1,10 +1,9 @@
 """The leaderboard for people: terminal, Markdown, CSV, LaTeX, JSON and one page; all from the rows, nothing stored twice."""
 
-from benchmarks.report.boards import CONVENTIONS, Board, make_boards
+from benchmarks.report.boards import IN_SHORT, Board, make_boards
 from benchmarks.report.page import PAGE, page_text, write_page
 from benchmarks.report.tables import (
     TEXTS,
-    metrics_of,
     narrow_table,
     to_csv,
     to_json,
@@ -14,12 +13,11 @@ from benchmarks.report.tables import (
 )
 
 __all__ = [
-    "CONVENTIONS",
+    "IN_SHORT",
     "PAGE",
     "TEXTS",
     "Board",
     "make_boards",
-    "metrics_of",
     "narrow_table",
     "page_text",
     "to_csv",

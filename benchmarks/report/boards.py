@@ -29,6 +29,14 @@ CONVENTIONS = (
 )
 
 
+IN_SHORT = (
+    f"#: ties as far as the videos can tell (sign flips, Holm); brackets: 95 % intervals over videos, none below {LEAST_VIDEOS}.",
+    "(o) knows the target; * has learnt, ? from nobody knows what; identity returns its input: a method below it does harm.",
+    "A failed sample counts as the worst value; s/frame is warm. In full: the page, leaderboard.md and 'bench metrics'.",
+)
+"""For the terminal."""
+LEAST_SECONDS = 1e-4
+"""What is told of a cost at least: below that a clock tells nothing."""
 ORACLE = "(o)"
 
 
@@ -287,7 +295,7 @@ def label(metric: Column) -> str:
 
 def seconds_in_words(seconds: float) -> str:
     """Return seconds with two digits that mean something, from tenths of milliseconds to minutes."""
-    return f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, 1e-4):.2g}"
+    return f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, LEAST_SECONDS):.2g}"
 
 
 def arrow(metric: Column) -> str:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 420, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 96, 14, 40
+_HEIGHT = 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 324, 14, 40
+"""Where the plot begins and ends."""
+_LETTER = 6.2
+"""Width of a letter of the names, which stand to the right of the plot."""
 _PALETTE = (
     "#2563c9",
     "#c2410c",
@@ -44,12 +47,13 @@ def chart(series: Sequence[Series], *, across: str, up: str, logarithmic: bool =
     drawn = [one for one in series if one.points]
     if not drawn:
         return Markup("")
-    x = _Axis([p[0] for one in drawn for p in one.points], _LEFT, _WIDTH - _RIGHT, logarithmic)
+    width = _RIGHT + 14 + _LETTER * max(len(one.name) for one in drawn)
+    x = _Axis([p[0] for one in drawn for p in one.points], _LEFT, _RIGHT, logarithmic)
     y = _Axis([p[1] for one in drawn for p in one.points], _HEIGHT - _BOTTOM, _TOP)
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(up)} against {escape(across)}">',
+        f'<svg viewBox="0 0 {width:.0f} {_HEIGHT}" role="img" aria-label="{escape(up)} against {escape(across)}">',
         *_grid(x, y),
-        _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, across),
+        _text((_LEFT + _RIGHT) / 2, _HEIGHT - 6, across),
         _text(12, _HEIGHT / 2, up, f'transform="rotate(-90 12 {_HEIGHT / 2})"'),
     ]
     labels = _apart([y(one.points[-1][1]) for one in drawn])
@@ -60,13 +64,13 @@ def chart(series: Sequence[Series], *, across: str, up: str, logarithmic: bool =
 
 
 def _grid(x: _Axis, y: _Axis) -> list[str]:
-    down, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    down = _HEIGHT - _BOTTOM
     parts = []
     for value in x.ticks:
         parts.append(f'<path class="axis" d="M{x(value):.1f} {_TOP}V{down}"/>')
         parts.append(_text(x(value), down + 15, _short(value)))
     for value in y.ticks:
-        parts.append(f'<path class="axis" d="M{_LEFT} {y(value):.1f}H{right}"/>')
+        parts.append(f'<path class="axis" d="M{_LEFT} {y(value):.1f}H{_RIGHT}"/>')
         parts.append(_text(_LEFT - 6, y(value) + 4, _short(value), anchor="end"))
     return parts
 
@@ -75,12 +79,11 @@ def _drawn(series: Series, colour: str, label: float, x: _Axis, y: _Axis) -> lis
     places = [(x(across), y(up)) for across, up in series.points]
     line = " ".join(f"{'L' if n else 'M'}{a:.1f} {b:.1f}" for n, (a, b) in enumerate(places))
     end, height = places[-1]
-    right = _WIDTH - _RIGHT
     return [
         f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>',
         *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in places),
-        f'<path d="M{end + 3:.1f} {height:.1f}L{right + 6} {label:.1f}" stroke="{colour}" opacity=".35"/>',
-        _text(right + 9, label + 4, series.name, f'style="fill:{colour}"', anchor="start"),
+        f'<path d="M{end + 3:.1f} {height:.1f}L{_RIGHT + 6} {label:.1f}" stroke="{colour}" opacity=".35"/>',
+        _text(_RIGHT + 9, label + 4, series.name, f'style="fill:{colour}"', anchor="start"),
     ]
 
 

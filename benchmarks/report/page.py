@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.metrics import Column
 from benchmarks.report.boards import (
     CONVENTIONS,
+    LEAST_SECONDS,
     ORACLE,
     Board,
     Line,
@@ -167,7 +168,9 @@ def _cost_chart(board: Board) -> dict[str, Any]:
     first = board.first
     dots = [
         Series(
-            name=line.entry.method, points=[(line.seconds_per_frame, line.entry.scores[first.name].mean)], place=place
+            name=line.entry.method,
+            points=[(max(line.seconds_per_frame, LEAST_SECONDS), line.entry.scores[first.name].mean)],
+            place=place,
         )
         for place, line in enumerate(board.lines)
         if line.seconds_per_frame

@@ -1,4 +1,5 @@
-// Clips of one group ([data-group]) play in step: the first one's clock rules, and the others are set right when they drift.
+// Clips of one group ([data-group]) play in step: the first one's clock rules. The others run a little faster or slower until
+// they show the same moment; who is far off is set right at once.
 // a clip shown twice is in the page once
 document.querySelectorAll("video[data-copy]").forEach((video) => {
   video.src = video.closest("[data-group]").querySelectorAll("video")[Number(video.dataset.copy)].src;
@@ -6,13 +7,18 @@ document.querySelectorAll("video[data-copy]").forEach((video) => {
 
 const groups = [...document.querySelectorAll("[data-group]")].map((element) => [...element.querySelectorAll("video")]);
 let playing = true;
+let speed = 1;
 const all = (action) => groups.forEach((videos) => videos.forEach(action));
 
 function follow() {
   for (const [leader, ...others] of groups) {
     if (!leader) continue;
     for (const video of others) {
-      if (Math.abs(video.currentTime - leader.currentTime) > 0.06) video.currentTime = leader.currentTime;
+      let ahead = leader.currentTime - video.currentTime;
+      // who has begun again is not a whole round behind
+      if (leader.duration) ahead -= leader.duration * Math.round(ahead / leader.duration);
+      if (Math.abs(ahead) > (leader.paused ? 0.005 : 0.12)) video.currentTime = leader.currentTime;
+      else video.playbackRate = speed * (1 + Math.max(-0.25, Math.min(0.25, 6 * ahead)));
       if (video.paused !== leader.paused) leader.paused ? video.pause() : video.play().catch(() => {});
     }
   }
@@ -40,7 +46,10 @@ document.querySelector("#play")?.addEventListener("click", ({ target }) => {
   });
 });
 document.querySelector("#restart")?.addEventListener("click", () => all((video) => { video.currentTime = 0; }));
-document.querySelector("#speed")?.addEventListener("change", ({ target }) => all((video) => { video.playbackRate = Number(target.value); }));
+document.querySelector("#speed")?.addEventListener("change", ({ target }) => {
+  speed = Number(target.value);
+  all((video) => { video.playbackRate = speed; });
+});
 
 document.querySelectorAll(".wipe input").forEach((slider) => {
   const move = () => slider.parentElement.style.setProperty("--cut", `${slider.value}%`);

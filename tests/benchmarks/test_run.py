@@ -165,7 +165,7 @@ def test_the_page_holds_everything_and_every_clip_plays(suite, tmp_path):
     settings = SETTINGS.model_copy(update={"methods": ("dark_channel", "mean_chroma")})
     publish_report(tmp_path, run_all(suite, settings, tmp_path), settings, suite.dataset)
     page = (tmp_path / "index.html").read_text()
-    assert all(link.startswith("data:") for link in re.findall(r"""(?:src|href)=["']([^"']*)""", page))
+    assert all(link.startswith(("data:", "#")) for link in re.findall(r"""(?:src|href)=["']([^"']*)""", page))
     clips = re.findall(r"data:video/mp4;base64,([^\"]+)", page)
     # two tasks, two samples each, of which source, answer and target are shown
     assert len(clips) == 2 * 2 * 3
@@ -193,7 +193,8 @@ def test_the_command_prints_boards_and_conventions(toy_dataset, tmp_path):
     done = bench("run", "--all", "--data", toy_dataset, "--out", tmp_path / "o", "--methods", "identity")
     assert done.returncode == 0, done.stderr
     assert "dehaze: 4 clips of 2 videos" in done.stdout
-    assert "no crop" in done.stdout
+    assert "a method below it does harm" in done.stdout
+    assert "no crop" in (tmp_path / "o" / "leaderboard.md").read_text()
 
 
 @pytest.mark.parametrize(
