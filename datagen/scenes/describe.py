@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from datagen.scenes.description import Scene, Thing
 from datagen.scenes.render import Rendered, view_at
-from datagen.scenes.textures import thing_picture
+from datagen.scenes.textures import coverage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +45,7 @@ def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> 
     placed = np.array([view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s)) for view in views])
     seen = [(ids == number).view(np.uint8) for ids in rendered.ids]
     pixels = np.array([cv2.countNonZero(shown) for shown in seen])
-    whole = _share_of_square(thing) * (2 * thing.radius * placed[:, 2]) ** 2
+    whole = _share_of_square(thing.shape) * (2 * thing.radius * placed[:, 2]) ** 2
     return Appearance(
         number=number,
         name=thing.name,
@@ -58,10 +59,10 @@ def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> 
     )
 
 
-def _share_of_square(thing: Thing) -> float:
-    """Return how much of the square around a thing's circle it covers, its holes left out."""
-    _, coverage = thing_picture(thing)
-    return float(coverage.mean())
+@cache
+def _share_of_square(shape: str) -> float:
+    """Return how much of the square around its circle a shape covers, its holes left out."""
+    return float(coverage(shape).mean())
 
 
 def _box(shown: NDArray[np.uint8]) -> tuple[int, int, int, int]:

@@ -6,12 +6,15 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datagen.scenes.describe import Appearance
 from datagen.scenes.description import COLOURS, SHAPES
 
 Fits = Callable[[Appearance], bool | None]
 """Whether a thing is what a word says; None where people could disagree."""
+_Answers = NDArray[np.int8]
+"""What a word says of each thing there: 0 no, 1 people could disagree, 2 yes; of several words together the least."""
 
 _SEEN = 0.0005
 """Share of the picture that a thing must cover in some frame to count as being there at all."""
@@ -42,11 +45,11 @@ def expressions(things: tuple[Appearance, ...], size: tuple[int, int]) -> dict[i
     """
     there = [thing for thing in things if _most_seen(thing, size) >= _SEEN]
     found: dict[int, set[str]] = {}
-    for phrase, fits in _phrases(there, size):
-        answers = [fits(thing) for thing in there]
-        if None in answers or answers.count(True) != 1:
+    for phrase, answers in _phrases(there, size):
+        said = answers.tolist()
+        if 1 in said or said.count(2) != 1:
             continue
-        thing = there[answers.index(True)]
+        thing = there[said.index(2)]
         if _least_seen(thing, size) >= _NAMEABLE:
             found.setdefault(thing.number, set()).add(phrase)
     return {number: sorted(phrases) for number, phrases in sorted(found.items())}
@@ -62,11 +65,11 @@ def absent(things: tuple[Appearance, ...]) -> list[str]:
         f"the {colour} {shape}"
         for colour, shape in itertools.product(COLOURS, SHAPES)
         if (colour in colours or shape in shapes)
-        and all(_all(_has("colour", colour), _has("shape", shape))(thing) is False for thing in things)
+        and all(False in (_has("colour", colour)(thing), _has("shape", shape)(thing)) for thing in things)
     )
 
 
-def _phrases(there: list[Appearance], size: tuple[int, int]) -> Iterator[tuple[str, Fits]]:
+def _phrases(there: list[Appearance], size: tuple[int, int]) -> Iterator[tuple[str, _Answers]]:
     nouns: list[tuple[str, Fits]] = [("object", lambda thing: True)]
     nouns += [(shape, _has("shape", shape)) for shape in sorted({thing.words["shape"] for thing in there})]
     adjectives: list[tuple[str, Fits]] = [("", lambda thing: True)]
@@ -76,12 +79,18 @@ def _phrases(there: list[Appearance], size: tuple[int, int]) -> Iterator[tuple[s
     materials = sorted({thing.words["material"] for thing in there} - {"plain"})
     adjectives += [(f"{material} ", _is_made_of(material, size)) for material in materials]
     places = [("", lambda thing: True), *_places(there, size), *_motions(size)]
-    for (word, fits), (adjective, fits_too), (place, fits_there) in itertools.product(nouns, adjectives, places):
+    # each word is asked about once, and then combined
+    asked = ([(word, _answers(fits, there)) for word, fits in words] for words in (nouns, adjectives, places))
+    for (word, fits), (adjective, fits_too), (place, fits_there) in itertools.product(*asked):
         if word == "object" and not adjective and not place:
             continue
-        yield f"the {adjective}{word}{place}", _all(fits, fits_too, fits_there)
-    for superlative, fits in _superlatives(there, size):
-        yield f"the {superlative} object", fits
+        yield f"the {adjective}{word}{place}", np.minimum(np.minimum(fits, fits_too), fits_there)
+    for superlative, only in _superlatives(there, size):
+        yield f"the {superlative} object", _answers(only, there)
+
+
+def _answers(fits: Fits, there: list[Appearance]) -> _Answers:
+    return np.array([{False: 0, None: 1, True: 2}[fits(thing)] for thing in there], np.int8)
 
 
 def _has(kind: str, value: str) -> Fits:
@@ -97,14 +106,6 @@ def _has(kind: str, value: str) -> Fits:
 def _is_made_of(material: str, size: tuple[int, int]) -> Fits:
     def fits(thing: Appearance) -> bool | None:
         return thing.words["material"] == material if _least_seen(thing, size) >= _TEXTURE_SHOWS else None
-
-    return fits
-
-
-def _all(*conditions: Fits) -> Fits:
-    def fits(thing: Appearance) -> bool | None:
-        answers = [condition(thing) for condition in conditions]
-        return False if False in answers else None if None in answers else True
 
     return fits
 

@@ -43,7 +43,7 @@ def thing_picture(thing: Thing) -> tuple[Picture, NDArray[np.float32]]:
     colour = COLOURS[thing.colour]
     plain = np.full((THING_PIXELS, THING_PIXELS, 3), colour, np.uint8)
     surface = tinted(texture, colour, THING_PIXELS) if texture else plain
-    return (surface * _shading()[..., None]).clip(0, 255).astype(np.uint8), _coverage(thing.shape)
+    return (surface * _shading()[..., None]).clip(0, 255).astype(np.uint8), coverage(thing.shape)
 
 
 def backdrop_picture(name: str, seed: int) -> Picture:
@@ -67,8 +67,11 @@ def _shading() -> NDArray[np.float32]:
 
 
 @cache
-def _coverage(shape: str) -> NDArray[np.float32]:
-    """Draw the shape at four times the size and average: edges get their true share of a pixel."""
+def coverage(shape: str) -> NDArray[np.float32]:
+    """Return how much of each pixel of its picture a shape covers, float32 [s s] in [0, 1].
+
+    Drawn at four times the size and averaged: edges get their true share of a pixel.
+    """
     large = 4 * THING_PIXELS
     canvas = np.zeros((large, large), np.uint8)
     centre, radius = (large // 2, large // 2), large // 2 - 8
