@@ -228,13 +228,11 @@ def _farthest_first(things: Sequence[tuple[int, Thing]], view: View) -> list[tup
 
 
 def _ground_mips(scene: Scene) -> list[NDArray[np.float32]]:
-    texture = tinted(scene.ground, scene.ground_colour, _GROUND_PIXELS).astype(np.float32)
-    # mirrored tiles: no seam shows
-    tile = np.vstack([np.hstack([texture, texture[:, ::-1]]), np.hstack([texture, texture[:, ::-1]])[::-1]])
-    mips = [tile]
+    mips = [tinted(scene.ground, scene.ground_colour, _GROUND_PIXELS).astype(np.float32)]
     for _ in range(_MIPS - 1):
         mips.append(cv2.resize(mips[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    return mips
+    # mirrored tiles: no seam shows
+    return [cv2.copyMakeBorder(mip, 0, len(mip), 0, len(mip), cv2.BORDER_REFLECT) for mip in mips]
 
 
 def _first_of_ground(view: View, depth: NDArray[np.float32]) -> int:

@@ -31,10 +31,16 @@ def photograph(name: str) -> Picture:
 
 def tinted(name: str, colour: tuple[int, int, int], size: int) -> Picture:
     """Return the texture `name` at `size` x `size` pixels with mean `colour`: uint8 [size size 3]."""
-    gray = cv2.cvtColor(cv2.resize(photograph(name), (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    gray = _gray(name, size)
     # the contrast of the texture around 1, so that its tint keeps the asked colour on average
-    relief = np.clip(1 + 0.75 * (gray.astype(np.float32) / gray.mean() - 1), 0.35, 1.9)
-    return np.clip(relief[..., None] * np.array(colour, np.float32), 0, 255).astype(np.uint8)
+    relief = np.clip(1 + 0.75 * (np.arange(256, dtype=np.float32) / gray.mean() - 1), 0.35, 1.9)
+    tints = np.clip(relief[:, None] * np.array(colour, np.float32), 0, 255).astype(np.uint8)
+    return cv2.LUT(cv2.merge([gray] * 3), tints[None])
+
+
+@cache
+def _gray(name: str, size: int) -> NDArray[np.uint8]:
+    return cv2.cvtColor(cv2.resize(photograph(name), (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
 
 
 def thing_picture(thing: Thing) -> tuple[Picture, NDArray[np.float32]]:
