@@ -47,10 +47,9 @@ class Outcome:
         """What the answer to a segmentation instruction is painted over, or its masks themselves: uint8 [t h w], 0 or 255."""
         if self.given is not None:
             return self.given
-        from benchmarks.metrics.masks import paint_of
-        from vidiff.segmentation import decode_masks
+        from benchmarks.metrics.masks import paint_of, painted_mask
 
-        return decode_masks(self.sample.source, self.prediction, paint_of(self.sample))
+        return painted_mask(self.sample.source, self.prediction, paint_of(self.sample))
 
     @cached_property
     def regions(self) -> NDArray[np.float64]:

@@ -14,7 +14,10 @@ from benchmarks.networks import located
 from shards.sample import Video
 
 _RESTORED = ("dehaze", "deblur", "inpaint", "recolor")
-_PAINTED = "the mask is decoded from the painted answer (least-squares share of the named paint, threshold one quarter)"
+_PAINTED = (
+    "of a painted answer the mask is where <out - in, C - in> / |C - in|^2 > 1/4, pixel by pixel, C the named paint, |C - in| "
+    "taken as 25 grey levels at least"
+)
 _IN_MASK = "over pixels inside the sample's mask, RGB, 8-bit range 255; samples without a mask are left out"
 
 
@@ -321,6 +324,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="jf",
             label="J&F",
+            version=2,
             function=lambda o: (o.regions + o.boundaries) / 2,
             higher_is_better=True,
             worst=0.0,
@@ -331,6 +335,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="j",
             label="J",
+            version=2,
             function=lambda outcome: outcome.regions,
             higher_is_better=True,
             worst=0.0,
@@ -341,6 +346,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="f",
             label="F",
+            version=2,
             function=lambda outcome: outcome.boundaries,
             higher_is_better=True,
             worst=0.0,
@@ -353,6 +359,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="j_recall",
             label="J recall",
+            version=2,
             function=lambda outcome: masks.recall(outcome.regions),
             higher_is_better=True,
             worst=0.0,
@@ -364,6 +371,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="j_decay",
             label="J decay",
+            version=2,
             function=lambda outcome: masks.decay(outcome.regions),
             higher_is_better=False,
             worst=1.0,
@@ -377,6 +385,7 @@ METRICS: dict[str, Metric] = {
             Metric(
                 name=f"p{level}",
                 label=f"P@{level / 100:g}",
+                version=2,
                 function=_above(level / 100),
                 higher_is_better=True,
                 worst=0.0,
@@ -389,6 +398,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="overall_iou",
             label="overall IoU",
+            version=2,
             function=_overall_iou,
             weight=_overall_union,
             higher_is_better=True,

@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 from skimage.morphology import disk
 
-from benchmarks.metrics.masks import areas, boundaries, boundary_accuracy, decay, recall, region_similarity
+from benchmarks.metrics.masks import (
+    areas,
+    boundaries,
+    boundary_accuracy,
+    decay,
+    painted_mask,
+    recall,
+    region_similarity,
+)
 
 
 def blobs(seed: int, shape: tuple[int, int] = (120, 213)) -> np.ndarray:
@@ -94,3 +102,27 @@ def test_recall_and_decay_by_hand():
 def test_areas_count_pixels_of_any_shape():
     a, b = np.array([[0, 1, 255], [0, 0, 7]], np.uint8), np.array([[0, 0, 9], [3, 0, 1]], np.uint8)
     assert areas(a, b) == (2, 4)
+
+
+@pytest.mark.parametrize("side", [1, 2, 4, 11, 40])
+def test_an_object_of_any_size_is_found_where_it_is_painted(side):
+    rng = np.random.default_rng(side)
+    source = rng.integers(0, 256, (3, 96, 128, 3), np.uint8)
+    paint = (214, 38, 40)
+    wanted = np.zeros(source.shape[:3], bool)
+    wanted[:, 30 : 30 + side, 50 : 50 + side] = True
+    answer = np.where(wanted[..., None], (source / 2 + np.array(paint) / 2).round().astype(np.uint8), source)
+    # what is of the paint's own colour cannot tell
+    tells = np.linalg.norm(source.astype(float) - paint, axis=3) > 30
+    assert tells.mean() > 0.95
+    np.testing.assert_array_equal(painted_mask(source, answer, paint)[tells] > 0, wanted[tells])
+
+
+def test_the_painted_mask_is_the_share_of_paint_above_a_quarter():
+    rng = np.random.default_rng(0)
+    source, answer = rng.integers(0, 256, (2, 4, 64, 80, 3), np.uint8)
+    paint = np.array([22, 128, 240])
+    towards = paint - source.astype(float)
+    length = (towards**2).sum(3)
+    share = ((answer.astype(float) - source) * towards).sum(3) / np.maximum(length, 625)
+    np.testing.assert_array_equal(painted_mask(source, answer, tuple(paint)) > 0, share > 0.25)
