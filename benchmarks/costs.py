@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.base import Learnt
-from benchmarks.scoring import Crash, Job, Row, limit_threads
+from benchmarks.scoring import Crash, Job, Row, called, limit_memory, limit_threads, reduced
 from benchmarks.settings import LimitSettings
 from shards.cluster import ray_cluster
 
@@ -60,20 +60,21 @@ def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> 
 
 def _measure_alone(job: Job, keys: list[str], limits: LimitSettings) -> Row:
     limit_threads(limits.threads)
+    limit_memory(limits.worker_bytes)
     return _measure(job, keys, alone=True)
 
 
 def _measure(job: Job, keys: list[str], *, alone: bool) -> Row:
-    samples = [job.context.dataset[key] for key in keys]
+    samples = [reduced(job.context.dataset[key], job.input_scale) for key in keys]
     before = _reset_peak()
     started = time.perf_counter()
     try:
-        answer = job.method.answer(job.context)
-        answer(samples[0])
+        answer = called(job.method.answer, job.context)
+        called(answer, samples[0])
         cold = time.perf_counter() - started
         started = time.perf_counter()
         for sample in samples:
-            answer(sample)
+            called(answer, sample)
         warm = time.perf_counter() - started
     except Crash:
         return {}

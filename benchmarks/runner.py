@@ -28,7 +28,7 @@ ROWS = "rows.jsonl"
 _OF_A_RUN = {ROWS, "rows.parquet", "run.json", costs.COSTS, "predictions"}
 _BUILT_FIRST = {"scenes", "data", "runs"}
 """Datasets of suites and models of studies, which lie in a run's folder before it has rows."""
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised whenever rows of an earlier version must not stand beside new ones."""
 
 

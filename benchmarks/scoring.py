@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from benchmarks.suspicions import suspicions
 from shards import Sample
 from shards.sample import Video
 
+Made = TypeVar("Made")
 Row = dict[str, Any]
 Crash = (Exception, SystemExit)
 """What a method may do to itself alone; Ctrl-C and SIGTERM end the run."""
@@ -52,43 +54,76 @@ class Job:
 
 
 class Scorer:
-    """Makes a job's method when the first sample comes, and turns samples into rows."""
+    """Makes a job's method when the first sample comes, and turns samples into rows, in three steps that are timed apart."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._answer: Answer | None = None
+        self._sample: Sample | None = None
+        self._given: _Given | None = None
 
-    def score(self, key: str) -> tuple[Row, Outcome | None]:
-        """Return what a row says of the answer to a sample, and the two if it is one.
+    def prepare(self, key: str) -> None:
+        """Read a sample, and make the method if that has not been done.
 
         Raises:
             DatasetError: the sample cannot be read. That is no fault of the method, so it ends the run.
         """
-        sample = self._job.context.dataset[key]
+        self._sample = self._job.context.dataset[key]
         if self._answer is None:
-            self._answer = _made(self._job, reduced(sample, self._job.input_scale))
-        asked = reduced(sample, self._job.input_scale)
+            self._answer = _made(self._job, reduced(self._sample, self._job.input_scale))
+
+    def ask(self) -> Row | None:
+        """Ask the method about the sample; return the row where that gives no answer."""
+        if self._sample is None or self._answer is None:
+            raise RuntimeError("ask comes after prepare")
+        sample, asked = self._sample, reduced(self._sample, self._job.input_scale)
         try:
             started = time.perf_counter()
-            prediction = self._answer(asked)
+            answer = called(self._answer, asked)
             seconds = time.perf_counter() - started
-            masks = masks_of(prediction, asked)
-            if masks is not None:
-                prediction = painted(asked.source, masks > 0, paint_of(asked))
-            check_answer(prediction, asked)
-            prediction = enlarged(prediction, sample.source.shape)
+            masks = masks_of(answer, asked)
+            prediction = answer if masks is None else painted(asked.source, masks > 0, paint_of(asked))
+            check_answer(prediction, asked, sample)
         except NotAvailable as missing:  # what it needs is not here: that is no answer of the method
-            return {"status": "invalid", "error": f"n/a ({missing})"}, None
+            return {"status": "invalid", "error": f"n/a ({missing})"}
         except Crash as error:  # it loses this cell and no other
-            return {"status": "failed", "error": describe(error)}, None
+            return {"status": "failed", "error": describe(error)}
+        self._given = _Given(sample, enlarged(prediction, sample.source.shape), masks, seconds)
+        return None
+
+    def score(self) -> tuple[Row, Outcome]:
+        """Return what a row says of the answer, and the two."""
+        if self._given is None:
+            raise RuntimeError("score comes after an answer")
+        given, self._given = self._given, None
         started = time.perf_counter()
-        outcome = Outcome(sample, prediction, self._job.weights, masks)
-        row = _scored(self._job.metrics, outcome)
+        outcome = Outcome(given.sample, given.prediction, self._job.weights, given.masks)
+        row = _scored(self._job.metrics, outcome, ranked=self._job.method.ranked)
         return {
             **row,
-            "seconds_per_frame": seconds / len(prediction),
+            "seconds_per_frame": given.seconds / len(given.prediction),
             "scoring_seconds": time.perf_counter() - started,
         }, outcome
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An answer to a sample, the masks that it was given as, and the seconds it took."""
+
+    sample: Sample
+    prediction: Video
+    masks: NDArray[np.uint8] | None
+    seconds: float
+
+
+def called(function: Callable[..., Made], *given: Any) -> Made:
+    """Call a method's code. What it raises is an `Exception` or `SystemExit` then, whatever it was; but for Ctrl-C."""
+    try:
+        return function(*given)
+    except (Exception, SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RuntimeError(describe(error)) from error
 
 
 def reduced(sample: Sample, scale: float) -> Sample:
@@ -118,7 +153,7 @@ def masks_of(answer: Any, sample: Sample) -> NDArray[np.uint8] | None:
     Raises:
         ValueError: they are of another size than the sample.
     """
-    if sample.meta.task != "segment" or not isinstance(answer, np.ndarray) or answer.ndim != 3:
+    if sample.meta.task != "segment" or type(answer) is not np.ndarray or answer.ndim != 3:
         return None
     if answer.dtype not in (np.uint8, np.bool_) or answer.shape != sample.source.shape[:3]:
         wanted = list(sample.source.shape[:3])
@@ -126,19 +161,24 @@ def masks_of(answer: Any, sample: Sample) -> NDArray[np.uint8] | None:
     return np.where(answer != 0, np.uint8(255), np.uint8(0))
 
 
-def check_answer(answer: Any, sample: Sample) -> None:
-    """Raise `ValueError` unless `answer` is a uint8 clip of the sample's shape."""
-    if not isinstance(answer, np.ndarray):
+def check_answer(answer: Any, asked: Sample, sample: Sample) -> None:
+    """Raise `ValueError` unless `answer` is a uint8 clip of the shape that was asked about, or of the whole sample's."""
+    if not isinstance(answer, np.ndarray) or isinstance(answer, np.ma.MaskedArray):
         raise ValueError(f"answered a {type(answer).__name__}, not an array")
     if np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all():
         raise ValueError("answered values that are not finite numbers")
-    if answer.dtype != np.uint8 or answer.shape != sample.source.shape:
-        raise ValueError(f"answered {answer.dtype} {list(answer.shape)}, not uint8 {list(sample.source.shape)}")
+    shapes = [list(shape) for shape in dict.fromkeys([asked.source.shape, sample.source.shape])]
+    if answer.dtype != np.uint8 or list(answer.shape) not in shapes:
+        raise ValueError(f"answered {answer.dtype} {list(answer.shape)}, not uint8 {' or '.join(map(str, shapes))}")
 
 
 def describe(error: BaseException) -> str:
     """Return an error in one line, with the place where it was raised."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    try:
+        words = " ".join(str(error).split())[:300]
+    except Exception as worse:  # its own message fails
+        words = f"its message cannot be read ({type(worse).__name__})"
+    text = f"{type(error).__name__}: {words}"
     trace = traceback.extract_tb(error.__traceback__)
     return f"{text} ({Path(trace[-1].filename).name}:{trace[-1].lineno})" if trace else text
 
@@ -150,15 +190,21 @@ def limit_threads(threads: int) -> None:
         sys.modules["torch"].set_num_threads(threads)
 
 
+def limit_memory(most: int) -> None:
+    """Let this process take so many bytes; more is a MemoryError of its own, not the end of other processes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+
+
 def _made(job: Job, sample: Sample) -> Answer:
     """Make the method and call it once without counting it: its first call may load or compile things."""
     try:
-        answer = job.method.answer(job.context)
+        answer = called(job.method.answer, job.context)
     except Crash as error:
         return _raises(error)
     # a clip it cannot take is told when that clip is scored
     with contextlib.suppress(*Crash):
-        answer(sample)
+        called(answer, sample)
     return answer
 
 
@@ -171,7 +217,7 @@ def _raises(error: BaseException) -> Answer:
     return answer
 
 
-def _scored(metrics: list[Metric], outcome: Outcome) -> Row:
+def _scored(metrics: list[Metric], outcome: Outcome, *, ranked: bool) -> Row:
     scores, weights, unavailable = {}, {}, {}
     shape = outcome.prediction.shape
     for metric in metrics:
@@ -194,5 +240,5 @@ def _scored(metrics: list[Metric], outcome: Outcome) -> Row:
         "scores": scores,
         "weights": weights,
         "unavailable": unavailable,
-        "suspicions": suspicions(outcome.sample, outcome.prediction),
+        "suspicions": suspicions(outcome.sample, outcome.prediction, knows_target=not ranked),
     }

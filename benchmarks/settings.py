@@ -13,7 +13,8 @@ class LimitSettings(Settings):
     """What a method may use; the same for all of them."""
 
     sample_seconds: float = Field(600.0, gt=0)
-    """For one answer; on Ray a method that takes longer is ended, and has failed on that sample."""
+    """For one answer, and for making the method with its first one; on Ray a method that takes longer is ended, and has failed on
+    that sample. What scoring takes is not the method's."""
     worker_bytes: int = Field(16 * 2**30, ge=2**28)
     """Memory that a method on Ray may take; one that asks for more fails on that sample."""
     threads: int = Field(1, ge=1)

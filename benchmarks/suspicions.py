@@ -10,40 +10,74 @@ from shards import Sample
 from shards.sample import Video
 
 _THUMB = 32
-_LEAST = 1.0
-"""Grey levels by which frames must differ before their order can be told."""
+_LEAST = 0.5
+"""Grey levels by which a clip's frames must differ from their mean before their order can be told."""
+_TELLS = 0.5
+"""Correlation with a clip's motion above which an answer shows that motion, in whatever order."""
+_VISIBLE = 10
+"""Grey levels of a change that is seen."""
+_NOTHING, _SOMETHING = 1e-4, 1e-3
+"""Share of the pixels with such a change: below the one nothing was done, above the other there was something to do."""
+
+_SAME = 1e-3
+"""Grey levels between thumbnails of one frame."""
 
 RETURNED = "returned its input"
+EXACT = "equals the target to the bit"
 REORDERED = "frames out of order"
 FROZEN = "one frame repeated"
+Motion = NDArray[np.float32]
+"""float32 [t n]: what is particular to each frame."""
 
 
-def suspicions(sample: Sample, prediction: Video) -> list[str]:
-    """Return what is odd about an answer, uint8 [t h w 3]: in words, none for most."""
+def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False) -> list[str]:
+    """Return what is odd about an answer, uint8 [t h w 3]: in words, none for most. `knows_target`: as an oracle may."""
     found = []
-    if np.array_equal(prediction, sample.source) and not np.array_equal(sample.source, sample.target):
-        found.append(RETURNED)
+    if _changed(sample.source, sample.target) > _SOMETHING:
+        if _changed(prediction, sample.source) < _NOTHING:
+            found.append(RETURNED)
+        if not knows_target and np.array_equal(prediction, sample.target):
+            found.append(EXACT)
     if len(prediction) > 1:
-        answer, truth = _thumbs(prediction), _thumbs(sample.target)
-        if (answer == answer[0]).all() and np.abs(truth - truth[0]).mean() > _LEAST:
+        answer, truth = _motion(prediction), _motion(sample.target)
+        if np.abs(answer).max() < _SAME and np.abs(truth).mean() > _LEAST:
             found.append(FROZEN)
-        elif _reordered(answer, truth):
+        elif _reordered(answer, [truth, _motion(sample.source)]):
             found.append(REORDERED)
     return found
 
 
-def _reordered(answer: NDArray[np.float32], truth: NDArray[np.float32]) -> bool:
-    """Return whether another order of the answer's frames fits the target more than twice as well."""
+def _changed(a: Video, b: Video) -> float:
+    """Return the share of the pixels in which two clips differ visibly."""
+    return float(np.mean([(cv2.absdiff(one, other).max(2) > _VISIBLE).mean() for one, other in zip(a, b, strict=True)]))
+
+
+def _reordered(answer: Motion, clips: list[Motion]) -> bool:
+    """Return whether an answer shows the motion of one of the clips in another order.
+
+    Each frame of the answer is given the frame it is like, by correlation; the clip that fits best in any order decides.
+    Noise alone can make another order fit a little better, the more the worse the fit.
+    """
     from scipy.optimize import linear_sum_assignment
 
-    cost = np.array([np.abs(truth - frame).mean(axis=(1, 2)) for frame in answer])
-    rows, columns = linear_sum_assignment(cost)
-    as_is, best = float(np.trace(cost)) / len(cost), float(cost[rows, columns].mean())
-    return bool(as_is - best > _LEAST and best < as_is / 2)
+    fits = []
+    for clip in clips:
+        if np.abs(clip).mean() > _LEAST:
+            likeness = _unit(answer) @ _unit(clip).T
+            fits.append(
+                (float(likeness[linear_sum_assignment(-likeness)].mean()), float(np.trace(likeness)) / len(clip))
+            )
+    best, as_is = max(fits, default=(0.0, 0.0))
+    return best > _TELLS and (best - as_is) * len(answer) > 0.1 + 2 * (1 - best)
 
 
-def _thumbs(video: Video) -> NDArray[np.float32]:
-    """Return float32 [t 32 32] without each frame's mean: brightness is not what order is told by."""
+def _unit(motion: Motion) -> Motion:
+    return motion / np.maximum(np.linalg.norm(motion, axis=1, keepdims=True), 1e-6)
+
+
+def _motion(video: Video) -> Motion:
+    """Return thumbnails less each one's mean and less what is in all of them: haze and what stands still take no part."""
     small = [cv2.resize(frame, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA) for frame in video]
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]).astype(np.float32)
-    return grey - grey.mean(axis=(1, 2), keepdims=True)
+    flat = (grey - grey.mean(axis=(1, 2), keepdims=True)).reshape(len(grey), -1)
+    return flat - flat.mean(axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept import Kept, keep
-from benchmarks.scoring import Job, Row, Scorer, limit_threads
+from benchmarks.scoring import Job, Row, Scorer, limit_memory, limit_threads
 from benchmarks.settings import LimitSettings
 from configs import VIDiffError
 from shards.cluster import ray_cluster
@@ -23,6 +22,8 @@ from shards.sample import Video
 from shards.storage import publish
 
 _POLL_SECONDS = 0.2
+_STEPS = ("prepare", "ask", "score")
+"""Of a sample: the first two are the method's, each with its limit of time; the last is the bench's own."""
 _TRIES = 2
 """How often a sample is given to a worker before its death is the method's failure."""
 
@@ -46,7 +47,8 @@ def score_here(jobs: list[Job], cells: list[Cell], limits: LimitSettings) -> Ite
     for cell in cells:
         if cell.job != place or scorer is None:
             place, scorer = cell.job, Scorer(jobs[cell.job])
-        yield cell, _score(scorer, cell)
+        scorer.prepare(cell.key)
+        yield cell, scorer.ask() or _score(scorer, cell)
 
 
 def score_on_ray(
@@ -105,6 +107,8 @@ class _Worker:
     cell: Cell | None = None
     job: int = -1
     running: Any = None
+    step: int = 0
+    """Of `_STEPS`."""
     since: float = 0.0
     actor: Any = field(default=None)
     started: Any = None
@@ -123,28 +127,39 @@ class _Worker:
             self.start()
         # how long a process takes to start is not the method's
         ray.get(self.started)
+        self.cell, self.job = cell, cell.job
         # a job in a list is not fetched for the actor before it asks for it
-        self.running = self.actor.score.remote(cell, [self.references[cell.job]])
-        self.cell, self.job, self.since = cell, cell.job, time.monotonic()
+        self._begin(0, cell, [self.references[cell.job]])
+
+    def _begin(self, step: int, *given: Any) -> None:
+        self.running = getattr(self.actor, _STEPS[step]).remote(*given)
+        self.step, self.since = step, time.monotonic()
 
     def take(self) -> Row | None:
         """Return the row if it is there, or if it will never be."""
         import ray
 
         ready, _ = ray.wait([self.running], timeout=0)
+        scoring = _STEPS[self.step] == "score"
         if not ready:
-            return self._too_late() if time.monotonic() - self.since > self.limits.sample_seconds else None
-        self.cell = None
+            late = not scoring and time.monotonic() - self.since > self.limits.sample_seconds
+            return self._too_late() if late else None
         try:
-            row: Row = ray.get(self.running)
+            row: Row | None = ray.get(self.running)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, VIDiffError):
                 raise error.cause from None
             raise
         except ray.exceptions.RayError:
-            self.actor, self.job = None, -1
+            self.actor, self.cell, self.job = None, None, -1
             why = f"its process died {_TRIES} times (it crashed, or all memory was gone)"
+            if scoring:
+                return {"status": "invalid", "error": f"{why} while its answer was scored", "died": True}
             return {"status": "failed", "error": why, "died": True}
+        if row is None:
+            self._begin(self.step + 1, self.cell)
+        else:
+            self.cell = None
         return row
 
     def _too_late(self) -> Row:
@@ -152,7 +167,11 @@ class _Worker:
 
         ray.kill(self.actor)
         self.actor, self.cell, self.job = None, None, -1
-        return {"status": "failed", "error": f"took over {self.limits.sample_seconds:g} s (limits.sample_seconds)"}
+        what = {"prepare": " to be made and to answer for the first time", "ask": ""}[_STEPS[self.step]]
+        return {
+            "status": "failed",
+            "error": f"took over {self.limits.sample_seconds:g} s{what} (limits.sample_seconds)",
+        }
 
 
 class _Actor:
@@ -168,25 +187,31 @@ class _Actor:
         """Answer as soon as the process is there."""
         return True
 
-    def score(self, cell: Cell, job: list[Any]) -> Row:
-        """Return the row of one sample."""
+    def prepare(self, cell: Cell, job: list[Any]) -> None:
+        """Read the sample, and make the method if the last one was another."""
         import ray
 
         if self._scorer is None or cell.job != self._job:
             self._scorer, self._job = Scorer(ray.get(job[0])), cell.job
-        return _score(self._scorer, cell)
+        self._scorer.prepare(cell.key)
 
+    def ask(self, cell: Cell) -> Row | None:
+        """Ask the method; return the row if that is all there will be."""
+        return self._made.ask()
 
-def limit_memory(most: int) -> None:
-    """Let this process take so many bytes; more is a MemoryError of its own, not the end of other processes."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    def score(self, cell: Cell) -> Row:
+        """Return the row of the answer."""
+        return _score(self._made, cell)
+
+    @property
+    def _made(self) -> Scorer:
+        if self._scorer is None:
+            raise RuntimeError("a sample is prepared first")
+        return self._scorer
 
 
 def _score(scorer: Scorer, cell: Cell) -> Row:
-    row, outcome = scorer.score(cell.key)
-    if outcome is None:
-        return row
+    row, outcome = scorer.score()
     if row["status"] == "ok":
         row["unavailable"] |= keep(outcome, cell.together)
     if cell.keep is not None:

@@ -104,6 +104,33 @@ def test_a_method_that_leaves_the_program_fails_its_cells(suite, tmp_path, toy_m
     assert {row["status"] for row in rows if row["method"] == "identity"} == {"ok"}
 
 
+class Strange(BaseException):
+    """Neither an Exception nor one of Python's own."""
+
+
+class Unreadable(Exception):
+    """Its message fails, too."""
+
+    def __str__(self) -> str:
+        raise TypeError("no words")
+
+
+@pytest.mark.parametrize("error", [Strange("x"), Unreadable()])
+def test_whatever_a_method_raises_is_its_own_failure(suite, tmp_path, toy_method, error):
+    def restore(clip, instruction, reference, mask):
+        raise error
+
+    toy_method(restore)
+    assert {row["status"] for row in of_toy(run(suite, SETTINGS, tmp_path))} == {"failed"}
+
+
+def test_a_masked_array_is_no_clip(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: np.ma.masked_less(clip, 3))
+    rows = of_toy(run(suite, SETTINGS, tmp_path))
+    assert {row["status"] for row in rows} == {"failed"}
+    assert "MaskedArray" in rows[0]["error"]
+
+
 def test_frames_too_small_for_a_metric_are_no_method_s_failure(suite, tmp_path, toy_method, monkeypatch):
     toy_method(lambda clip, *_: clip)
     monkeypatch.setitem(METRICS, "ssim", replace(METRICS["ssim"], least_side=33))

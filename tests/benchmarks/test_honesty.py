@@ -17,7 +17,7 @@ from benchmarks.report import make_boards
 from benchmarks.runner import PROTOCOL, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
-from benchmarks.suspicions import FROZEN, REORDERED, RETURNED, suspicions
+from benchmarks.suspicions import EXACT, FROZEN, REORDERED, RETURNED, suspicions
 from configs import DatasetError
 from shards import Manifest, encode_sample, write_card, write_shard
 from shards.storage import sha256_of
@@ -88,15 +88,47 @@ def test_shuffled_frames_are_noticed_and_ordinary_errors_are_not(sample):
     assert suspicions(sample, noisy) == []
     assert suspicions(sample, (sample.target // 2).astype(np.uint8)) == []
     assert suspicions(sample, sample.target[::-1]) == [REORDERED]
+    assert suspicions(sample, sample.source[::-1]) == [REORDERED]
     assert suspicions(sample, noisy[[1, 0, 3, 2, 5, 4]]) == [REORDERED]
     assert suspicions(sample, sample.source) == [RETURNED]
     assert suspicions(sample, np.repeat(sample.target[:1], 6, axis=0)) == [FROZEN]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_order_is_told_through_dense_haze_and_on_real_errors(sample, seed):
+    rng = np.random.default_rng(seed)
+    target = sample.target.astype(float)
+    depth = np.linspace(0, 1, target.shape[1])[None, :, None, None]
+    sample = replace(sample, source=(target * 0.15 * (1 + depth) + 160).astype(np.uint8))
+    answers = [sample.source, (target * (0.4 + 0.4 * depth) + 60 + rng.normal(0, 15, target.shape)).astype(np.uint8)]
+    order = np.array([2, 0, 1, 4, 5, 3])
+    for answer in answers:
+        assert REORDERED not in suspicions(sample, answer)
+        assert REORDERED in suspicions(sample, answer[order])
+        assert REORDERED in suspicions(sample, answer[::-1])
+
+
+def test_noise_is_no_order(sample):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert suspicions(sample, rng.integers(0, 256, sample.target.shape, np.uint8)) == []
+
+
+def test_what_nobody_sees_is_no_change_and_the_target_itself_is_noticed(sample):
+    touched = sample.source.copy()
+    touched[0, 0, 0, 0] ^= 1
+    assert suspicions(sample, touched) == [RETURNED]
+    assert suspicions(sample, sample.source + np.uint8(2)) == [RETURNED]
+    assert suspicions(sample, sample.target) == [EXACT]
+    assert suspicions(sample, sample.target, knows_target=True) == []
+    nothing_to_do = replace(sample, source=sample.target)
+    assert suspicions(nothing_to_do, sample.target) == []
+
+
 def test_a_still_clip_may_be_in_any_order(sample):
     still = np.repeat(sample.target[:1], 6, axis=0)
     asked = replace(sample, source=still // 2, target=still)
-    assert suspicions(asked, still) == []
+    assert suspicions(asked, still // 3 + 40) == []
 
 
 def test_what_looks_odd_stands_under_the_table(suite, tmp_path, monkeypatch):
