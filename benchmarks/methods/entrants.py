@@ -7,6 +7,8 @@ import importlib
 import inspect
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+_ALLOWED = "letters, digits and _.+- are allowed, at most 40"
 _CLIPS = (".mkv", ".mp4", ".avi", ".mov", ".webm")
 
 
@@ -36,7 +39,7 @@ def named(text: str) -> tuple[str, str]:
     if not sign:
         return "", text
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"a method cannot be named {name!r}: letters, digits and _.+- are allowed, at most 40")
+        raise ConfigError(f"a method cannot be named {name!r}: {_ALLOWED}")
     return name, what
 
 
@@ -52,7 +55,14 @@ def plugin(text: str) -> Method:
     name, place = named(text)
     module, found = _find(place)
     if isinstance(found, Method):
+        found = replace(found, name=name or found.name)
+        if not _NAME.fullmatch(found.name):
+            raise ConfigError(f"{place} is named {found.name!r}: {_ALLOWED}, so give it another: NAME={place}")
         return found
+    if inspect.isclass(found) and not any("__call__" in vars(base) for base in found.__mro__):
+        raise ConfigError(
+            f"{place} is a class whose instances cannot be called; give it __call__(clip, instruction, reference, mask)"
+        )
     if not callable(found):
         raise ConfigError(
             f"{place} is a {type(found).__name__}; a method is a function, a class or a benchmarks.Method"
@@ -65,7 +75,7 @@ def plugin(text: str) -> Method:
         paper="-",
         version=1,
         make=partial(_make_plugin, place),
-        weights=_digest_of_code(module),
+        weights=_digest_of_code(module, inspect.getmodule(found)),
     )
 
 
@@ -126,10 +136,25 @@ def _make_plugin(place: str, context: Context) -> Restore:
     return restore
 
 
-def _digest_of_code(module: ModuleType) -> str:
-    source = getattr(module, "__file__", None)
-    data = Path(source).read_bytes() if source else module.__name__.encode()
-    return hashlib.sha256(data).hexdigest()[:16]
+def _digest_of_code(*modules: ModuleType | None) -> str:
+    """Return a hash of the packages that modules belong to: of all their files, for one may load another only when called."""
+    digest = hashlib.sha256()
+    for file in sorted({file for module in modules if module is not None for file in _code_of(module)}):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _code_of(module: ModuleType) -> Iterator[Path]:
+    """Yield the files of a module's package; of a lone module its own, and those of what it has loaded from its folder."""
+    top = sys.modules.get(module.__name__.partition(".")[0], module)
+    if folders := getattr(top, "__path__", None):
+        yield from (path for folder in folders for path in Path(folder).rglob("*.py"))
+    elif own := getattr(module, "__file__", None):
+        home = Path(own).resolve().parent
+        loaded = [
+            Path(file).resolve() for one in tuple(sys.modules.values()) if (file := getattr(one, "__file__", None))
+        ]
+        yield from (path for path in loaded if path.parent == home and path.suffix == ".py")
 
 
 def _make_reader(folder: Path, context: Context) -> Answer:

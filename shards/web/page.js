@@ -63,8 +63,13 @@ document.querySelectorAll("th[data-sort]").forEach((head) => head.addEventListen
   const upwards = head.dataset.up !== "yes";
   head.dataset.up = upwards ? "yes" : "";
   const value = (row) => { const cell = row.cells[column]; return cell.dataset.value ?? cell.textContent; };
-  const order = (a, b) => head.dataset.sort === "number" ? Number(value(a)) - Number(value(b)) : value(a).localeCompare(value(b));
-  [...body.rows].sort((a, b) => (upwards ? order(a, b) : order(b, a))).forEach((row) => body.append(row));
+  const number = (row) => (/\d/.test(value(row)) ? Number(value(row)) : NaN);
+  const order = (a, b) => head.dataset.sort === "number" ? number(a) - number(b) : value(a).localeCompare(value(b));
+  // who has no number comes last, whichever way it goes
+  const without = (row) => head.dataset.sort === "number" && Number.isNaN(number(row));
+  [...body.rows]
+    .sort((a, b) => without(a) - without(b) || (without(a) ? 0 : upwards ? order(a, b) : order(b, a)))
+    .forEach((row) => body.append(row));
 }));
 
 const filters = [...document.querySelectorAll("[data-filter]")];

@@ -68,6 +68,34 @@ def test_a_function_and_a_class_of_a_package_are_scored(package, suite, tmp_path
     assert all("returned its input" in row["suspicions"] for row in scored(suite, tmp_path / "b", named))
 
 
+def test_other_code_anywhere_in_its_package_is_another_method(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "__init__.py").write_text("from whole.inner import restore\n")
+    (tmp_path / "whole" / "inner.py").write_text(
+        "def restore(clip, *_):\n    from whole import late\n    return late.go(clip)\n"
+    )
+    (tmp_path / "whole" / "late.py").write_text("def go(clip):\n    return clip // 2\n")
+    before = plugin("whole:restore").weights
+    assert plugin("whole:restore").weights == before
+    (tmp_path / "whole" / "late.py").write_text("def go(clip):\n    return clip // 3\n")
+    assert plugin("whole:restore").weights != before
+
+
+def test_names_and_classes_that_will_not_do_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.py").write_text(
+        "from benchmarks import Method\n"
+        "m = Method(name='../../escaped', tasks=(), summary='', paper='-', version=1, make=lambda c: None)\n"
+        "class Bad:\n    pass\n"
+    )
+    with pytest.raises(ConfigError, match="give it another: NAME=odd:m"):
+        plugin("odd:m")
+    assert plugin("fine=odd:m").name == "fine"
+    with pytest.raises(ConfigError, match="instances cannot be called"):
+        plugin("odd:Bad")
+
+
 def test_other_code_is_another_method(package):
     before = plugin("somebodys:darker").weights
     (package / "somebodys.py").write_text(CODE + "\n# changed\n")

@@ -61,6 +61,15 @@ def test_a_click_on_a_head_sorts_and_another_turns_the_order(page):
     assert values() == sorted(upwards, reverse=True)
 
 
+def test_who_has_no_number_is_sorted_last_either_way(page):
+    table = page.locator("table").first
+    cell = table.locator("tbody tr").first.locator("td").nth(3)
+    cell.evaluate("cell => { cell.dataset.value = ''; cell.textContent = 'n/a'; }")
+    for _ in range(2):
+        table.locator("th").nth(3).click()
+        assert table.locator("tbody tr").last.locator("td").nth(3).inner_text() == "n/a"
+
+
 def test_the_clips_of_a_row_play_in_step(page):
     row = page.locator("[data-group]").first
     row.scroll_into_view_if_needed()
