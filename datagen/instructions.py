@@ -28,10 +28,14 @@ def choose_instruction(
 ) -> str:
     """Pick a template that `split` may use and fill in the attributes."""
     templates = task.templates(split, family)
-    text = templates[int(rng.integers(len(templates)))]
-    for name, value in attributes.items():
-        article = "an" if value[:1] in "aeio" else "a"
-        text = re.sub(rf"\ba \{{{name}\}}", f"{article} {{{name}}}", text)
-    said = text.format(**attributes)
+    said = filled_in(templates[int(rng.integers(len(templates)))], attributes)
     # a template may begin with an attribute
     return said[:1].upper() + said[1:]
+
+
+def filled_in(text: str, words: Mapping[str, str]) -> str:
+    """Return a template with its words, and the articles that fit them: `a {color} mask` becomes `an orange mask`."""
+    for name, value in words.items():
+        article = "an" if value[:1] in "aeio" else "a"
+        text = re.sub(rf"\ba \{{{name}\}}", f"{article} {{{name}}}", text)
+    return text.format(**words)

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from configs import DecoderLostError, VideoError
+from configs import DecoderLostError, VideoError, VIDiffError
 from datagen.duplicates import perceptual_hashes
 from datagen.gates import judge, judge_generated, judge_pair, pair_score, score
 from datagen.instructions import choose_instruction, generator, seed_of
@@ -26,8 +26,6 @@ from datagen.tasks.base import NATIVE
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
-_FAULTS = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError, cv2.error)
-"""What an effect may raise on one odd clip: that pair is lost, and listed, but not the build."""
 CRASHES = 2
 """How often the process that makes a pair may die before the pair is left out."""
 Read = Callable[[SourceVideo, Window], Clip]
@@ -105,31 +103,35 @@ def clip_samples(
         return [], [Reject(where="gate", reason=reason, scores=scores, **at)]
     samples, rejects = [], []
     for task in sorted(recipe.tasks):
-        refusal = _refusal(clip, task, recipe, scores)
-        if refusal:
-            rejects.append(Reject(where="task", task=task, reason=refusal, scores=scores, **at))
-            continue
         if (number, task) in watch.avoid:
             rejects.append(Reject(where="task", task=task, reason=watch.avoid[number, task], tries=CRASHES, **at))
             continue
         watch.at(number, task)
-        try:
-            sample = make_sample(clip, task, unit.split, recipe, scores)
-        except _FAULTS as error:
-            reason = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            rejects.append(Reject(where="task", task=task, reason=reason, **at))
-            continue
-        keeps_outside = get_task(task).keeps_outside_mask and not is_native(clip, task)
-        refusal = judge_pair(
-            sample.meta.scores, recipe.gates, changes=builder(task).changes, keeps_outside=keeps_outside
-        ) or judge_generated(sample.meta.scores, recipe.engine)
-        if refusal:
-            rejects.append(Reject(where="pair", task=task, reason=refusal, scores=sample.meta.scores, **at))
+        found = _pair(clip, task, unit.split, recipe, scores)
+        if isinstance(found, Sample):
+            samples.append(found)
         else:
-            samples.append(sample)
+            rejects.append(Reject(task=task, **found, **at))
     watch.at(number)
     encoded_target: dict[int, tuple[bytes, float]] = {}
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
+
+
+def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample | dict[str, Any]:
+    """Return a task's pair of a clip, or where, why and with which scores it is turned away."""
+    try:
+        if refusal := _refusal(clip, task, recipe, scores):
+            return {"where": "task", "reason": refusal, "scores": scores}
+        sample = make_sample(clip, task, split, recipe, scores)
+    except VIDiffError:  # what is missing is missing for all clips
+        raise
+    except Exception as error:  # an odd clip loses its pair, and is listed; the build goes on
+        return {"where": "task", "reason": f"failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    keeps_outside = get_task(task).keeps_outside_mask and not is_native(clip, task)
+    refusal = judge_pair(
+        sample.meta.scores, recipe.gates, changes=builder(task).changes, keeps_outside=keeps_outside
+    ) or judge_generated(sample.meta.scores, recipe.engine)
+    return {"where": "pair", "reason": refusal, "scores": sample.meta.scores} if refusal else sample
 
 
 def _refusal(clip: Clip, task: str, recipe: Recipe, scores: dict[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.instructions import filled_in
 from datagen.sources.base import Clip
 from shards.sample import Video
 
@@ -47,4 +48,4 @@ def one_of(choices: Sequence[Any], rng: np.random.Generator) -> Any:
 
 def phrase(wordings: Sequence[str], rng: np.random.Generator, **words: str) -> str:
     """Draw one of the wordings and fill in the words."""
-    return str(one_of(wordings, rng)).format(**words)
+    return filled_in(str(one_of(wordings, rng)), words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.scenes.description import Scene, Thing
-from datagen.scenes.render import Rendered, view_at
+from datagen.scenes.render import Rendered, View, view_at
 from datagen.scenes.textures import coverage
 
 
@@ -35,13 +36,16 @@ class Appearance:
     own_way: float
 
 
-def describe(scene: Scene, rendered: Rendered) -> tuple[Appearance, ...]:
-    """Return how each thing of `scene` appears in `rendered`, in the order of their ids."""
-    return tuple(_appearance(scene, rendered, thing, k) for k, thing in enumerate(scene.things, start=1))
+def describe(scene: Scene, rendered: Rendered, numbers: Sequence[int] | None = None) -> tuple[Appearance, ...]:
+    """Return how each thing of `scene` appears in `rendered`, its frames `numbers` or all of them, in the order of their ids.
+
+    What is seen of a longer scene outside of these frames is not told: a thing may stand still there and move here.
+    """
+    views = [view_at(scene, number) for number in (range(scene.frames) if numbers is None else numbers)]
+    return tuple(_appearance(views, rendered, thing, k) for k, thing in enumerate(scene.things, start=1))
 
 
-def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> Appearance:
-    views = [view_at(scene, i) for i in range(scene.frames)]
+def _appearance(views: Sequence[View], rendered: Rendered, thing: Thing, number: int) -> Appearance:
     placed = np.array([view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s)) for view in views])
     seen = [(ids == number).view(np.uint8) for ids in rendered.ids]
     pixels = np.array([cv2.countNonZero(shown) for shown in seen])
@@ -55,7 +59,7 @@ def _appearance(scene: Scene, rendered: Rendered, thing: Thing, number: int) -> 
         pixels=pixels.astype(np.int64),
         # pixels are whole and outlines are not: a small thing may count a little more than its area
         visible=np.minimum(pixels / whole, 1).astype(np.float32),
-        own_way=float((thing.x.at(1) - thing.x.at(0)) * placed[0, 2]),
+        own_way=float((thing.x.at(views[-1].s) - thing.x.at(views[0].s)) * placed[0, 2]),
     )
 
 

@@ -79,17 +79,18 @@ def view_at(scene: Scene, frame: int) -> View:
     return View(scene=scene, s=s, x=scene.camera_x.at(s), y=scene.camera_y.at(s), z=scene.camera_z.at(s))
 
 
-def render(scene: Scene) -> Rendered:
-    """Render all frames; the same scene gives the same bytes."""
-    shape = (scene.frames, scene.height, scene.width)
+def render(scene: Scene, numbers: Sequence[int] | None = None) -> Rendered:
+    """Render the frames `numbers`, or all; the same scene gives the same bytes."""
+    numbers = range(scene.frames) if numbers is None else numbers
+    shape = (len(numbers), scene.height, scene.width)
     out = Rendered(
         frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
     )
-    for i in range(scene.frames):
-        view = view_at(scene, i)
+    for i, number in enumerate(numbers):
+        view = view_at(scene, number)
         depth = view.ground_depth()
         out.depth[i] = depth[:, None]
-        canvas = _background(scene, i)
+        canvas = _background(scene, number)
         order = _farthest_first(scene.shown, view)
         for _, thing in order:
             _cast_shadow(canvas, view, thing)

@@ -74,16 +74,15 @@ class SceneReader:
     def read(self, video: SourceVideo, window: Window) -> Clip:
         """Draw the scene from its sha256 and render the window."""
         scene = draw_scene(generator(video.sha256[:32]), frames=video.frames, size=self.size)
-        rendered = render(scene)
-        things = describe(scene, rendered)
-        wanted = slice(window.start, window.indices[-1] + 1, window.step)
+        rendered = render(scene, window.indices)
+        things = describe(scene, rendered, window.indices)
         return Clip(
             video=video,
             window=window,
-            frames=rendered.frames[wanted],
-            depth=rendered.depth[wanted],
+            frames=rendered.frames,
+            depth=rendered.depth,
             depth_unit="metre",
-            ids=rendered.ids[wanted],
+            ids=rendered.ids,
             names=expressions(things, self.size),
             absent=absent(things),
             scene=scene,

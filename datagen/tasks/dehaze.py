@@ -53,7 +53,7 @@ class DehazeOptions(Settings):
     cast: float = Field(0.04, ge=0, le=0.3)
     """Largest deviation of one colour channel of the airlight from its brightness."""
     drift: float = Field(0.02, ge=0, le=0.2)
-    """Largest slow change of beta and airlight over a clip, as a share of their value; 0 keeps them constant."""
+    """How far beta and airlight may slowly drift from the values drawn, up or down, as a share of them; 0 keeps them constant."""
     patchy: Share = 0.25
     """Share of the clips whose haze is denser here and thinner there, and drifts with the wind."""
     patchiness: ShareInterval = (0.2, 0.6)

@@ -39,7 +39,7 @@ _LEAST_SCALE = 0.35
 """Of letters: about 8 pixels high, the smallest that can be read."""
 _LEAST_SHARE = 0.01
 """Of the picture: a smaller object has no outline worth cutting out."""
-_ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
+_ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
 
 
 def _at_most_all(ends: tuple[float, float]) -> tuple[float, float]:
@@ -203,7 +203,7 @@ def _describe(kind: str, colour: str, mask: masks.Mask) -> str:
         return f"the {colour} {NOUNS[kind]}"
     row = _ROWS[min(int(3 * rows.mean() / mask.shape[1]), 2)]
     column = _COLUMNS[min(int(3 * columns.mean() / mask.shape[2]), 2)]
-    place = "in the middle" if (row, column) == ("middle", "centre") else f"at the {row} {column}"
+    place = "in the middle" if (row, column) == ("middle", "center") else f"at the {row} {column}"
     return f"the {colour} {NOUNS[kind]} {place}"
 
 

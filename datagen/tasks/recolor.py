@@ -73,7 +73,9 @@ class Recolor(Builder[RecolorOptions]):
         if "reference_frame" not in parameters:
             return Pair(source=source, target=clip.frames, family=family)
         shown = clip.frames[parameters["reference_frame"]]
-        return Pair(source=source, target=clip.frames, reference=shown, family="reference")
+        return Pair(
+            source=source, target=clip.frames, reference=shown, family="print_reference" if family else "reference"
+        )
 
 
 BUILDER = Recolor()

@@ -311,20 +311,21 @@ def test_what_does_not_matter_does_not_show(built, video_folder, small_recipe, t
     assert [name for name in ours if ours[name] != theirs[name]] == ["rejects.jsonl"] or ours == theirs
 
 
+@pytest.mark.parametrize("kind", [ZeroDivisionError, AttributeError, AssertionError, OSError, StopIteration])
 def test_an_effect_that_fails_on_one_clip_loses_that_pair_and_says_so(
-    video_folder, small_recipe, tmp_path, monkeypatch
+    kind, video_folder, small_recipe, tmp_path, monkeypatch
 ):
     make = Recolor.apply
 
     def apply(self, clip, parameters):
         if clip.video.id == "video 1":
-            raise ZeroDivisionError("of this clip")
+            raise kind("of this clip")
         return make(self, clip, parameters)
 
     monkeypatch.setattr(Recolor, "apply", apply)
     build(small_recipe, tmp_path, sources=[str(video_folder)])
     rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
-    failed = [reject for reject in rejects if reject["reason"] == "failed: ZeroDivisionError: of this clip"]
+    failed = [reject for reject in rejects if reject["reason"] == f"failed: {kind.__name__}: of this clip"]
     assert {(reject["source"], reject["task"]) for reject in failed} == {("video 1.mp4", "recolor")}
     assert "video 1" in Dataset(tmp_path).index("dehaze")["source_id"].to_pylist()
     assert "video 1" not in Dataset(tmp_path).index("recolor")["source_id"].to_pylist()

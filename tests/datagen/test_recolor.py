@@ -11,7 +11,12 @@ from shards import Dataset, get_task, verify
 @pytest.fixture(scope="module")
 def half_referenced(tmp_path_factory):
     out = tmp_path_factory.mktemp("recolor") / "x"
-    settings = ["tasks={recolor: {reference: 0.5}}", "scenes.count=24", "clip.size=48", "clip.frames=4"]
+    settings = [
+        "tasks={recolor: {reference: 0.5, looks: {gray: 1, faded: 1}}}",
+        "scenes.count=24",
+        "clip.size=48",
+        "clip.frames=4",
+    ]
     build(load(Recipe, "default", settings), out)
     return out
 
@@ -24,7 +29,9 @@ def test_a_reference_is_a_colour_frame_of_the_clip_and_the_words_speak_of_it(hal
     for sample in with_image:
         shown = sample.target[sample.meta.parameters["reference_frame"]]
         assert np.abs(sample.reference.astype(int) - shown).mean() < 4, "the target went through jpeg"
-        assert sample.instruction in get_task("recolor").templates(sample.meta.split, "reference")
+        # what is not gray is not called gray
+        family = "reference" if sample.meta.parameters["look"] == "gray" else "print_reference"
+        assert sample.instruction in get_task("recolor").templates(sample.meta.split, family)
     for sample in samples:
         assert (sample.reference is None) == ("reference_frame" not in sample.meta.parameters)
     assert verify(half_referenced, decode=True) == []

@@ -7,6 +7,7 @@ import pytest
 
 from configs import SourceError, load
 from datagen import Recipe, build
+from datagen import edits
 from datagen.instructions import choose_instruction, generator
 from datagen.replay import replay
 from datagen.scenes import absent, describe, draw_scene, expressions, render
@@ -68,6 +69,26 @@ def test_every_phrase_fits_one_thing_and_no_other(scenes):
                 assert fits(plain, thing, rendered, number), phrase
                 told += 1
     assert told > 500
+
+
+@pytest.mark.parametrize("start", [0, 48])
+def test_what_is_said_of_a_part_of_a_scene_is_true_of_that_part(start):
+    numbers, moving = range(start, start + 48, 4), 0
+    for seed in range(60):
+        scene = draw_scene(np.random.default_rng(seed), frames=96, size=(96, 128))
+        shown = render(scene, numbers)
+        whole = render(scene) if seed == 0 else None
+        if whole is not None:
+            np.testing.assert_array_equal(shown.frames, whole.frames[numbers])
+            np.testing.assert_array_equal(shown.ids, whole.ids[numbers])
+        for k, phrases in expressions(describe(scene, shown, numbers), (96, 128)).items():
+            columns = [np.nonzero(ids == k)[1].mean() for ids in shown.ids]
+            way = (columns[-1] - columns[0]) / 128
+            for phrase in phrases:
+                if "moving to the" in phrase:
+                    moving += 1
+                    assert (way > 0.02) if phrase.endswith("right") else (way < -0.02), (seed, k, phrase, way)
+    assert moving > 0
 
 
 def test_superlatives_are_true(scenes):
@@ -160,6 +181,13 @@ def test_video_without_masks_is_refused_with_the_remedy(video_folder, tmp_path):
     build(recipe, tmp_path, sources=[str(video_folder), "scenes"])
     assert set(Dataset(tmp_path).index()["licence"].to_pylist()) == {"CC0-1.0"}
     assert "no object masks" in (tmp_path / "rejects.jsonl").read_text()
+
+
+def test_articles_fit_in_edits_too():
+    wordings = ["give {x} a {colour} color"]
+    rng = np.random.default_rng(0)
+    assert edits.phrase(wordings, rng, x="the white object", colour="orange") == "give the white object an orange color"
+    assert edits.phrase(wordings, rng, x="the white object", colour="blue") == "give the white object a blue color"
 
 
 def test_the_article_fits_the_colour():
