@@ -25,7 +25,8 @@ class SegmentOptions(Settings):
     blend: float = Field(0.5, gt=0, le=1)
     """Share of the paint in the painted pixels."""
     empty: Share = 0.1
-    """Share of the expressions that fit nothing in the clip: its mask is empty and nothing is painted."""
+    """Share of the expressions that fit nothing in the clip: its mask is empty and nothing is painted. In scenes alone: that
+    nobody has named a thing in a real video does not mean that there is none."""
 
 
 class Segment(Builder[SegmentOptions]):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from configs import SourceError, load
-from datagen import Recipe, build
-from datagen import edits
+from datagen import Recipe, build, edits
 from datagen.instructions import choose_instruction, generator
 from datagen.replay import replay
 from datagen.scenes import absent, describe, draw_scene, expressions, render
