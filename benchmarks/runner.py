@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import costs, kept
-from benchmarks.leaks import Leak, find_leaks
+from benchmarks.leaks import Leak, find_leaks, learnt_from
 from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
 from benchmarks.metrics.together import get_together
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that a report is made from: rows, what methods cost, who must not be ranked, and what was run."""
+    """Everything that a report is made from: rows, what methods cost, and what was run."""
 
     rows: list[Row]
     facts: dict[str, Any]
@@ -55,7 +55,11 @@ class Run:
     """By task and method."""
     together: dict[tuple[str, str], Row] = field(default_factory=dict)
     """Numbers of all answers together, by task and method and column; a reason in place of one that is not told."""
-    leaks: list[Leak] = field(default_factory=list)
+
+    @property
+    def leaks(self) -> list[Leak]:
+        """Who must not be ranked."""
+        return find_leaks(self.rows)
 
 
 def run(
@@ -90,8 +94,11 @@ def run(
     found, cells = _plan(jobs, suite, settings, out)
     progress.started(jobs, len(found) - len(cells))
     new = {(cell.job, cell.key) for cell in cells}
+    noted = {row["id"]: row for row in read_rows(out)}
     for which, row in found.items():
         if which not in new:
+            if row != noted[row["id"]]:  # what is said beside its scores has changed
+                _note(row, out)
             progress.scored(row)
     scored = (
         score_on_ray(jobs, cells, settings.limits, workers=workers, address=address)
@@ -101,8 +108,10 @@ def run(
     for cell, said in scored:
         row = found[cell.job, cell.key] | said
         found[cell.job, cell.key] = row
-        with (out / ROWS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        if row["status"] == "failed" and cell.keep is not None:
+            # an earlier try, or a worker that was ended a moment too late, may have left an answer
+            cell.keep.unlink(missing_ok=True)
+        _note(row, out)
         progress.scored(row)
     spent = _measure_costs(jobs, settings, out, workers, progress)
     rows = list(found.values())
@@ -110,7 +119,6 @@ def run(
         rows=rows,
         facts=_facts(suite, settings),
         costs=spent,
-        leaks=find_leaks(jobs, suite),
         together=kept.measure(out, jobs, rows),
     )
     _publish(out, done)
@@ -126,9 +134,10 @@ def _plan(
     cells = []
     for place, job in enumerate(jobs):
         answers_kept = {index["key"] for index in spread(job.rows, settings.keep)}
+        seen = learnt_from(job, suite)
         for index in job.rows:
             key = index["key"]
-            said = _said(job, row_id(job, key, suite), index, suite)
+            said = _said(job, row_id(job, key, suite), index, suite, seen)
             scored = known.get(said["id"], {})
             keep = prediction_path(out, said) if key in answers_kept else None
             together = kept.kept_files(out, said, job.networks)
@@ -265,7 +274,12 @@ def _prepare(out: Path) -> None:
         publish(out / ROWS, "".join(json.dumps(row) + "\n" for row in read_rows(out)))
 
 
-def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
+def _note(row: Row, out: Path) -> None:
+    with (out / ROWS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozenset[str]) -> Row:
     """Return the part of a row that says what was scored, and by what."""
     return {
         "id": name,
@@ -284,6 +298,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "ranked": job.method.ranked,
         "board": f"{job.task}, first mask given" if job.method.first_mask else job.task,
         "learns": job.method.learns,
+        "leaked": index["source_sha256"] in seen,
         "knows_its_data": job.method.trained_on is not None or not (job.method.weights or job.method.networks),
         "parameters": job.method.parameters or 0,
         "summary": job.method.summary,
@@ -365,7 +380,6 @@ def _publish(out: Path, done: Run) -> None:
         **done.facts,
         "rows_sha256": sha256_of(out / "rows.parquet"),
         "costs": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.costs.items())],
-        "leaks": [vars(leak) for leak in done.leaks],
         "together": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.together.items())],
     }
     publish_json(out / "run.json", facts)
