@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.costs import COSTS, read_costs
 from benchmarks.kept import kept_files, value_of, values_of
 from benchmarks.metrics import Outcome, get_metrics
-from benchmarks.metrics.together import TOGETHER, Array
+from benchmarks.metrics.together import TOGETHER, Array, get_together
+from benchmarks.networks import MISSING
 from benchmarks.report import PAGE, TEXTS, make_boards, page_text
 from benchmarks.report.stored import load_run, scored_dataset
-from benchmarks.runner import ROWS, Run, prediction_path, read_rows
+from benchmarks.runner import ROWS, Run, flat, prediction_path, read_rows
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.workers import masks_path
@@ -58,7 +60,7 @@ def audit(
     names = list(dict.fromkeys(row["method"] for row in run.rows))
     if method is not None and method not in names:
         raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
-    wrong = [*_tables(folder, run, dataset), *_cached(folder, run)]
+    wrong = [*_tables(folder, run, dataset), *_noted(folder, run), *_costs(folder, run)]
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"
@@ -109,14 +111,43 @@ def _says_the_same(a: str, b: str) -> bool:
     )
 
 
-def _cached(folder: Path, run: Run) -> Iterator[str]:
-    """Compare the rows that the next run would serve again with those of this one."""
-    known = {row["id"]: row for row in read_rows(folder)}
+def _noted(folder: Path, run: Run) -> Iterator[str]:
+    """Compare the rows with what was noted of each as it was scored, field by field, and with the answers that were kept."""
+    noted = {row["id"]: flat(row) for row in read_rows(folder)}
+    lacking = sum(row["id"] not in noted for row in run.rows)
+    if lacking:
+        yield f"{ROWS} lacks {lacking} of the {len(run.rows)} rows of rows.parquet; 'bench run' scores them again"
     for row in run.rows:
-        said = known.get(row["id"], row).get("scores", {})
-        for metric, score in row["scores"].items():
-            if not math.isclose(said.get(metric, math.nan), score, rel_tol=_SAME, abs_tol=_SAME):
-                yield f"{ROWS}: {row['task']} {row['method']} {row['key']} has another {metric} than rows.parquet"
+        ours, theirs = flat(row), noted.get(row["id"], flat(row))
+        others = [name for name in ours | theirs if not _is_same(ours.get(name), theirs.get(name))]
+        name = f"{row['task']} {row['method']} {row['key']}"
+        if others:
+            yield f"{ROWS}: {name} has another {', '.join(others)} than rows.parquet"
+        if row["status"] == "failed" and prediction_path(folder, row).is_file():
+            yield f"{name}: it is said to have failed ({row['error']}), and its answer was kept"
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two fields of rows are equal; what a table fills its gaps with is no value."""
+    a, b = (None if value != value else value for value in (a, b))
+    return a == b or (isinstance(a, float) and isinstance(b, float) and _is_close(a, b))
+
+
+def _is_close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME)
+
+
+def _costs(folder: Path, run: Run) -> Iterator[str]:
+    """Compare what methods cost with what was noted as it was measured."""
+    measured = read_costs(folder)
+    wanted = {(row["task"], row["method"]) for row in run.rows} if run.facts["settings"]["cost_samples"] else set()
+    for task, method in sorted(wanted | run.costs.keys()):
+        said = run.costs.get((task, method), {})
+        noted = measured.get(said.get("id", ""))
+        if noted is None:
+            yield f"run.json and {COSTS} do not have one cost of {task} {method}; 'bench run' with the same options puts it there"
+        elif others := [name for name in said | noted if said.get(name) != noted.get(name)]:
+            yield f"{COSTS}: {task} {method} has another {', '.join(others)} than run.json"
 
 
 def _differences(a: Any, b: Any, place: str) -> Iterator[str]:
@@ -136,12 +167,17 @@ def _differences(a: Any, b: Any, place: str) -> Iterator[str]:
 
 def _together(folder: Path, run: Run) -> Iterator[str]:
     """Compute the numbers of all clips together again from what is kept of each."""
-    for (task, method), said in run.together.items():
+    networks = run.facts["networks"]
+    for task, method in dict.fromkeys((row["task"], row["method"]) for row in run.rows):
         own = [row for row in run.rows if (row["task"], row["method"]) == (task, method)]
-        for name, value in values_of(said).items():
-            found = value_of(folder, TOGETHER[name], own, run.facts["networks"])
-            if not isinstance(found, float) or not math.isclose(found, value, rel_tol=1e-6, abs_tol=1e-6):
-                yield f"{task} {method}: {name} is written {value:g}, computed again {found}"
+        said = values_of(run.together.get((task, method), {}))
+        for column in get_together(task):
+            if any(networks.get(name, MISSING) == MISSING for name in column.networks):
+                continue
+            value, found = said.get(column.name), value_of(folder, column, own, networks)
+            told = found if isinstance(found, float) else None
+            if (value is None) != (told is None) or not math.isclose(value or 0, told or 0, rel_tol=1e-6, abs_tol=1e-6):
+                yield f"{task} {method}: {column.name} is written {value}, computed again {found}"
 
 
 def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, key: str | None) -> list[Row]:

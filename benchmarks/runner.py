@@ -332,15 +332,17 @@ def _measure_costs(
     for job in jobs:
         keys = [row["key"] for row in spread(job.rows, settings.cost_samples)]
         name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
-        if name in known:
+        if "warm_seconds_per_frame" in known.get(name, {}):
             found[job.task, job.method.name] = known[name]
         else:
             waiting.append((name, job, keys))
     for name, job, spent in _new_costs(waiting, settings, workers, progress):
-        if spent:
-            found[job.task, job.method.name] = spent
+        # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
+        row = {"id": name, "task": job.task, "method": job.method.name, **spent}
+        if row != known.get(name):
             with (out / costs.COSTS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"id": name, "task": job.task, "method": job.method.name, **spent}) + "\n")
+                file.write(json.dumps(row) + "\n")
+        found[job.task, job.method.name] = row
     return found
 
 
@@ -370,7 +372,7 @@ def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
 def _publish(out: Path, done: Run) -> None:
     import pandas as pd
 
-    table = pd.DataFrame([_flat(row) for row in done.rows])
+    table = pd.DataFrame([flat(row) for row in done.rows])
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     # rows and facts that belong to different runs must never stand together, whenever this is killed
@@ -385,7 +387,7 @@ def _publish(out: Path, done: Run) -> None:
     publish_json(out / "run.json", facts)
 
 
-def _flat(row: Row) -> Row:
+def flat(row: Row) -> Row:
     """Return a row as a table has it: a column for each metric."""
     scores, weights = row.get("scores", {}), row.get("weights", {})
     flat = {

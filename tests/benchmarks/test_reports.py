@@ -23,6 +23,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from configs import ConfigError, DatasetError, OutputError
 from shards.codecs import decode_video, encode_video
+from shards.storage import sha256_of
 
 SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("good", "known_haze", "clahe"), cost_samples=1)
 
@@ -169,16 +170,79 @@ def test_an_answer_that_was_exchanged_is_found(folder):
 
 
 def test_scores_that_do_not_fit_the_kept_answers_are_found_though_all_hashes_are_right(folder):
-    from shards.storage import sha256_of
-
     table = pd.read_parquet(folder / "rows.parquet")
     table.loc[table["method"] == "good", "ssim"] += 0.001
     table.to_parquet(folder / "rows.parquet", index=False)
-    facts = json.loads((folder / "run.json").read_text())
-    facts["rows_sha256"] = sha256_of(folder / "rows.parquet")
-    (folder / "run.json").write_text(json.dumps(facts))
+    sign(folder)
     wrong, _ = audit(folder, method="good")
     assert sum("ssim is written" in words for words in wrong) == 4
+
+
+def sign(folder, **facts):
+    """Write run.json anew, with the hash of the rows as they are."""
+    known = json.loads((folder / "run.json").read_text())
+    facts = {**known, **facts, "rows_sha256": sha256_of(folder / "rows.parquet")}
+    (folder / "run.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("known_haze", "ranked", True),
+        ("good", "leaked", True),
+        ("good", "status", "failed"),
+        ("good", "frames", 5),
+        ("good", "learns", True),
+        ("clahe", "weights_sha256", "0" * 64),
+    ],
+)
+def test_a_field_of_a_row_that_was_changed_is_found_though_signed_and_reported_anew(folder, name, column, value):
+    table = pd.read_parquet(folder / "rows.parquet")
+    table.loc[table["method"] == name, column] = value
+    table.to_parquet(folder / "rows.parquet", index=False)
+    sign(folder)
+    report(folder)
+    found = [words for words in audit(folder)[0] if f"has another {column} than rows.parquet" in words]
+    assert len(found) == 4
+    assert all(words.startswith(f"rows.jsonl: dehaze {name} ") for words in found)
+
+
+def test_a_row_that_is_said_to_have_failed_and_has_a_kept_answer_is_found(folder):
+    table = pd.read_parquet(folder / "rows.parquet")
+    table.loc[table["method"] == "good", "status"] = "failed"
+    table.to_parquet(folder / "rows.parquet", index=False)
+    sign(folder)
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["status"] = "failed" if row["method"] == "good" else row["status"]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report(folder)
+    wrong, _ = audit(folder)
+    assert sum("said to have failed" in words and "its answer was kept" in words for words in wrong) == len(wrong) == 4
+
+
+def test_rows_that_were_never_noted_as_scored_are_found(folder):
+    text = (folder / "rows.jsonl").read_text().splitlines()
+    (folder / "rows.jsonl").write_text("\n".join(text[3:]) + "\n")
+    (wrong,), _ = audit(folder)
+    assert wrong.startswith("rows.jsonl lacks 3 of the 16 rows of rows.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda costs: [{**cost, "warm_seconds_per_frame": 1e-6} for cost in costs], "warm_seconds_per_frame"),
+        (lambda costs: [{**cost, "parameters": 1} for cost in costs], "parameters"),
+        (lambda costs: [], "do not have one cost"),
+        (lambda costs: [{**cost, "id": "0"} for cost in costs], "do not have one cost"),
+    ],
+)
+def test_costs_that_are_not_those_that_were_measured_are_found_though_reported_anew(folder, change, words):
+    facts = json.loads((folder / "run.json").read_text())
+    sign(folder, costs=change(facts["costs"]))
+    report(folder)
+    wrong, _ = audit(folder)
+    assert [words in told and "costs.jsonl" in told for told in wrong] == [True] * 4
 
 
 def test_two_runs_are_compared_video_by_video(finished):
