@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.audit_texts import SAME, check_texts
 from benchmarks.costs import COSTS, read_costs
 from benchmarks.kept import kept_files, value_of, values_of
 from benchmarks.metrics import Outcome, get_metrics
 from benchmarks.metrics.together import TOGETHER, Array, get_together
 from benchmarks.networks import MISSING
-from benchmarks.report import PAGE, TEXTS, make_boards, page_text
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import ROWS, Run, flat, prediction_path, read_rows
 from benchmarks.scoring import Row
-from benchmarks.settings import BenchSettings
 from benchmarks.workers import masks_path
 from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.storage import sha256_of
-
-_SAME = 1e-9
-"""Relative difference that another order of sums may make."""
-
-
-_CELLS = {".md": r"^\|.*$", ".html": r"<t[dh]\b.*?</t[dh]>"}
-"""What holds numbers; the rest is words."""
-_WORDS = {"notes", "convention", "unavailable"}
-"""What a newer version may say in other words."""
 
 
 def audit(
@@ -60,7 +48,7 @@ def audit(
     names = list(dict.fromkeys(row["method"] for row in run.rows))
     if method is not None and method not in names:
         raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
-    wrong = [*_tables(folder, run, dataset), *_noted(folder, run), *_costs(folder, run)]
+    wrong = [*check_texts(folder, run, dataset), *_noted(folder, run), *_costs(folder, run)]
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"
@@ -71,44 +59,6 @@ def audit(
         wrong += _row(folder, row, dataset, run.facts)
     wrong += _together(folder, run)
     return wrong, len(chosen)
-
-
-def _tables(folder: Path, run: Run, dataset: Dataset) -> Iterator[str]:
-    """Compare the tables that were written, in every form, with those that follow from the rows."""
-    boards = make_boards(run, BenchSettings(**run.facts["settings"]))
-    forms = {name: text(boards) for name, text in TEXTS.items()} | {PAGE: page_text(folder, boards, run, dataset, 0)}
-    for name, computed in forms.items():
-        path = folder / name
-        if not path.is_file():
-            yield f"{path} is missing; 'bench report {folder}' writes it again"
-            continue
-        written = path.read_text(encoding="utf-8", errors="replace")
-        for place in _unlike(written, computed, path.suffix):
-            yield f"{name} does not follow from the rows: {place}"
-
-
-def _unlike(written: str, computed: str, form: str) -> Iterator[str]:
-    if form == ".json":
-        try:
-            yield from _differences(json.loads(written), json.loads(computed), "leaderboard")
-        except ValueError:
-            yield "it is no JSON"
-        return
-    pattern = _CELLS.get(form, r".+")
-    ours, theirs = (re.findall(pattern, text, re.MULTILINE) for text in (computed, written))
-    if len(ours) != len(theirs):
-        yield f"it has {len(theirs)} lines or cells, computed {len(ours)}"
-    elif other := next((pair for pair in zip(theirs, ours, strict=True) if not _says_the_same(*pair)), None):
-        yield "it has {!r}, computed {!r}".format(*(re.sub(r"<.*?>", "", text) for text in other))
-
-
-def _says_the_same(a: str, b: str) -> bool:
-    """Whether two texts are equal but for the last digits of their numbers."""
-    parts = [re.split(r"(-?\d+\.\d+(?:e[+-]?\d+)?)", text) for text in (a, b)]
-    return len(parts[0]) == len(parts[1]) and all(
-        math.isclose(float(one), float(other), rel_tol=_SAME, abs_tol=_SAME) if place % 2 else one == other
-        for place, (one, other) in enumerate(zip(*parts, strict=True))
-    )
 
 
 def _noted(folder: Path, run: Run) -> Iterator[str]:
@@ -134,7 +84,7 @@ def _is_same(a: Any, b: Any) -> bool:
 
 
 def _is_close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME)
+    return math.isclose(a, b, rel_tol=SAME, abs_tol=SAME)
 
 
 def _costs(folder: Path, run: Run) -> Iterator[str]:
@@ -148,21 +98,6 @@ def _costs(folder: Path, run: Run) -> Iterator[str]:
             yield f"run.json and {COSTS} do not have one cost of {task} {method}; 'bench run' with the same options puts it there"
         elif others := [name for name in said | noted if said.get(name) != noted.get(name)]:
             yield f"{COSTS}: {task} {method} has another {', '.join(others)} than run.json"
-
-
-def _differences(a: Any, b: Any, place: str) -> Iterator[str]:
-    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        for name in a.keys() - _WORDS:
-            yield from _differences(a[name], b[name], f"{place}.{name}")
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for number, (one, other) in enumerate(zip(a, b, strict=True)):
-            name = one.get("method", number) if isinstance(one, dict) else number
-            yield from _differences(one, other, f"{place}[{name}]")
-    elif isinstance(a, float) and isinstance(b, float):
-        if not math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME):
-            yield f"{place} is written {a:g}, computed {b:g}"
-    elif a != b:
-        yield f"{place} differs"
 
 
 def _together(folder: Path, run: Run) -> Iterator[str]:
@@ -218,7 +153,7 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
         written = row["scores"].get(metric.name)
         if (found is None) != (written is None):
             yield f"{name}: {metric.name} is written {written}, scored again {found}"
-        elif found is not None and not math.isclose(found, written, rel_tol=_SAME, abs_tol=_SAME):
+        elif found is not None and not math.isclose(found, written, rel_tol=SAME, abs_tol=SAME):
             yield f"{name}: {metric.name} is written {written:g}, scored again {found:g}"
     for column, files in kept_files(folder, row, networks):
         for what, path, seen in zip(("answer", "target"), files, TOGETHER[column].look(outcome), strict=False):

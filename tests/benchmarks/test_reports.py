@@ -22,7 +22,9 @@ from benchmarks.serve import serve
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from configs import ConfigError, DatasetError, OutputError
+from shards import Dataset, encode_preview
 from shards.codecs import decode_video, encode_video
+from shards.pages import bytes_of, data_url
 from shards.storage import sha256_of
 
 SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("good", "known_haze", "clahe"), cost_samples=1)
@@ -124,6 +126,58 @@ def test_a_number_changed_in_any_form_of_the_table_is_found(folder, name):
     assert [f"{name} is missing" in words for words in audit(folder)[0]] == [True]
 
 
+def clips_exchanged(text):
+    clips = list(dict.fromkeys(re.findall(r"data:video/mp4;base64,[^\"]+", text)))
+    return text.replace(clips[0], "first").replace(clips[1], clips[0]).replace('"first"', f'"{clips[1]}"')
+
+
+def clip_put_in(text):
+    frames = np.zeros((4, 32, 48, 3), np.uint8)
+    shown = data_url(encode_preview(frames, 25))
+    return re.sub(r"data:video/mp4;base64,[^\"]+", shown, text, count=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("index.html", lambda text: text.replace("</body>", "<script>alert(1)</script></body>"), "<script>alert"),
+        ("index.html", lambda text: text.replace("</h1>", "</h1>\n<p>Ours is best.</p>"), "Ours is best"),
+        ("index.html", lambda text: text.replace("<p ", '<p onclick="x()" ', 1), "onclick"),
+        ("index.html", clips_exchanged, "clip 1 of "),
+        ("index.html", clip_put_in, "clip 1 of "),
+        ("leaderboard.json", lambda text: re.sub(r'"convention": "', '"convention": "twice ', text, count=1), "twice"),
+        ("leaderboard.json", lambda text: text.replace('"notes": []', '"notes": ["cheats"]', 1), "cheats"),
+        ("leaderboard.json", lambda text: text.replace(": ", ":  ", 1), ":  "),
+        ("leaderboard.md", lambda text: text.replace("have no rank", "have one"), "have one"),
+        ("leaderboard.md", lambda text: text + "- clahe: cheats\n", "clahe: cheats"),
+    ],
+)
+def test_words_scripts_and_clips_that_were_changed_are_found_and_written_again(folder, name, change, words):
+    path = folder / name
+    before = path.read_text()
+    path.write_text(change(before))
+    assert path.read_text() != before
+    told, _ = audit(folder, rows_per_method=1)
+    assert told
+    for line in told:
+        assert line.startswith(f"{name} is not what this version writes of the rows")
+        assert f"'bench report {folder}' writes it again" in line
+    assert words in told[0]
+    report(folder)
+    assert path.read_text() == before
+
+
+def test_clips_of_other_bytes_that_show_the_same_frames_are_no_fault(folder, toy_dataset):
+    path = folder / "index.html"
+    text = path.read_text()
+    first = re.search(r"data:video/mp4;base64,[^\"]+", text)[0]
+    key = re.search(r"<code>(dehaze-test-\d+)</code></span></header>", text)[1]
+    other = data_url(encode_preview(Dataset(toy_dataset)[key].source, 24))
+    assert bytes_of(other) != bytes_of(first)
+    path.write_text(text.replace(first, other))
+    assert audit(folder, rows_per_method=1)[0] == []
+
+
 def boards_of(folder):
     return json.loads((folder / "leaderboard.json").read_text())
 
@@ -139,7 +193,7 @@ def test_a_score_changed_where_the_next_run_would_find_it_is_found(folder):
 
 def test_a_run_is_checked_and_reported_where_its_dataset_has_moved_to(toy_dataset, folder, tmp_path):
     facts = json.loads((folder / "run.json").read_text())
-    facts["dataset"] = str(tmp_path / "gone")
+    facts["dataset"] = str(tmp_path / "gone" / toy_dataset.name)
     (folder / "run.json").write_text(json.dumps(facts))
     for command in (audit, report):
         with pytest.raises(DatasetError, match="not there any more; --data FOLDER"):
@@ -166,7 +220,8 @@ def test_an_answer_that_was_exchanged_is_found(folder):
     path = prediction_path(folder, row)
     path.write_bytes(encode_video(decode_video(path.read_bytes()) // 2, 25, "lossless"))
     wrong, _ = audit(folder, method="good")
-    assert wrong == [f"dehaze good {row['key']}: {path.name} is not the answer that was scored"]
+    assert wrong[-1] == f"dehaze good {row['key']}: {path.name} is not the answer that was scored"
+    assert ["index.html" in words and "is another one" in words for words in wrong[:-1]] == [True]
 
 
 def test_scores_that_do_not_fit_the_kept_answers_are_found_though_all_hashes_are_right(folder):
