@@ -18,6 +18,7 @@ from benchmarks.networks import MISSING
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import ROWS, Run, flat, prediction_path, read_rows
 from benchmarks.scoring import Row
+from benchmarks.suite import damage
 from benchmarks.workers import masks_path
 from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset
@@ -36,7 +37,8 @@ def audit(
     """Return what is wrong with a finished run, in words, and how many rows were scored again from kept answers.
 
     The rows are those that were written, of one protocol and one dataset (`load_run`); the tables in every form are computed
-    again from them; and for each task and method some rows are scored again from the clips kept in `predictions/`.
+    again from them; and for each task and method some rows are scored again from the clips kept in `predictions/`, if the
+    dataset is still the one that was scored.
     `method`, `key`: only these, and then all of them. `data`: where the dataset lies now.
 
     Raises:
@@ -48,7 +50,12 @@ def audit(
     names = list(dict.fromkeys(row["method"] for row in run.rows))
     if method is not None and method not in names:
         raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
-    wrong = [*check_texts(folder, run, dataset), *_noted(folder, run), *_costs(folder, run)]
+    wrong = [*_noted(folder, run), *_costs(folder, run)]
+    changed = damage(dataset, {row["task"] for row in run.rows}, run.facts["split"])
+    if changed:
+        # nothing can be scored again on other samples
+        return [*wrong, *(f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed)], 0
+    wrong += check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"

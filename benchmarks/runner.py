@@ -19,7 +19,7 @@ from benchmarks.metrics.together import get_together
 from benchmarks.networks import version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite, spread
+from benchmarks.suite import Suite, damage, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError, OutputError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
@@ -82,13 +82,14 @@ def run(
         OutputError: `out` cannot be written.
         ConfigError: a method is unknown or fits no task.
         NotAvailable: a method was named whose weights are not here.
-        DatasetError: a sample cannot be read, or is too small for a metric. That is no fault of a method, so it ends
-            the run.
+        DatasetError: the dataset was changed, or a sample cannot be read or is too small for a metric. That is no fault
+            of a method, so it ends the run.
     """
     progress = progress or Progress()
     check_sizes(suite)
     check_methods(settings.methods, suite.tasks, entrants, settings.weights.model_dump())
     check_learners(suite, settings)
+    check_content(suite)
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
     found, cells = _plan(jobs, suite, settings, out)
@@ -149,6 +150,21 @@ def _plan(
                 found[place, key] = said
                 cells.append(Cell(job=place, key=key, keep=keep, fps=index["fps"], together=together))
     return found, cells
+
+
+def check_content(suite: Suite) -> None:
+    """Raise unless the shards that are scored are those that the dataset's manifest names: rows go by its hash.
+
+    Raises:
+        DatasetError: one is not.
+    """
+    root = suite.dataset.root
+    found = damage(suite.dataset, suite.tasks, suite.split)
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise DatasetError(
+            f"{root} is not what its manifest says: {found[0]}{more}; 'datagen verify {root}' lists the damage"
+        )
 
 
 def check_sizes(suite: Suite) -> None:
