@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from benchmarks.folders import check_out, holding
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.entrants import named, plugin, predictions
 from benchmarks.report import (
@@ -23,8 +24,8 @@ from benchmarks.report import (
     write_page,
 )
 from benchmarks.report.boards import Board, label, part_lines
-from benchmarks.report.stored import load_run, scored_dataset
-from benchmarks.runner import Progress, Run, check_out, read_rows, run
+from benchmarks.report.stored import check_finished, load_run, scored_dataset
+from benchmarks.runner import Progress, Run, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import LEAST_VIDEOS
@@ -74,11 +75,12 @@ def run_bench(
     check_out(out)
     count = (os.cpu_count() or 1) if workers is None else workers
     suite = _suite(data, tasks, settings, out, standard, count)
-    with BenchBar() as bar:
-        done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
-    if bar.reused:
-        out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
-    publish_report(out, done, settings, suite.dataset)
+    with holding(out):
+        with BenchBar() as bar:
+            done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
+        if bar.reused:
+            out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
+        publish_report(out, done, settings, suite.dataset)
     _tell_lacking(suite, settings)
     _tell_left_out(out, done.rows)
     if standard == SCENES:
@@ -116,9 +118,12 @@ def report(folder: Path, data: Path | None = None) -> None:
 
     Raises:
         DatasetError: no finished run in `folder`, a damaged one, or its dataset is no longer what was scored.
+        OutputError: a run is at work there.
     """
-    done = load_run(folder)
-    publish_report(folder, done, BenchSettings(**done.facts["settings"]), scored_dataset(folder, done, data))
+    check_finished(folder)
+    with holding(folder):
+        done = load_run(folder)
+        publish_report(folder, done, BenchSettings(**done.facts["settings"]), scored_dataset(folder, done, data))
 
 
 def verify(place: Path, rows: int, method: str | None, key: str | None, data: Path | None = None) -> int:

@@ -1,6 +1,7 @@
 """What goes wrong around a method, and must neither be hidden nor be blamed on it."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from benchmarks.audit import audit
 from benchmarks.commands import publish_report, report
+from benchmarks.folders import holding
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
 from benchmarks.metrics import METRICS, Outcome, get_metrics
@@ -336,6 +338,23 @@ def test_a_failure_ends_in_exit_code_1_and_is_named(toy_dataset, tmp_path, toy_m
     told = capsys.readouterr()
     assert "no luck today" in told.err
     assert "4/4" in told.out
+
+
+def test_two_runs_at_once_in_one_folder_are_refused_and_so_is_a_report(toy_dataset, tmp_path):
+    words = ["run", "--data", toy_dataset, "--out", tmp_path, "--methods", "identity", "--workers", 0]
+    assert shell(*words).returncode == 0
+    with holding(tmp_path):
+        for command in (words, ["report", tmp_path]):
+            done = shell(*command)
+            assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+            assert f"{tmp_path}: another run (process {os.getpid()}) is at work here; wait for it" in done.stderr
+    assert shell("report", tmp_path).returncode == 0
+
+
+def test_a_folder_that_holds_no_run_is_not_written_to_by_a_report(tmp_path):
+    with pytest.raises(DatasetError, match="no finished benchmark run"):
+        report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 SLOW = """
