@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from benchmarks.folders import check_out, holding
+from benchmarks.folders import check_out, holding, read_rows
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.entrants import named, plugin, predictions
 from benchmarks.report import (
@@ -25,7 +25,7 @@ from benchmarks.report import (
 )
 from benchmarks.report.boards import Board, label, part_lines
 from benchmarks.report.stored import check_finished, load_run, scored_dataset
-from benchmarks.runner import Progress, Run, read_rows, run
+from benchmarks.runner import Progress, Run, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import LEAST_VIDEOS
@@ -224,14 +224,6 @@ def _tell_lacking(suite: Suite, settings: BenchSettings) -> None:
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:
     earlier, tasks = read_rows(out), {row["task"] for row in rows}
-    scored = {row["dataset"] for row in rows}
-    others = {row["dataset"][:12] for row in earlier if row["dataset"] not in scored}
-    if others:
-        err_console.print(
-            f"not in these tables: what was scored here earlier on other datasets ({', '.join(sorted(others))}); give each "
-            "dataset an --out of its own"
-        )
-    earlier = [row for row in earlier if row["dataset"] in scored]
     methods = {row["method"] for row in earlier if row["task"] in tasks} - {row["method"] for row in rows}
     for what, names in (("", methods), ("tasks ", {row["task"] for row in earlier} - tasks)):
         if names:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.costs import COSTS
+from benchmarks.scoring import Row
 from configs import OutputError
+from shards import Dataset
 from shards.storage import locked
 
 ROWS = "rows.jsonl"
@@ -29,6 +32,34 @@ def check_out(out: Path) -> None:
     if names - _BUILT_FIRST and not names & _OF_A_RUN:
         what = "a dataset" if "manifest.json" in names else "not empty and no run of the bench"
         raise OutputError(f"{out} is {what}; give --out a folder of its own")
+
+
+def check_dataset(out: Path, dataset: Dataset) -> None:
+    """Raise unless what was scored in `out` earlier, if anything, was of this dataset.
+
+    Raises:
+        OutputError: it was of another, whose tables would be lost.
+    """
+    held, content = {row["dataset"] for row in read_rows(out)}, dataset.manifest.sha256
+    if held and content not in held:
+        raise OutputError(
+            f"{out} holds a run on another dataset (content {', '.join(name[:12] for name in sorted(held))}, and "
+            f"{dataset.root} has {content[:12]}); give each dataset an --out of its own"
+        )
+
+
+def read_rows(out: Path) -> list[Row]:
+    """Return the rows written so far; a last line cut short by a kill is left out."""
+    path = out / ROWS
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import costs, kept
-from benchmarks.folders import ROWS, check_out
+from benchmarks.folders import ROWS, check_dataset, check_out, read_rows
 from benchmarks.leaks import Leak, find_leaks, learnt_from
 from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
@@ -76,7 +76,7 @@ def run(
     the same. A method that crashes or answers something else than a clip of the input's size gets a row that says so.
 
     Raises:
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or holds a run on another dataset.
         ConfigError: a method is unknown or fits no task.
         NotAvailable: a method was named whose weights are not here.
         DatasetError: the dataset was changed, or a sample cannot be read or is too small for a metric. That is no fault
@@ -86,6 +86,7 @@ def run(
     check_sizes(suite)
     check_methods(settings.methods, suite.tasks, entrants, settings.weights.model_dump())
     check_learners(suite, settings)
+    check_dataset(out, suite.dataset)
     check_content(suite)
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
@@ -208,20 +209,6 @@ def row_id(job: Job, key: str, suite: Suite) -> str:
         metrics,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def read_rows(out: Path) -> list[Row]:
-    """Return the rows written so far; a last line cut short by a kill is left out."""
-    path = out / ROWS
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
 
 
 def prediction_path(out: Path, row: Row) -> Path:

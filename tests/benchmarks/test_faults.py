@@ -19,13 +19,13 @@ from rich.console import Console
 
 from benchmarks.audit import audit
 from benchmarks.commands import publish_report, report
-from benchmarks.folders import holding
+from benchmarks.folders import holding, read_rows
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
 from benchmarks.metrics import METRICS, Outcome, get_metrics
 from benchmarks.report import make_boards, to_terminal
 from benchmarks.report.page import pick
-from benchmarks.runner import prediction_path, read_rows
+from benchmarks.runner import prediction_path
 from benchmarks.runner import run as run_all
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import leaderboard
@@ -349,6 +349,21 @@ def test_two_runs_at_once_in_one_folder_are_refused_and_so_is_a_report(toy_datas
             assert (done.returncode, done.stderr.count("\n")) == (2, 1)
             assert f"{tmp_path}: another run (process {os.getpid()}) is at work here; wait for it" in done.stderr
     assert shell("report", tmp_path).returncode == 0
+
+
+def test_a_folder_of_a_run_on_another_dataset_is_refused_before_anything_is_scored(tmp_path, toy_method):
+    out = tmp_path / "out"
+    words = ["--out", out, "--methods", "identity", "--workers", 0]
+    first, second = (write_dataset(tmp_path / name, number) for name, number in (("a", 14), ("b", 20)))
+    assert shell("run", "--data", first, *words).returncode == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    done = shell("run", "--data", second, *words)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{out} holds a run on another dataset" in done.stderr
+    assert "give each dataset an --out of its own" in done.stderr
+    assert before == {path: path.read_bytes() for path in before}
+    moved = first.rename(tmp_path / "c")
+    assert "served again" in shell("run", "--data", moved, *words).stdout
 
 
 def test_a_folder_that_holds_no_run_is_not_written_to_by_a_report(tmp_path):
