@@ -125,7 +125,7 @@ def verify(
     key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
     data: Moved = None,
 ) -> int:
-    """Check that tables follow from rows, and rows from the answers that were kept; exit code 1 if not."""
+    """Check that tables follow from rows, and rows from kept answers; exit code 1 if not, 2 if it is no finished run."""
     from benchmarks import commands
 
     return commands.verify(place, rows, method, key, data)

@@ -166,11 +166,11 @@ def forget(folder: Place, source: Names, workers: Workers = None, staging: Stagi
 def verify(
     folder: Folder,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every sample.")] = False,
-) -> None:
-    """Check every shard against the manifest; names what is cut, changed or missing."""
+) -> int:
+    """Check every shard against the manifest; exit code 1 if one is cut, changed or missing, 2 if it is no dataset."""
     from datagen import commands
 
-    commands.verify_dataset(folder, decode)
+    return commands.verify_dataset(folder, decode)
 
 
 @app.command()

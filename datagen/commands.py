@@ -217,8 +217,12 @@ class BuildBar(Progress):
         return f"kept {kept}" + (f", rejected {self.rejects}" if self.rejects else "")
 
 
-def verify_dataset(folder: Path, decode: bool) -> None:
-    """Print every problem; raise if there is one."""
+def verify_dataset(folder: Path, decode: bool) -> int:
+    """Print every problem and what to do; return 1 if there is one.
+
+    Raises:
+        DatasetError: it is no finished dataset at all.
+    """
     manifest = load_manifest(folder)
     with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
         bar = bars.add_task("verifying shards", total=len(manifest.shards))
@@ -231,8 +235,11 @@ def verify_dataset(folder: Path, decode: bool) -> None:
             if manifest.parts
             else "delete the files that are named and run the same 'datagen build' again: it makes them anew"
         )
-        raise DatasetError(f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; {remedy}")
+        told = f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; {remedy}"
+        err_console.print(told, soft_wrap=True, markup=False, highlight=False)
+        return 1
     out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
+    return 0
 
 
 def take_out_sources(

@@ -350,6 +350,8 @@ def test_the_commands_say_it_in_lines_and_exit_codes(finished, folder):
     done = bench("verify", folder / "run.json", "--rows", 1, "--method", "clahe")
     assert done.returncode == 1
     assert "leaderboard.json is missing" in done.stderr
+    assert bench("verify", folder.parent).returncode == 2
+    assert "exit code 1 if not, 2 if" in " ".join(bench("verify", "--help").stdout.split())
     done = bench("compare", *finished, "--methods", "clahe,good")
     assert "clahe -> good" in done.stdout
     done = bench("compare", *finished, "--methods", "clahe")

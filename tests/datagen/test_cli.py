@@ -1,6 +1,7 @@
 """The `datagen` command: what it says of options, settings and instructions."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -102,6 +103,24 @@ def test_without_arguments_the_help_is_shown():
     assert done.returncode == 2
     assert "build" in done.stderr
     assert "verify" in done.stderr
+
+
+def test_verify_ends_in_1_where_there_is_damage_and_in_2_where_there_is_no_dataset(toy_dataset, tmp_path):
+    copy = shutil.copytree(toy_dataset, tmp_path / "copy")
+    done = command("verify", copy)
+    assert (done.returncode, done.stderr) == (0, "")
+    shard = copy / "dehaze" / "test-000000.tar"
+    data = shard.read_bytes()
+    shard.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    done = command("verify", copy)
+    assert done.returncode == 1
+    assert done.stdout.startswith("dehaze/test-000000.tar: changed")
+    assert done.stderr.count("\n") == 1
+    assert "1 problem; delete the files that are named" in done.stderr
+    done = command("verify", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "exit code 1 if one is cut" in " ".join(command("verify", "--help").stdout.split())
 
 
 def test_a_task_that_is_declared_but_cannot_be_built_says_so(monkeypatch):
