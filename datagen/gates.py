@@ -35,7 +35,8 @@ def score(video: Video) -> dict[str, Any]:
     `brightness` and `contrast` (gray, 0..255), `motion` (mean absolute difference of neighbouring frames),
     `duplicates` (share of frames equal to the one before), `jump` (the largest such difference over the median one and
     a floor: a cut), `borders` (share of the picture under black bars), `lettering` (share of it under lettering that was
-    laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk),
+    laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk), `black_point` (grey level of the least
+    channel that one pixel in a hundred stays below: what haze lifts, as the dark channel prior says),
     `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
     (perceptual hashes, see `datagen.duplicates`).
     """
@@ -49,6 +50,7 @@ def score(video: Video) -> dict[str, Any]:
         "motion": changes.mean() if len(changes) else 0.0,
         "duplicates": (changes == 0).mean() if len(changes) else 0.0,
         "colourfulness": colourfulness(small),
+        "black_point": np.percentile(small[::4].min(axis=3), 1),
         "jump": changes.max() / (_JUMP_FLOOR + np.median(changes)) if len(changes) > 1 else 0.0,
         "borders": _borders(gray.reshape(small.shape[:3])),
         "lettering": lettering(video),

@@ -28,6 +28,7 @@ SCORES = {
     "contrast",
     "motion",
     "duplicates",
+    "black_point",
     "colourfulness",
     "pair_psnr",
     "jump",
