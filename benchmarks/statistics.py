@@ -71,7 +71,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class _Scores:
+class VideoScores:
     """One method's scores of one metric, summed up by video: `sums` / `counts` is a video's mean."""
 
     sums: Array
@@ -86,6 +86,11 @@ class _Scores:
             return pooled
         averaged: Array = self.of_videos[drawn].mean(axis=-1)
         return averaged
+
+    @property
+    def whole(self) -> float:
+        """The mean over all videos."""
+        return float(self.mean(np.arange(len(self.sums))[None])[0])
 
     @property
     def of_videos(self) -> Array:
@@ -117,7 +122,7 @@ def leaderboard(
     by_method = {
         name: [row for row in rows if row["method"] == name] for name in dict.fromkeys(r["method"] for r in rows)
     }
-    tables = {metric.name: _tables(by_method, metric, shares) for metric in metrics}
+    tables = {metric.name: video_scores(by_method, metric, shares) for metric in metrics}
     places = _draws(next(iter(tables[metrics[0].name].values()), None), draws, seed)
     first = metrics[0]
     sign = 1 if first.higher_is_better else -1
@@ -165,6 +170,28 @@ def shares(rows: Sequence[Row], average: str) -> dict[str, float] | None:
         frames[row["source"]] = frames.get(row["source"], 0) + row["frames"]
         sources.setdefault(row["set"], set()).add(row["source"])
     return {row["key"]: row["frames"] / frames[row["source"]] / len(sources[row["set"]]) for row in samples}
+
+
+def video_scores(
+    by_method: dict[str, list[Row]], metric: Metric, shares: Mapping[str, float] | None
+) -> dict[str, VideoScores]:
+    """Return each method's scores by video, over the samples that have something to measure.
+
+    `shares`: as for `leaderboard`. A failed sample counts as the metric's worst value; a method with a sample that the bench
+    could not score is left out.
+    """
+    # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
+    scored: dict[str, float] = {}
+    for row in itertools.chain.from_iterable(by_method.values()):
+        if metric.name in row.get("scores", {}):
+            weight = _weight(row, metric, shares)
+            scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
+    found = {}
+    for name, own in by_method.items():
+        values = list(_values(own, metric, scored, shares))
+        if values and not any(row["status"] == "invalid" for row in own):
+            found[name] = _by_video(values, pooled=metric.weight is not None or shares is not None)
+    return found
 
 
 def interval(means: Array, count: int) -> tuple[float, float] | tuple[None, None]:
@@ -272,26 +299,10 @@ def _flips(count: int, permutations: int, seed: int) -> Array:
     return np.random.default_rng(seed).choice((1.0, -1.0), size=(permutations, count))
 
 
-def _draws(scores: _Scores | None, draws: int, seed: int) -> NDArray[np.int64]:
+def _draws(scores: VideoScores | None, draws: int, seed: int) -> NDArray[np.int64]:
     """Return which videos each bootstrap draw takes: the same for all methods, which makes their differences paired."""
     count = 1 if scores is None else len(scores.sums)
     return np.random.default_rng(seed).integers(count, size=(draws, count))
-
-
-def _tables(by_method: dict[str, list[Row]], metric: Metric, shares: Mapping[str, float] | None) -> dict[str, _Scores]:
-    """Return each method's scores by video, over the samples that have something to measure."""
-    # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
-    scored: dict[str, float] = {}
-    for row in itertools.chain.from_iterable(by_method.values()):
-        if metric.name in row.get("scores", {}):
-            weight = _weight(row, metric, shares)
-            scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
-    found = {}
-    for name, own in by_method.items():
-        values = list(_values(own, metric, scored, shares))
-        if values and not any(row["status"] == "invalid" for row in own):
-            found[name] = _by_video(values, pooled=metric.weight is not None or shares is not None)
-    return found
 
 
 def _values(
@@ -313,14 +324,14 @@ def _weight(row: Row, metric: Metric, shares: Mapping[str, float] | None) -> flo
     return float(row["frames"] if shares is None else shares[row["key"]])
 
 
-def _by_video(values: list[tuple[str, float, float]], *, pooled: bool) -> _Scores:
+def _by_video(values: list[tuple[str, float, float]], *, pooled: bool) -> VideoScores:
     videos, scores, weights = zip(*values, strict=True)
     names, places = np.unique(videos, return_inverse=True)
     weight = np.asarray(weights, np.float64)
     sums, counts = np.zeros(len(names)), np.zeros(len(names))
     np.add.at(sums, places, np.asarray(scores, np.float64) * weight)
     np.add.at(counts, places, weight)
-    return _Scores(sums, counts, pooled=pooled)
+    return VideoScores(sums, counts, pooled=pooled)
 
 
 def _estimate(means: Array, whole: float, count: int) -> Estimate:
@@ -328,7 +339,7 @@ def _estimate(means: Array, whole: float, count: int) -> Estimate:
     return Estimate(mean=whole, low=low, high=high)
 
 
-def _entry(method: str, rows: list[Row], tables: dict[str, _Scores], places: NDArray[np.int64]) -> Entry:
+def _entry(method: str, rows: list[Row], tables: dict[str, VideoScores], places: NDArray[np.int64]) -> Entry:
     good = [row for row in rows if row["status"] == "ok"]
     odd = [word for row in good for word in row.get("suspicions", ())]
     return Entry(
@@ -345,15 +356,15 @@ def _entry(method: str, rows: list[Row], tables: dict[str, _Scores], places: NDA
     )
 
 
-def _summed_up(table: _Scores, places: NDArray[np.int64]) -> Estimate:
+def _summed_up(table: VideoScores, places: NDArray[np.int64]) -> Estimate:
     count = len(table.sums)
     if places.shape[1] != count:
         # a metric that not every video has a value for
         places = _draws(table, len(places), count)
-    return _estimate(table.mean(places), float(table.mean(np.arange(count)[None])[0]), count)
+    return _estimate(table.mean(places), table.whole, count)
 
 
-def _gains(tables: dict[str, _Scores], sign: int, places: NDArray[np.int64]) -> dict[str, Estimate]:
+def _gains(tables: dict[str, VideoScores], sign: int, places: NDArray[np.int64]) -> dict[str, Estimate]:
     if "identity" not in tables:
         return {}
     base = tables["identity"].merits

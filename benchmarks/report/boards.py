@@ -119,6 +119,13 @@ def make_boards(run: Run, settings: BenchSettings) -> list[Board]:
     return [_board(run, settings, task, name) for task, name in sorted({(r["task"], r["board"]) for r in run.rows})]
 
 
+def standard_of(run: Run, task: str) -> SuiteSettings | None:
+    """Return the standard suite that a run scored, None if that is none or is for another task."""
+    if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
+        return None
+    return SuiteSettings(**run.facts["suite"])
+
+
 def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     own = [row for row in run.rows if row["task"] == task]
     # what everybody is compared with stands on every board of the task
@@ -127,7 +134,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     oracles = {row["method"] for row in rows if not row["ranked"]}
     # the first one that has values ranks: without masks, a hole has no PSNR
     measured = {name for row in rows for name in row.get("scores", {})}
-    standard = _standard_of(run, task)
+    standard = standard_of(run, task)
     metrics = [metric for metric in _ordered(task, standard) if metric.name in measured] or get_metrics(task)
     ranking = leaderboard(
         rows,
@@ -171,12 +178,6 @@ def _unavailable(rows: Sequence[Row], together: Sequence[Row]) -> dict[str, str]
     scored |= {name for said in together for name in kept.values_of(said)}
     columns: dict[str, Column] = {**METRICS, **TOGETHER}
     return {one.label: found[name] for name, one in columns.items() if name in found and name not in scored}
-
-
-def _standard_of(run: Run, task: str) -> SuiteSettings | None:
-    if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
-        return None
-    return SuiteSettings(**run.facts["suite"])
 
 
 def _ordered(task: str, standard: SuiteSettings | None) -> list[Metric]:

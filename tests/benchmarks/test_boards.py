@@ -1,8 +1,17 @@
-"""What a table says beside its numbers, on runs whose rows are made up."""
+"""What a table says beside its numbers, and a comparison beside tables, on runs whose rows are made up."""
 
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import benchmarks.compare
+from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards
 from benchmarks.runner import Run
 from benchmarks.settings import BenchSettings
+from benchmarks.suites import find_suite
+from configs import DatasetError
 
 SETTINGS = BenchSettings(bootstrap=100, permutations=1000)
 
@@ -19,6 +28,8 @@ def row(method: str, video: int, psnr: float, **more) -> dict:
         "video": f"v{video:02}",
         "status": "ok",
         "scores": {"psnr": psnr},
+        "dataset": "d",
+        "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in METRICS.values()),
         "weights": {},
         "frames": 8,
         "seconds_per_frame": 0.1,
@@ -42,3 +53,45 @@ def test_a_table_says_when_its_videos_are_too_few_for_its_methods():
     assert "; shows differences from " in board(contest(8, 3)).size
     assert board(contest(5, 3)).size.endswith("; below 6 videos nothing can be told apart")
     assert board(contest(8, 1)).size.endswith("ranked by PSNR")
+
+
+def of_suite(average: str) -> dict:
+    standard = find_suite("gopro").model_copy(update={"average": average, "videos": None})
+    return {"suite": standard.model_dump(mode="json")}
+
+
+def uneven(level: float) -> list[dict]:
+    """Return rows of two methods on 8 videos in 2 sets, each cut into 32 frames and 3; one clip has failed."""
+    rng = np.random.default_rng(0)
+    rows = [
+        row(method, v, level + rng.normal(0, 5), key=f"{v}-{clip}", frames=frames, source=f"v{v}", set="ab"[v > 5])
+        for method in ("m", "identity")
+        for v in range(8)
+        for clip, frames in enumerate((32 + v, 3))
+    ]
+    rows[3] |= {"status": "failed", "scores": {}}
+    return rows
+
+
+@pytest.mark.parametrize("average", ["videos", "frames", "clips", "sets"])
+def test_a_comparison_says_the_means_of_the_tables_however_clips_were_cut(average, monkeypatch):
+    runs = {
+        name: Run(rows=uneven(level), facts=of_suite(average)) for name, level in (("before", 25.0), ("after", 27.0))
+    }
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    found = {one.method: one for one in benchmarks.compare.compare(Path("before"), Path("after"))}
+    for method in ("m", "identity"):
+        tables = [
+            {line.entry.method: line.entry for line in board(run.rows, **run.facts).lines} for run in runs.values()
+        ]
+        means = [table[method].scores["psnr"].mean for table in tables]
+        assert [found[method].first, found[method].second] == pytest.approx(means)
+        assert found[method].gain.mean == pytest.approx(means[1] - means[0])
+        assert (found[method].samples, found[method].videos) == (16, 8)
+
+
+def test_means_over_frames_and_over_clips_are_not_compared(monkeypatch):
+    runs = {average: Run(rows=uneven(25.0), facts=of_suite(average)) for average in ("frames", "clips")}
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    with pytest.raises(DatasetError, match="one run's mean is over frames, the other's over clips"):
+        benchmarks.compare.compare(Path("frames"), Path("clips"))
