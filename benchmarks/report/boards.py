@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -161,7 +161,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         videos=max(entry.videos for entry in ranking.entries),
         unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
         parts=_parts(rows, metrics[0], standard, settings),
-        **_protocol(standard, max(entry.videos for entry in ranking.entries)),
+        **_protocol(standard, rows, settings.limit),
     )
 
 
@@ -187,13 +187,24 @@ def _ordered(task: str, standard: SuiteSettings | None) -> list[Metric]:
     return [*wanted, *(metric for metric in metrics if metric not in wanted)]
 
 
-def _protocol(standard: SuiteSettings | None, videos: int) -> dict[str, Any]:
+def _protocol(standard: SuiteSettings | None, rows: Sequence[Row], limit: int | None) -> dict[str, Any]:
     if standard is None:
         return {}
-    protocol = standard.protocol
-    if standard.videos and videos != standard.videos:
-        protocol += f". NOT THE WHOLE TEST SET: {videos} of {standard.videos} videos, while reported numbers are for all of them"
-    return {"protocol": protocol, "reported": standard.reported}
+    short = ", ".join(_missing(standard, rows, limit))
+    told = f". NOT THE WHOLE TEST SET: {short}, while reported numbers are for all of it" if short else ""
+    return {"protocol": standard.protocol + told, "reported": standard.reported}
+
+
+def _missing(standard: SuiteSettings, rows: Sequence[Row], limit: int | None) -> Iterator[str]:
+    """Yield each number in which what was scored is another than the papers' test set."""
+    frames = {row["key"]: row["frames"] for row in rows}
+    scored = {"videos": len({row["video"] for row in rows}), "frames": sum(frames.values())}
+    wanted = {"videos": standard.videos, "frames": standard.frames}
+    yield from (
+        f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
+    )
+    if limit is not None:
+        yield f"at most {limit} clips (limit)"
 
 
 def _parts(

@@ -37,8 +37,8 @@ def row(method: str, video: int, psnr: float, **more) -> dict:
     }
 
 
-def board(rows: list[dict], **facts):
-    (found,) = make_boards(Run(rows=rows, facts=facts, costs={}, leaks=[], together={}), SETTINGS)
+def board(rows: list[dict], settings: BenchSettings = SETTINGS, **facts):
+    (found,) = make_boards(Run(rows=rows, facts=facts), settings)
     return found
 
 
@@ -95,3 +95,29 @@ def test_means_over_frames_and_over_clips_are_not_compared(monkeypatch):
     monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
     with pytest.raises(DatasetError, match="one run's mean is over frames, the other's over clips"):
         benchmarks.compare.compare(Path("frames"), Path("clips"))
+
+
+def gopro_rows(videos: int, frames: int) -> list[dict]:
+    return [row("identity", v, 25.0, frames=frames) for v in range(videos)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "words"),
+    [
+        (gopro_rows(11, 101), None, None),
+        (gopro_rows(11, 1), None, "NOT THE WHOLE TEST SET: 11 of 1111 frames, while"),
+        (gopro_rows(2, 101), None, "NOT THE WHOLE TEST SET: 2 of 11 videos, 202 of 1111 frames, while"),
+        (gopro_rows(11, 1), 11, "NOT THE WHOLE TEST SET: 11 of 1111 frames, at most 11 clips (limit), while"),
+    ],
+)
+def test_a_part_of_a_test_set_is_said_with_the_number_that_is_short(rows, limit, words):
+    facts = {"suite": find_suite("gopro").model_dump(mode="json")}
+    told = board(rows, SETTINGS.model_copy(update={"limit": limit}), **facts).protocol
+    assert words in told if words else "NOT THE WHOLE" not in told
+
+
+def test_a_limit_is_said_where_a_test_set_has_no_numbers():
+    facts = {"suite": find_suite("bsd").model_dump(mode="json")}
+    told = board(gopro_rows(11, 1), SETTINGS.model_copy(update={"limit": 11}), **facts).protocol
+    assert "NOT THE WHOLE TEST SET: at most 11 clips (limit), while" in told
+    assert "NOT THE WHOLE" not in board(gopro_rows(11, 1), **facts).protocol
