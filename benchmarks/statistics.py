@@ -180,6 +180,8 @@ def video_scores(
     `shares`: as for `leaderboard`. A failed sample counts as the metric's worst value; a method with a sample that the bench
     could not score is left out.
     """
+    if metric.over_videos:
+        shares = None
     # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
     scored: dict[str, float] = {}
     for row in itertools.chain.from_iterable(by_method.values()):

@@ -87,6 +87,8 @@ class Board:
     videos: int
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """Why metrics could not be had, by their labels."""
+    average: str = "videos"
+    """What counts alike in its means, as its suite says."""
     protocol: str = ""
     """What a standard suite measures, in words."""
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -136,6 +138,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     measured = {name for row in rows for name in row.get("scores", {})}
     standard = standard_of(run, task)
     metrics = [metric for metric in _ordered(task, standard) if metric.name in measured] or get_metrics(task)
+    average = standard.average if standard else "videos"
     ranking = leaderboard(
         rows,
         metrics,
@@ -143,7 +146,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         permutations=settings.permutations,
         seed=settings.seed,
         unranked=[*leaks, *oracles],
-        shares=shares(rows, standard.average if standard else "videos"),
+        shares=shares(rows, average),
     )
     entries = [_with_together(entry, run.together.get((task, entry.method), {})) for entry in ranking.entries]
     told = [one for one in get_together(task) if any(one.name in entry.scores for entry in entries)]
@@ -160,6 +163,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
         unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
+        average=average,
         parts=_parts(rows, metrics[0], standard, settings),
         **_protocol(standard, rows, settings.limit),
     )
@@ -227,6 +231,12 @@ def _parts(
             entry.method: entry.scores[metric.name].mean for entry in ranking.entries if metric.name in entry.scores
         }
     return found
+
+
+def conventions_of(boards: Sequence[Board]) -> list[tuple[Column, str]]:
+    """Return every metric of the boards once, with its convention in full."""
+    found = {metric.name: (metric, board.average) for board in boards for metric in [*board.metrics, *board.more]}
+    return [(metric, metric.in_full(average)) for metric, average in found.values()]
 
 
 def part_lines(board: Board) -> tuple[list[str], list[list[str]]]:

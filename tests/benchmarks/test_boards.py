@@ -7,7 +7,7 @@ import pytest
 
 import benchmarks.compare
 from benchmarks.metrics import METRICS
-from benchmarks.report import make_boards
+from benchmarks.report import make_boards, to_markdown
 from benchmarks.runner import Run
 from benchmarks.settings import BenchSettings
 from benchmarks.suites import find_suite
@@ -121,3 +121,17 @@ def test_a_limit_is_said_where_a_test_set_has_no_numbers():
     told = board(gopro_rows(11, 1), SETTINGS.model_copy(update={"limit": 11}), **facts).protocol
     assert "NOT THE WHOLE TEST SET: at most 11 clips (limit), while" in told
     assert "NOT THE WHOLE" not in board(gopro_rows(11, 1), **facts).protocol
+
+
+def test_a_convention_says_the_mean_that_its_table_takes():
+    metric = METRICS["psnr"]
+    assert board(uneven(25.0)).average == "videos"
+    assert metric.in_full().endswith(
+        "mean over the clip's frames, then the mean over a video's clips by their frames, then over videos"
+    )
+    for average in ("frames", "clips", "sets"):
+        found = board(uneven(25.0), **of_suite(average))
+        assert metric.in_full(found.average) in to_markdown([found])
+        assert metric.in_full() not in to_markdown([found])
+    assert METRICS["warping_error_pasted"].in_full("frames").endswith("then over videos")
+    assert METRICS["overall_iou"].in_full("clips").endswith("one value for all clips together")
