@@ -47,7 +47,7 @@ def ssim(prediction: Video, target: Video, *, crop: int = 0) -> NDArray[np.float
 
     Wang et al. 2004 with their gaussian window, on each RGB channel of uint8 [t h w 3]; within 1e-6 of
     `skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-    data_range=255, channel_axis=-1)` frame by frame where there is texture, and within 2e-4 where both are flat: there the
+    data_range=255, channel_axis=-1)` frame by frame for ordinary pictures, and within 2e-4 where both are flat: there the
     variance is a small difference of large squares, and single precision leaves 1e-3 grey levels squared of it.
 
     Raises:
@@ -159,7 +159,7 @@ def _similarity(
 
 def _index(a: NDArray[np.generic], b: NDArray[np.generic], mean: Blur, border: int, bias: float) -> tuple[Plane, Plane]:
     # moments about mid-grey: squares stay small, so that single floats suffice (an error of 1e-7 in the mean
-    # index where there is texture; up to 2e-4 where both pictures are flat and far from mid-grey)
+    # index of ordinary pictures; up to 2e-4 where both pictures are flat and far from mid-grey)
     x, y = a.astype(np.float32) - np.float32(128), b.astype(np.float32) - np.float32(128)
     inner = (slice(border, x.shape[0] - border), slice(border, x.shape[1] - border))
     mean_x, mean_y = mean(x)[inner], mean(y)[inner]

@@ -263,6 +263,13 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
     notes = [leaks[entry.method]] if entry.method in leaks else []
     if entry.invalid:
         notes.append(f"the bench itself failed on {entry.invalid} samples of {entry.method}: no rank")
+    failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}
+    # neither interval nor test holds its rate where a few worst values make the mean
+    if entry.videos >= LEAST_VIDEOS > len(failed) > 0:
+        notes.append(
+            f"{entry.method} failed on {len(failed)} of {entry.videos} videos, and a failure counts as the worst value: its "
+            "interval and rank rest on these few"
+        )
     expected = {"identity": (RETURNED,)}.get(entry.method, ())
     notes += [
         f"{entry.method}: {word} on {count} of {entry.samples} samples"

@@ -135,3 +135,14 @@ def test_a_convention_says_the_mean_that_its_table_takes():
         assert metric.in_full() not in to_markdown([found])
     assert METRICS["warping_error_pasted"].in_full("frames").endswith("then over videos")
     assert METRICS["overall_iou"].in_full("clips").endswith("one value for all clips together")
+
+
+@pytest.mark.parametrize(("videos", "failed", "told"), [(12, 0, False), (12, 2, True), (12, 6, False), (5, 2, False)])
+def test_a_method_whose_mean_rests_on_a_few_failures_is_marked(videos, failed, told):
+    rows = contest(videos, 2)
+    for number in range(failed):
+        rows[number] |= {"status": "failed", "scores": {}}
+    notes = {line.entry.method: line.notes for line in board(rows).lines}
+    words = f"m0 failed on {failed} of {videos} videos, and a failure counts as the worst value: its interval and rank rest on"
+    assert any(note.startswith(words) for note in notes["m0"]) == told
+    assert notes["m1"] == ()
