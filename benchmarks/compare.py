@@ -13,7 +13,8 @@ from benchmarks.report.boards import standard_of
 from benchmarks.report.stored import load_run
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
-from benchmarks.statistics import Estimate, interval, shares, sign_flip, video_scores
+from benchmarks.statistics import Estimate, interval, shares, video_scores
+from benchmarks.ties import sign_flip
 from configs import ConfigError, DatasetError, unknown_name
 
 _DRAWS = 5000

@@ -13,15 +13,16 @@ from benchmarks.metrics.together import TOGETHER, get_together
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
-from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard, shares
+from benchmarks.statistics import Entry, Estimate, leaderboard, shares
 from benchmarks.suspicions import RETURNED
+from benchmarks.ties import LEAST_VIDEOS
 
 CONVENTIONS = (
     "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
     f"drawing whole videos again (none below {LEAST_VIDEOS} videos).",
     "Ranks are ties as far as the videos cannot tell methods apart: sign-flip tests of all pairs on the first metric, "
-    "corrected after Holm, so that any false difference in a table has a chance of 5 %. Oracles (o) know the target and have "
-    "no rank.",
+    "corrected after Holm, so that any false difference in a table has a chance of 5 % where methods are exchangeable; not "
+    "where a few failures make a mean. Oracles (o) know the target and have no rank.",
     "A sample on which a method failed counts as the metric's worst value. s/frame is warm, measured apart on a worker that "
     "does nothing else; the first answer and the loading before it are the cold cost.",
     "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "

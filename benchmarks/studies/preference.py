@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import prediction_path
-from benchmarks.statistics import LEAST_VIDEOS, LEVEL
 from benchmarks.studies.report import Record, Study
+from benchmarks.ties import LEAST_VIDEOS, LEVEL
 from configs import DatasetError, OutputError
 from shards import encode_preview
 from shards.codecs import decode_video

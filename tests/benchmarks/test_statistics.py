@@ -7,17 +7,8 @@ import pytest
 from scipy import stats
 
 from benchmarks.metrics import METRICS, get_metrics
-from benchmarks.statistics import (
-    LEAST_VIDEOS,
-    holm,
-    interval,
-    leaderboard,
-    least_difference,
-    least_shift,
-    shares,
-    sign_flip,
-    tie_groups,
-)
+from benchmarks.statistics import interval, leaderboard, shares
+from benchmarks.ties import LEAST_VIDEOS, holm, least_difference, least_shift, sign_flip, tie_groups
 
 
 def row(method: str, video: str, psnr: float, number: int = 0, **more) -> dict:
