@@ -27,8 +27,8 @@ from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import Progress, Run, check_out, read_rows, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.statistics import LEAST_VIDEOS
 from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
+from benchmarks.ties import LEAST_VIDEOS
 from configs import ConfigError, DatasetError, load
 from shards import Dataset
 from shards.storage import publish
