@@ -43,6 +43,17 @@ def test_a_pair_that_exists_is_taken_as_it_is(layout, tmp_path):
     assert "taken as it is" in again.summary()
 
 
+@pytest.mark.parametrize("below", ["", "quantitative_datasets", "DeepVideoDeblurring_Dataset/quantitative_datasets"])
+def test_the_test_sequences_of_dvd_are_known_from_whichever_folder_above_them(below, tmp_path):
+    for seed, name in enumerate(("720p_240fps_2", "IMG_0001")):
+        for side, shift in (("GT", 0), ("input", 30)):
+            frames(tmp_path / below / name / side, seed=seed, shift=shift)
+    splits = {video.name.split("/")[-2]: video.split for video in found(f"dvd:{tmp_path}")}
+    assert splits == {"720p_240fps_2": "test", "IMG_0001": "train"}
+    (alone,) = found(f"dvd:{tmp_path / below / '720p_240fps_2'}")
+    assert alone.split == "test"
+
+
 def test_of_two_blurs_gopro_gives_the_one_in_linear_light(tmp_path):
     sequence = tmp_path / "GOPRO_Large" / "test" / "GOPR0384_11_00"
     for name, shift in (("sharp", 0), ("blur", 20), ("blur_gamma", 40)):
