@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -17,7 +18,7 @@ from configs import DecoderLostError, VideoError
 from datagen.settings import Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
-from datagen.sources.files import aligned, content_sha256, file_sha256, status
+from datagen.sources.files import aligned, content_sha256, file_sha256, gaps, status
 from datagen.sources.tracks import TrackReader, limits_of, with_new_decoders
 from shards.fence import FencedReader
 from shards.video import VideoInfo
@@ -63,7 +64,7 @@ class Entry:
     split: str = ""
     """`train`, `val` or `test` where the data set says."""
     fps: float = 0.0
-    """Where the files do not say."""
+    """That of all frames of the main track, where its files do not say; of those that masks leave, every so many are used."""
     licence: str = ""
     group: str = ""
     """Name of what it is a part of, such as the film it was cut from: all of a group come into one split."""
@@ -136,7 +137,8 @@ class Library:
             }
             item = self._judge(entry, probed, recipe)
             if isinstance(item, SourceVideo) and item.frames / item.fps > recipe.clip.shots_over and not entry.pair:
-                item = replace(item, facts={**item.facts, "cuts": _cuts(item, fence)})
+                cuts = sorted({*item.facts.get("cuts", ()), *_cuts(item, fence)})
+                item = replace(item, facts={**item.facts, "cuts": cuts})
             return item, True
         except DecoderLostError as error:
             reason, lasting = f"unreadable: {_without_paths(error, entry)}", False
@@ -153,13 +155,15 @@ class Library:
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.width, recipe.clip.height
-        fps = info.fps * _share_taken(numbers) or entry.fps or recipe.clip.folder_fps
+        cuts = gaps(entry.main, numbers.get("main", ()))
+        fps = (info.fps or entry.fps or recipe.clip.folder_fps) * _share_taken(numbers, cuts)
+        in_a_row = max(end - first for first, end in pairwise((0, *cuts, frames)))
         span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
         reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
         if reason:
             pass
-        elif frames < span:
-            reason = f"too short: {frames} frames, a clip reaches over {span} (clip.frames, clip.step)"
+        elif in_a_row < span:
+            reason = _too_short(in_a_row, frames, span)
         elif max(width / info.width, height / info.height) > MAX_UPSCALE:
             reason = f"too small: {info.width}x{info.height}, a clip is {width}x{height} (clip.size)"
         if reason:
@@ -175,7 +179,7 @@ class Library:
             name=entry.name,
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
-            facts=_facts(entry, numbers),
+            facts=_facts(entry, numbers, cuts),
             clean_sha256=content_sha256(entry.main) if entry.pair else "",
             group_name=entry.group,
         )
@@ -233,15 +237,26 @@ def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:
     )
 
 
-def _share_taken(numbers: Mapping[str, Sequence[int]]) -> float:
-    """Return how many of the main track's frames are used, from the first such one to the last, as a share."""
-    frames = numbers.get("main", ())
-    return (len(frames) - 1) / (frames[-1] - frames[0]) if len(frames) > 1 else 1.0
+def _too_short(in_a_row: int, frames: int, span: int) -> str:
+    """Say how many frames there are for a clip, and what to do where it is a single picture."""
+    found = "1 frame" if in_a_row == 1 else f"{in_a_row} frames"
+    gap = f" of {frames} between gaps in their numbers" if in_a_row < frames else ""
+    remedy = "; --set clip.frames=1 takes it as a picture" if frames == 1 else ""
+    return f"too short: {found}{gap}, a clip reaches over {span} (clip.frames, clip.step){remedy}"
 
 
-def _facts(entry: Entry, numbers: Mapping[str, list[int]]) -> dict[str, Any]:
-    named = {"task": entry.task} if entry.task else {}
-    return {**entry.facts, **named, **({"numbers": dict(numbers)} if numbers else {})}
+def _share_taken(numbers: Mapping[str, Sequence[int]], cuts: Sequence[int]) -> float:
+    """Return how many of the main track's frames are used, as a share; frames that are missing at `cuts` do not count."""
+    steps = [after - before for before, after in pairwise(numbers.get("main", ()))]
+    usual = [step for place, step in enumerate(steps, start=1) if place not in cuts] or steps
+    return len(usual) / sum(usual) if usual else 1.0
+
+
+def _facts(entry: Entry, numbers: Mapping[str, list[int]], cuts: list[int]) -> dict[str, Any]:
+    found: dict[str, Any] = {**entry.facts}
+    found |= {"task": entry.task} if entry.task else {}
+    found |= {"numbers": dict(numbers)} if numbers else {}
+    return found | ({"cuts": cuts} if cuts else {})
 
 
 def _sha256(entry: Entry) -> str:

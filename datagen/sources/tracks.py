@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,7 +99,10 @@ class TrackReader:
 
     def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place) -> Moments:
         reach = math.ceil(_LONGEST_EXPOSURE / 2 * video.fps)
-        first, last = max(window.start - reach, 0), min(window.indices[-1] + reach, video.frames - 1)
+        shots = pairwise((0, *video.facts.get("cuts", ()), video.frames))
+        begin, end = next((begin, end) for begin, end in shots if begin <= window.start < end)
+        # an exposure takes nothing from before a cut, or from after one
+        first, last = max(window.start - reach, begin), min(window.indices[-1] + reach, end - 1)
         wanted = _numbers(video, "main", Window(start=first, step=1, frames=last - first + 1))
         frames = with_new_decoders(lambda: self._fence("main").read(video.locator, wanted, size=size, crop=crop))
         return Moments(frames=frames, first=window.start - first)

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from configs import SourceError
+from datagen.sources.files import usual_step
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import category_names, referring_names
 from datagen.sources.library import Entry
 from shards.picture_folder import pictures_in
 
 _PARTS = {"train": "train", "valid": "val", "test": "test"}
-_FPS = 6.0
-"""30 frames per second, of which every fifth is annotated."""
+_FPS, _ANNOTATED = 30.0, 5
+"""Frames per second, and which of them are annotated: the smaller archives have every fifth frame alone."""
 
 
 def entries(path: Path) -> Iterator[Entry]:
@@ -40,7 +41,7 @@ def entries(path: Path) -> Iterator[Entry]:
                     masks="" if problem else str(masks.resolve()),
                     facts={"names": names[folder.name]} if folder.name in names else {},
                     split=_PARTS.get(part, ""),
-                    fps=_FPS,
+                    fps=_FPS / (usual_step(str(folder)) or _ANNOTATED),
                     problem=problem,
                 )
 
