@@ -106,7 +106,8 @@ def take_out(
 ) -> Manifest:
     """Take source videos out of a dataset, and make again only the shards that they were in.
 
-    `names`: ids, sha256 or their beginnings, or the names in `rejects.jsonl`. With a `reason` they stay out of later
+    `names`: ids, the names of files or those in `rejects.jsonl`, sha256 or their beginnings: of a source, or of its file
+    alone, which means all that was made of it. With a `reason` they stay out of later
     builds into the folder, and `rejects.jsonl` says why; with None all that is known of them is forgotten.
 
     Raises:
@@ -228,16 +229,26 @@ def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Pat
     videos = [item for item in found if isinstance(item, SourceVideo)]
     chosen: set[str] = set()
     for name in names:
-        meant = {
-            video.sha256
-            for video in videos
-            if name in (video.id, video.name) or (len(name) >= 8 and video.sha256.startswith(name))
-        }
+        meant = {video.sha256 for video in videos if _is_called(video, name)}
+        # a file that is named by its content stays out when it comes alone, too
+        meant |= {video.content for video in videos if _begins(video.content, name)}
         if not meant:
             known = [video.id for video in videos]
-            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the sha256 of one)")
+            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
         chosen |= meant
     return chosen
+
+
+def _is_called(video: SourceVideo, name: str) -> bool:
+    # folders of frames are called `sharp` or `input` by the hundred, and not meant
+    files = [file.name for file in (Path(video.name), Path(video.locator)) if file.suffix]
+    return name in (video.id, video.name, *files) or any(
+        _begins(sha256, name) for sha256 in (video.sha256, video.content)
+    )
+
+
+def _begins(sha256: str, name: str) -> bool:
+    return len(name) >= 8 and sha256.startswith(name)
 
 
 def _check_tasks(recipe: Recipe, plan: Plan) -> None:

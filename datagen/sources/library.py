@@ -18,7 +18,7 @@ from configs import DecoderLostError, VideoError
 from datagen.settings import Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
-from datagen.sources.files import aligned, content_sha256, file_sha256, gaps, status
+from datagen.sources.files import aligned, content_sha256, gaps, status
 from datagen.sources.tracks import TrackReader, limits_of, with_new_decoders
 from shards.fence import FencedReader
 from shards.video import VideoInfo
@@ -151,7 +151,7 @@ class Library:
         return Reject(where="source", source=entry.name, reason=reason), lasting
 
     def _judge(self, entry: Entry, probed: Mapping[str, VideoInfo], recipe: Recipe) -> SourceVideo | Reject:
-        info, digest = probed["main"], _sha256(entry)
+        info, (digest, clean) = probed["main"], _digests(entry)
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.width, recipe.clip.height
@@ -180,7 +180,7 @@ class Library:
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),
-            clean_sha256=content_sha256(entry.main) if entry.pair else "",
+            clean_sha256=clean if clean != digest else "",
             group_name=entry.group,
         )
 
@@ -259,14 +259,19 @@ def _facts(entry: Entry, numbers: Mapping[str, list[int]], cuts: list[int]) -> d
     return found | ({"cuts": cuts} if cuts else {})
 
 
-def _sha256(entry: Entry) -> str:
-    """Return the sha256 of a lone file's content; else of the contents of all files, and of what is said about them."""
-    if list(entry.tracks) == ["main"] and not entry.facts and not Path(entry.main).is_dir():
-        return file_sha256(entry.main)
-    digest = hashlib.sha256()
-    for track, locator in sorted(entry.tracks.items()):
-        digest.update(f"{track} {content_sha256(locator)}\n".encode())
-    digest.update(json.dumps([entry.task, dict(entry.facts)], sort_keys=True, ensure_ascii=False).encode())
+def _digests(entry: Entry) -> tuple[str, str]:
+    """Return the sha256 of an entry, which is of the contents of all its files and of what is said about them, and that of its
+    main track as if it had come alone and nothing were said: of a lone file's content."""
+    contents = {track: content_sha256(locator) for track, locator in sorted(entry.tracks.items())}
+    main = {"main": contents["main"]}
+    clean = _joined(main, ["", {}]) if Path(entry.main).is_dir() else contents["main"]
+    alone = contents == main and not entry.facts
+    return clean if alone else _joined(contents, [entry.task, dict(entry.facts)]), clean
+
+
+def _joined(contents: Mapping[str, str], said: list[Any]) -> str:
+    digest = hashlib.sha256("".join(f"{track} {sha256}\n" for track, sha256 in contents.items()).encode())
+    digest.update(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
 
 

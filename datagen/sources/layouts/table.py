@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def entries(path: Path) -> Iterator[Entry]:
     columns = _columns(path, list(rows[0]) if rows else [])
     values = [{field: _text(row[column]) for field, column in columns.items()} for row in rows]
     found = [_entry(path, number, row) for number, row in enumerate(values, start=1)]
-    groups = _groups(path, found)
+    groups = {entry.main: entry.group for entry in reversed(found) if entry.group}
     first: dict[str, int] = {}
     for number, entry in enumerate(found, start=1):
         same = first.setdefault(json.dumps([entry.tracks, entry.task, dict(entry.facts)], sort_keys=True), number)
@@ -66,20 +66,6 @@ def has_masks(path: Path) -> bool:
     rows = _rows(path)
     column = _columns(path, list(rows[0])).get("masks")
     return column is not None and any(_text(row[column]) for row in rows)
-
-
-def _groups(table: Path, found: Sequence[Entry]) -> dict[str, str]:
-    """Return a group for every video that has several rows, with other words, masks or pairs: they are no copies."""
-    by_video: dict[str, list[Entry]] = {}
-    for entry in found:
-        by_video.setdefault(entry.main, []).append(entry)
-    several = {main: rows for main, rows in by_video.items() if len(rows) > 1}
-    return {
-        main: next((row.group for row in rows if row.group), f"{table.name} {rows[0].name}")
-        for main, rows in several.items()
-        # pairs of one clean video belong together by its content, whatever table or folder they are in
-        if not all(row.pair for row in rows)
-    }
 
 
 def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
