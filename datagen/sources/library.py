@@ -58,9 +58,10 @@ class Entry:
     """Distances, frame by frame: pictures of 16 bits, or `.npy` and `.npz` files (`shards.arrays`)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """`names`: phrases by object number (as text); `instruction`: that of the pair; `before` and `after`: captions of its two
-    sides; `caption`; `depth_scale`: metres per unit of `depth`, and `depth_sky`: from how many metres on it means that nothing
-    is there; `expression`: its place in a data set's list, where a source is listed for one expression alone; `numbers`: which
-    frames of each track belong together, where their names do not say."""
+    sides; `haze`: the `airlight` (grey level) and `beta` that the pair was made with; `caption`; `depth_scale`: metres per unit
+    of `depth`, and `depth_sky`: from how many metres on it means that nothing is there; `expression`: its place in a data
+    set's list, where a source is listed for one expression alone; `numbers`: which frames of each track belong together,
+    where their names do not say."""
     split: str = ""
     """`train`, `val` or `test` where the data set says."""
     fps: float = 0.0

@@ -26,6 +26,8 @@ HIGH_RATE = 200.0
 """Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
 _LONGEST_EXPOSURE = 0.06
 """Seconds."""
+_OF_PAIR = ("before", "after", "haze")
+"""Facts that are stored as the parameters of a pair which was not made here."""
 _SEEN = 0.002
 """Share of the picture that an object must cover, in half of the frames, to be referred to."""
 
@@ -63,9 +65,11 @@ class TrackReader:
                 lambda: self._fence("pair").read(video.tracks["pair"], wanted["pair"], size=size, crop=crop)
             )
             facts = video.facts
-            captions = {side: facts[side] for side in ("before", "after") if facts.get(side)}
             native = Native(
-                task=facts["task"], other=other, instruction=facts.get("instruction", ""), parameters=captions
+                task=facts["task"],
+                other=other,
+                instruction=facts.get("instruction", ""),
+                parameters={name: facts[name] for name in _OF_PAIR if facts.get(name)},
             )
         depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
         moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None

@@ -62,6 +62,14 @@ def test_of_two_blurs_gopro_gives_the_one_in_linear_light(tmp_path):
     assert video.tracks["pair"].endswith("blur_gamma")
 
 
+def test_the_frame_rate_of_gopro_follows_from_how_many_frames_were_averaged(tmp_path):
+    for seed, name in enumerate(("GOPR0372_07_00", "GOPR0384_11_05", "mine")):
+        for side, shift in (("sharp", 0), ("blur", 20)):
+            frames(tmp_path / "train" / name / side, seed=seed, shift=shift)
+    rates = {video.id: video.fps for video in found(f"gopro:{tmp_path}", "clip.folder_fps=20")}
+    assert rates == {"GOPR0372_07_00": 240 / 7, "GOPR0384_11_05": 240 / 11, "mine": 20.0}
+
+
 def test_a_pair_of_uneven_length_uses_the_frames_that_both_have(tmp_path):
     frames(tmp_path / "train" / "s" / "sharp", count=6)
     frames(tmp_path / "train" / "s" / "blur", count=5)
@@ -90,7 +98,11 @@ def test_the_four_hazes_of_one_hazeworld_video_share_its_clean_side_and_its_spli
     recipe = load(Recipe, "default", [*RECIPE, "tasks={dehaze: {}}", "splits.official=false", "clip.per_video=1"])
     manifest = build(recipe, tmp_path / "out", sources=[f"hazeworld:{tmp_path}"])
     assert manifest.samples == 12, "four strengths of haze are no copies of each other"
-    rows = Dataset(tmp_path / "out").index().to_pylist()
+    dataset = Dataset(tmp_path / "out")
+    for sample in map(dataset.__getitem__, dataset.keys()):
+        _, airlight, beta = sample.meta.source_id.split("_")
+        assert sample.meta.parameters == {"haze": {"airlight": int(airlight), "beta": float(beta)}}
+    rows = dataset.index().to_pylist()
     splits = {}
     for row in rows:
         splits.setdefault(row["source_id"].split("_")[0], set()).add(row["split"])
