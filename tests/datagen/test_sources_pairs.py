@@ -54,6 +54,15 @@ def test_the_test_sequences_of_dvd_are_known_from_whichever_folder_above_them(be
     assert alone.split == "test"
 
 
+def test_the_raw_pictures_of_bsd_are_no_videos(tmp_path):
+    for kind in ("RGB", "RAW"):
+        for side, shift in (("Sharp", 0), ("Blur", 20)):
+            frames(tmp_path / "BSD_1ms8ms" / "test" / "003" / side / kind, names="{:08d}.png", shift=shift)
+    (video,) = found(f"bsd:{tmp_path}")
+    assert (video.id, video.split) == ("BSD_1ms8ms-003", "test")
+    assert video.locator.endswith("Sharp/RGB")
+
+
 def test_of_two_blurs_gopro_gives_the_one_in_linear_light(tmp_path):
     sequence = tmp_path / "GOPRO_Large" / "test" / "GOPR0384_11_00"
     for name, shift in (("sharp", 0), ("blur", 20), ("blur_gamma", 40)):
