@@ -9,10 +9,12 @@ from configs import load
 from datagen import Recipe, build
 from datagen.plan import video_windows
 from datagen.sources import find_source
-from datagen.sources.base import Reject, SourceVideo
+from datagen.sources.base import Reject, SourceVideo, Window
 from datagen.sources.files import gaps, usual_step
+from datagen.synthesize import open_readers
 from shards import Dataset
 from tests.datagen.layout_files import RECIPE, found, frames, masks
+from tests.datagen.test_sources_table import table
 
 
 def leave_out(folder: Path, *numbers: int) -> None:
@@ -101,6 +103,20 @@ def test_no_clip_of_a_lone_folder_or_a_masked_one_reaches_across_frames_that_are
     assert windows(lone) == [[0, 1, 2], *([n, n + 1, n + 2] for n in range(3, 8))]
     build(load(Recipe, "default", RECIPE), tmp_path / "out", sources=[f"frames:{tmp_path / 'JPEGImages'}"])
     assert set(Dataset(tmp_path / "out").index()["start"].to_pylist()) <= {0, 3, 6}
+
+
+def test_an_exposure_takes_no_frames_from_across_a_gap(tmp_path):
+    frames(tmp_path / "v", count=130)
+    leave_out(tmp_path / "v", *range(60, 70))
+    table(tmp_path / "t.csv", [{"path": "v", "fps": 240}])
+    settings = ["clip.fps=30", "tasks={deblur: {}}"]
+    (video,) = found(str(tmp_path / "t.csv"), *settings)
+    with open_readers(load(Recipe, "default", [*RECIPE, *settings])) as read:
+        before, after = (read(video, Window(start=start, step=8, frames=3)).moments for start in (40, 60))
+    assert before is not None
+    assert after is not None
+    assert (before.first, len(before.frames)) == (8, 60 - 32), "up to the last frame before the gap"
+    assert (after.first, len(after.frames)) == (0, 16 + 8 + 1), "from the first frame after it"
 
 
 def test_frames_with_too_many_gaps_and_single_pictures_say_why_they_give_no_clip(tmp_path):

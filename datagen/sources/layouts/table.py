@@ -183,7 +183,7 @@ def _number(where: str, what: str, text: str) -> float:
 
 
 LAYOUT = Layout(
-    summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks, depth or pairs",
+    summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks, depth or pairs, fps of folders",
     entries=entries,
     masks=has_masks,
 )
