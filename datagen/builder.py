@@ -125,6 +125,7 @@ def take_out(
         found = ledger.found()
         chosen = set(begun["chosen"]) if begun else _named(names, found, out)
         if reason is None:
+            chosen |= _bare(found, chosen)
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
         excluded = _excluded_too(ledger.excluded(), chosen, reason)
@@ -237,6 +238,13 @@ def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Pat
             raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
         chosen |= meant
     return chosen
+
+
+def _bare(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -> set[str]:
+    """Return the sha256 of files that are known for duplicates of what was chosen, and of nothing that is left."""
+    videos = [item for item in found if isinstance(item, SourceVideo)]
+    left = {video.content for video in videos if video.sha256 not in chosen}
+    return {video.content for video in videos if video.sha256 in chosen} - left
 
 
 def _is_called(video: SourceVideo, name: str) -> bool:
