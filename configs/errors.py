@@ -75,10 +75,10 @@ def meant_path(path: Path | str) -> str:
     return f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
 
 
-def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
-    """Say that `name` is not a known `what`, what was probably meant, and what there is."""
+def unknown_name(what: str, name: str, allowed: Iterable[str], *, shown: int = SHOWN) -> str:
+    """Say that `name` is not a known `what`, what was probably meant, and the first `shown` of what there is."""
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    listed = ", ".join(names[:SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")
+    listed = ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
     return f"no {what} named {name!r}{hint} available: {listed or 'none'}"

@@ -106,7 +106,8 @@ def take_out(
 ) -> Manifest:
     """Take source videos out of a dataset, and make again only the shards that they were in.
 
-    `names`: ids, sha256 or their beginnings, or the names in `rejects.jsonl`. With a `reason` they stay out of later
+    `names`: ids, the names of files or those in `rejects.jsonl`, sha256 or their beginnings: of a source, or of its file
+    alone, which means all that was made of it. With a `reason` they stay out of later
     builds into the folder, and `rejects.jsonl` says why; with None all that is known of them is forgotten.
 
     Raises:
@@ -124,6 +125,7 @@ def take_out(
         found = ledger.found()
         chosen = set(begun["chosen"]) if begun else _named(names, found, out)
         if reason is None:
+            chosen |= _bare(found, chosen)
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
         excluded = _excluded_too(ledger.excluded(), chosen, reason)
@@ -228,16 +230,33 @@ def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Pat
     videos = [item for item in found if isinstance(item, SourceVideo)]
     chosen: set[str] = set()
     for name in names:
-        meant = {
-            video.sha256
-            for video in videos
-            if name in (video.id, video.name) or (len(name) >= 8 and video.sha256.startswith(name))
-        }
+        meant = {video.sha256 for video in videos if _is_called(video, name)}
+        # a file that is named by its content stays out when it comes alone, too
+        meant |= {video.content for video in videos if _begins(video.content, name)}
         if not meant:
             known = [video.id for video in videos]
-            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the sha256 of one)")
+            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
         chosen |= meant
     return chosen
+
+
+def _bare(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -> set[str]:
+    """Return the sha256 of files that are known for duplicates of what was chosen, and of nothing that is left."""
+    videos = [item for item in found if isinstance(item, SourceVideo)]
+    left = {video.content for video in videos if video.sha256 not in chosen}
+    return {video.content for video in videos if video.sha256 in chosen} - left
+
+
+def _is_called(video: SourceVideo, name: str) -> bool:
+    # folders of frames are called `sharp` or `input` by the hundred, and not meant
+    files = [file.name for file in (Path(video.name), Path(video.locator)) if file.suffix]
+    return name in (video.id, video.name, *files) or any(
+        _begins(sha256, name) for sha256 in (video.sha256, video.content)
+    )
+
+
+def _begins(sha256: str, name: str) -> bool:
+    return len(name) >= 8 and sha256.startswith(name)
 
 
 def _check_tasks(recipe: Recipe, plan: Plan) -> None:

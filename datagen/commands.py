@@ -17,16 +17,16 @@ from rich.table import Table
 from configs import DatasetError, load
 from configs.loader import check, read_mapping
 from datagen.builder import Progress, build, take_out
-from datagen.destination import find_destination
+from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
 from datagen.plan import SPLITS, Plan
-from datagen.settings import Recipe
+from datagen.settings import Recipe, SplitSettings
 from datagen.sources import find_source, source_summaries
 from datagen.sources.base import Reject, SourceVideo
 from datagen.sources.library import Library
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder, builder_names
-from shards import Dataset, get_task, load_manifest, verify
+from shards import Dataset, Manifest, get_task, load_manifest, verify
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
 err_console = Console(stderr=True, highlight=False, markup=False)
@@ -99,9 +99,8 @@ def build_dataset(
     if settings.clip.fps is not None:
         for line in _told_rates(Dataset(place.folder), settings.clip.fps):
             out_console.print(line)
-    for name, share in settings.splits.model_dump(include=set(SPLITS)).items():
-        if share and not any(shard.split == name for shard in manifest.shards):
-            out_console.print(f"no {name} samples: {counts[1]} with samples, none in {name} (splits.{name}={share:g})")
+    for line in _told_splits(manifest, settings.splits, place.folder):
+        out_console.print(line)
     look = f"   look at it: datagen view {out}" if place.name == str(place.folder) else ""
     out_console.print(f"dataset: {place.name}{look}")
 
@@ -133,6 +132,22 @@ def _told_rejects(path: Path) -> Iterator[str]:
         yield f"  {group}: {', '.join(f'{kind} {number}' for kind, number in sorted(kinds.items()))}"
     if counts:
         yield f"  each with its reason: {path}"
+
+
+def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
+    """Say which splits that were asked for have no samples, and whether that is the data set's own choice."""
+    videos = json.loads((folder / NOTES / "sources.json").read_text(encoding="utf-8")).values()
+    for name, share in splits.model_dump(include=set(SPLITS)).items():
+        if share and not any(shard.split == name for shard in manifest.shards):
+            said = f"no {name} samples: {_count(manifest.sources, 'source')} with samples, none in {name}"
+            official = sum(video["split"] not in ("", name) for video in videos)
+            if official and splits.official:
+                yield (
+                    f"{said}: the official split of their data set puts {official} of {len(videos)} elsewhere; "
+                    "--set splits.official=false and another --out deals them out anew"
+                )
+            else:
+                yield f"{said} (splits.{name}={share:g})"
 
 
 def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:

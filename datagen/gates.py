@@ -116,13 +116,13 @@ def judge_pair(scores: Mapping[str, Any], gates: GateSettings, *, changes: bool,
     `changes`: whether its clips should differ at all; `keeps_outside`: whether only inside the mask.
     """
     if changes and scores["pair_psnr"] > gates.max_pair_psnr:
-        return f"no change: pair_psnr {scores['pair_psnr']:g}"
+        return f"no change: pair_psnr {scores['pair_psnr']:g} > {gates.max_pair_psnr:g}"
     if changes and scores["pair_changed"] < gates.min_pair_changed:
-        return f"no change: pair_changed {scores['pair_changed']:g}"
+        return f"no change: pair_changed {scores['pair_changed']:g} < {gates.min_pair_changed:g}"
     if changes and scores["pair_changed"] > gates.max_pair_changed:
-        return f"overdone: pair_changed {scores['pair_changed']:g}"
+        return f"overdone: pair_changed {scores['pair_changed']:g} > {gates.max_pair_changed:g}"
     if keeps_outside and scores.get("pair_outside", 0) > 0:
-        return f"changed outside its mask: pair_outside {scores['pair_outside']:g}"
+        return f"changed outside its mask: pair_outside {scores['pair_outside']:g} > 0"
     return ""
 
 
@@ -135,24 +135,25 @@ def judge_generated(scores: Mapping[str, Any], engine: EngineSettings) -> str:
     ]
     for reason, name, least in rules:
         if scores.get(name, least) < least:
-            return f"{reason}: {name} {scores[name]:g}"
+            return f"{reason}: {name} {scores[name]:g} < {least:g}"
     return ""
 
 
 def judge(scores: Mapping[str, Any], gates: GateSettings, frames: int) -> tuple[bool, str]:
     """Return whether a clip with these scores may be used, and if not, why."""
+    least_motion = gates.min_motion if frames > 1 else -np.inf
     rules = [
-        ("black", scores["brightness"] < gates.min_brightness, "brightness"),
-        ("blown out", scores["brightness"] > gates.max_brightness, "brightness"),
-        ("flat", scores["contrast"] < gates.min_contrast, "contrast"),
-        ("still", frames > 1 and scores["motion"] < gates.min_motion, "motion"),
-        ("frozen", scores["duplicates"] > gates.max_duplicates, "duplicates"),
-        ("cut", scores["jump"] > gates.max_jump, "jump"),
-        ("black bars", scores["borders"] > gates.max_borders, "borders"),
-        ("lettering", scores["lettering"] > gates.max_lettering, "lettering"),
-        ("out of focus", scores["sharpness"] < gates.min_sharpness, "sharpness"),
+        ("black", "brightness", "<", gates.min_brightness),
+        ("blown out", "brightness", ">", gates.max_brightness),
+        ("flat", "contrast", "<", gates.min_contrast),
+        ("still", "motion", "<", least_motion),
+        ("frozen", "duplicates", ">", gates.max_duplicates),
+        ("cut", "jump", ">", gates.max_jump),
+        ("black bars", "borders", ">", gates.max_borders),
+        ("lettering", "lettering", ">", gates.max_lettering),
+        ("out of focus", "sharpness", "<", gates.min_sharpness),
     ]
-    for reason, broken, name in rules:
-        if broken:
-            return False, f"{reason}: {name} {scores[name]:g}"
+    for reason, name, sign, limit in rules:
+        if (scores[name] < limit) if sign == "<" else (scores[name] > limit):
+            return False, f"{reason}: {name} {scores[name]:g} {sign} {limit:g}"
     return True, ""

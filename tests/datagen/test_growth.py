@@ -1,5 +1,6 @@
 """What happens to a finished dataset: more sources, sources taken out, copies, and what failed tried again."""
 
+import hashlib
 import json
 import shutil
 from contextlib import nullcontext
@@ -131,6 +132,38 @@ def test_a_forgotten_source_leaves_no_trace_and_may_come_again(videos, tmp_path)
     assert "v03" not in Dataset(out).index()["source_id"].to_pylist()
     build(recipe(), out, sources=[str(inputs)])
     assert samples(out).keys() == everything.keys()
+
+
+def test_a_captioned_video_is_forgotten_with_the_file_that_was_its_duplicate(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "clips", range(8)), tmp_path / "out"
+    files = sorted(inputs.iterdir())
+    (tmp_path / "t.csv").write_text("path,caption\n" + "".join(f"clips/{file.name},at noon\n" for file in files))
+    build(recipe(), out, sources=[str(tmp_path / "t.csv"), str(inputs)])
+    sha256 = hashlib.sha256(files[3].read_bytes()).hexdigest()
+    assert sha256 in (out / "rejects.jsonl").read_text()
+    take_out(out, [files[3].stem], reason=None)
+    for path in out.rglob("*"):
+        if path.is_file() and path.suffix != ".parquet":
+            assert sha256.encode() not in path.read_bytes(), path
+    assert (out / "rejects.jsonl").read_text().count("of which more is said") == 7
+
+
+@pytest.mark.parametrize("by", ["file name", "sha256", "path in the table"])
+def test_a_captioned_video_is_taken_out_by_its_file_and_stays_out_when_it_comes_alone(by, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "clips", range(8)), tmp_path / "out"
+    files = sorted(inputs.iterdir())
+    rows = [f"clips/{file.name},{file.stem} at noon" for file in files]
+    (tmp_path / "t.csv").write_text("\n".join(["path,caption", *rows]))
+    build(recipe(), out, sources=[str(tmp_path / "t.csv")])
+    sha256 = hashlib.sha256(files[3].read_bytes()).hexdigest()
+    went = files[3].stem
+    assert went in Dataset(out).index()["source_id"].to_pylist()
+    name = {"file name": files[3].name, "sha256": sha256, "path in the table": f"clips/{files[3].name}"}[by]
+    take_out(out, [name], reason="a licence withdrawn")
+    assert went not in Dataset(out).index()["source_id"].to_pylist()
+    if by == "sha256":
+        build(recipe(), out, sources=[str(tmp_path / "t.csv"), str(files[3])])
+        assert went not in Dataset(out).index()["source_id"].to_pylist()
 
 
 @pytest.mark.parametrize("reason", [None, "by hand"])
