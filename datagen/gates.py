@@ -37,7 +37,7 @@ def score(video: Video) -> dict[str, Any]:
     a floor: a cut), `borders` (share of the picture under black bars), `lettering` (share of it under lettering that was
     laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk),
     `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
-    (perceptual hashes, see `datagen.duplicates`).
+    (perceptual hashes of some frames, see `datagen.duplicates`).
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = _thinned(video, every)

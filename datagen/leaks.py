@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from configs import DatasetError
-from datagen.duplicates import Seen, doubles
+from datagen.duplicates import Seen, find_doubles
 from datagen.sources.rendered import is_scene
 from shards import Dataset
 
@@ -49,7 +49,9 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
-    found = [double for double in doubles(seen.values(), _COPY_BITS) if double.clip.split != double.like.split]
+    copies = find_doubles(seen.values(), _COPY_BITS).doubles
+    # what has copies in another split only by way of other clips goes with these
+    found = [each for each in copies if each.clip.split != each.like.split and each.bits is not None]
     if found:
         shown = [
             f"frame {each.clip.start} of {names[each.clip.sha256]} ({each.clip.split}) and frame {each.like.start} of "

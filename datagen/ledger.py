@@ -133,16 +133,21 @@ class Ledger:
     def excluded(self) -> Excluded:
         """Return what was taken out."""
         values = self._read("excluded.json", {"videos": {}, "clips": []})
+        alike = values.get("alike")
+        if alike is None:
+            # as it was noted once: behind each clip the one that it looks like
+            alike = {(sha256, like[0]) for sha256, _, _, like in values["clips"]}
         return Excluded(
             videos=values["videos"],
-            clips={(sha256, start): reason for sha256, start, reason, _ in values["clips"]},
-            likes={(sha256, start): tuple(like) for sha256, start, _, like in values["clips"]},
+            clips={(sha256, start): reason for sha256, start, reason, *_ in values["clips"]},
+            alike=frozenset((one, other) for one, other in alike),
         )
 
     def exclude(self, excluded: Excluded) -> None:
         """Note what is taken out."""
-        clips = [[*clip, reason, list(excluded.likes[clip])] for clip, reason in sorted(excluded.clips.items())]
-        self._note("excluded.json", {"videos": dict(excluded.videos), "clips": clips})
+        clips = [[*clip, reason] for clip, reason in sorted(excluded.clips.items())]
+        alike = sorted(excluded.alike)
+        self._note("excluded.json", {"videos": dict(excluded.videos), "clips": clips, "alike": alike})
 
     def finished(self, unit: Unit) -> UnitResult | None:
         """Return the result of a unit whose shards are all in place and made of its present clips, or None."""
