@@ -1,7 +1,8 @@
 """Which clips are copies of each other, by the perceptual hashes of their frames, among very many.
 
-Two clips look alike if at least two hashed frames of each, and a quarter of the fewer, come nearer to some frame of the other
-than so many bits of 64: whenever these come, so that a copy may be shifted in time, and all of them straight or all mirrored.
+Two clips look alike if at least two hashed frames of each, and three eighths of the fewer, come nearer to some frame of the
+other than so many bits of 64: whenever these come, so that a copy may be shifted in time, and all of them straight or all
+mirrored. Of two copies that are cut end to end some clips share half their frames, of which not all are hashed in both.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _compare(ours: NDArray[np.uint64], theirs: NDArray[np.uint64], distance: int
         return None
     bits = np.bitwise_count(ours[:, None] ^ theirs[None])
     alike = min(int((bits.min(axis) < distance).sum()) for axis in (0, 1))
-    return int(bits.min()) if alike >= min(max(fewer // 4, 2), fewer) else None
+    return int(bits.min()) if alike >= min(max(3 * fewer // 8, 2), fewer) else None
 
 
 def _candidates(

@@ -269,8 +269,8 @@ def test_copies_are_found_exactly_as_comparing_all_with_all_finds_them(distance)
 
 
 def like(hashes, i, j, distance):
-    """Whether a quarter of the frames, and two, of both come near to the other's, all straight or all mirrored."""
-    wanted = max(min(len(hashes[i]), len(hashes[j])) // 4, min(2, len(hashes[i]), len(hashes[j])))
+    """Whether three eighths of the frames, and two, of both come near to the other's, all straight or all mirrored."""
+    wanted = max(3 * min(len(hashes[i]), len(hashes[j])) // 8, min(2, len(hashes[i]), len(hashes[j])))
     for flip in (0, 0x5555555555555555):
         counts = [
             sum(any((int(a, 16) ^ flip ^ int(b, 16)).bit_count() < distance for b in theirs) for a in ours)
