@@ -12,7 +12,7 @@ from typing import Any
 from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
 from datagen.clip_depth import check_depth
-from datagen.destination import Destination, RemoteDestination, find_destination
+from datagen.destination import PAGES, Destination, RemoteDestination, find_destination
 from datagen.duplicates import Joined
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
 from datagen.plan import Excluded, Plan, Unit, make_plan
@@ -43,6 +43,9 @@ class Progress:
 
     def unit_done(self, result: UnitResult) -> None:
         """One unit's shards are in place."""
+
+    def page_removed(self, name: str) -> None:
+        """A page that showed what is being taken out was removed."""
 
 
 def build(
@@ -133,6 +136,10 @@ def take_out(
             raise SourceError(f"{out}: nothing would be left; delete the folder instead")
         # from here on the videos are not known by name any more: killed, it goes on by this note
         ledger.begin_removal(names, reason, chosen)
+        for page in PAGES:
+            if (out / page).is_file():
+                (out / page).unlink()
+                progress.page_removed(page)
         ledger.exclude(excluded)
         ledger.note_plan(plan)
         if reason is None:

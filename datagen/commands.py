@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -165,6 +166,7 @@ class BuildBar(Progress):
         self.clips = self.before = self.made = 0
         self.started = time.monotonic()
         self.rejects = 0
+        self.pages: list[str] = []
 
     def __enter__(self) -> BuildBar:
         return self
@@ -206,6 +208,10 @@ class BuildBar(Progress):
         """Count a unit's rejects."""
         self._reject(result.rejects)
 
+    def page_removed(self, name: str) -> None:
+        """Keep the name for the end."""
+        self.pages.append(name)
+
     def _show(self) -> None:
         if not self.bars.live.is_started:
             self.bars.start()
@@ -246,6 +252,9 @@ def take_out_sources(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
         f"{_count(bar.made + bar.clips, 'clip')} made again"
     )
+    for page in bar.pages:
+        command = f"datagen {page.removesuffix('.html')} {shlex.quote(folder)}"
+        out_console.print(f"{page} was out of date and was removed; '{command}' makes it again")
 
 
 def show_info(folder: Path) -> None:

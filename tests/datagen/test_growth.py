@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from configs import DatasetError, SourceError, load
@@ -13,9 +14,12 @@ from datagen import Recipe, build
 from datagen.builder import take_out
 from datagen.duplicates import Seen, find_doubles, leaks, perceptual_hashes
 from datagen.likeness import is_like, likes_of
+from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
+from datagen.view import write_contact_sheet
 from shards import Dataset, verify, write_video
 from tests.conftest import moving_clip
+from tests.datagen.conftest import command
 
 SMALL = ["clip.frames=4", "clip.size=48", "clip.per_video=3", "tasks={dehaze: {}, recolor: {}}"]
 
@@ -120,18 +124,68 @@ def test_a_rejected_source_is_gone_only_its_shards_are_made_again_and_it_stays_o
     assert samples(out) == left
 
 
+def texts(out):
+    """Everything below a folder with its bytes, an index as text."""
+    for path in out.rglob("*"):
+        if path.suffix == ".parquet":
+            yield path, json.dumps(pq.read_table(path).to_pylist(), default=str).encode()
+        elif path.is_file():
+            yield path, path.read_bytes()
+
+
+def traces(out, *words):
+    return {(path.name, word) for path, content in texts(out) for word in words if word.encode() in content}
+
+
 def test_a_forgotten_source_leaves_no_trace_and_may_come_again(videos, tmp_path):
     inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
+    (inputs / "v03.mp4").rename(inputs / "grandmother.mp4")
+    copy_of(inputs / "grandmother.mp4", inputs / "a_wedding.mp4")
     build(recipe(), out, sources=[str(inputs)])
-    sha256 = next(row["source_sha256"] for row in Dataset(out).index().to_pylist() if row["source_id"] == "v03")
-    everything = samples(out)
-    take_out(out, [sha256[:12]], reason=None)
-    for path in out.rglob("*"):
-        if path.is_file() and path.suffix != ".parquet":
-            assert sha256.encode() not in path.read_bytes(), path
-    assert "v03" not in Dataset(out).index()["source_id"].to_pylist()
+    build(recipe(), tmp_path / "before", sources=[str(inputs)])
+    write_contact_sheet(out)
+    write_stats(collect(out), out / "stats.html")
+    (out / "notes.html").write_text("my own")
+    known = json.loads((out / ".build" / "sources.json").read_text())
+    kept = {row["source_id"] for row in Dataset(out).index().to_pylist()}
+    for name in sorted({"grandmother", "a_wedding"}, key=lambda name: name not in kept):
+        (sha256,) = (key for key, video in known.items() if video["id"] == name)
+        assert {word for _, word in traces(out, name, sha256)} == {name, sha256}
+        take_out(out, [sha256[:12]], reason=None)
+        assert traces(out, name, sha256, sha256[:12]) == set()
+        if name in kept:
+            assert not (out / "view.html").exists()
+            assert not (out / "stats.html").exists()
+            assert {"grandmother", "a_wedding"} - kept <= set(Dataset(out).index()["source_id"].to_pylist())
+    assert (out / "notes.html").read_text() == "my own"
     build(recipe(), out, sources=[str(inputs)])
-    assert samples(out).keys() == everything.keys()
+    assert samples(out).keys() == samples(tmp_path / "before").keys()
+
+
+def test_a_copy_that_is_forgotten_leaves_no_trace_and_what_it_was_a_copy_of_stays(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
+    copy_of(inputs / "v03.mp4", inputs / "a_wedding.mp4")
+    build(recipe(), out, sources=[str(inputs)])
+    kept = {row["source_id"] for row in Dataset(out).index().to_pylist()}
+    (gone,) = {"v03", "a_wedding"} - kept
+    known = json.loads((out / ".build" / "sources.json").read_text())
+    (sha256,) = (key for key, video in known.items() if video["id"] == gone)
+    before = samples(out)
+    done = command("forget", out, "--source", gone, "--workers", 0)
+    assert done.returncode == 0, done.stderr
+    assert traces(out, gone, sha256) == set()
+    assert samples(out) == before
+
+
+@pytest.mark.parametrize("name", ["forget", "reject"])
+def test_pages_that_show_what_was_taken_out_are_removed_and_that_is_said(name, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
+    build(recipe("tasks={recolor: {}}"), out, sources=[str(inputs)])
+    assert command("view", out).returncode == command("gates", out).returncode == 0
+    done = command(name, out, "--source", "v01", "--workers", 0)
+    for page in ("view", "gates"):
+        assert f"{page}.html was out of date and was removed; 'datagen {page} {out}' makes it again\n" in done.stdout
+        assert not (out / f"{page}.html").exists()
 
 
 @pytest.mark.parametrize("reason", [None, "by hand"])
