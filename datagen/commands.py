@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from configs import DatasetError, load
+from configs.cli import going_on
 from configs.loader import check, read_mapping
 from datagen.builder import Progress, build, take_out
 from datagen.destination import find_destination
@@ -75,7 +76,7 @@ def build_dataset(
     started = time.monotonic()
     count = (os.cpu_count() or 1) if workers is None else workers
     place = find_destination(out, workers=count, staging=staging)
-    with BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar() as bar:
         manifest = build(
             settings,
             out,
@@ -107,6 +108,7 @@ def build_dataset(
     out_console.print(f"dataset: {place.name}{look}")
 
 
+_GOING_ON = "the shards that are finished are kept; run the same command again to go on"
 _GROUPS = {
     "source": "files left out",
     "decode": "clips left out",
@@ -245,7 +247,7 @@ def take_out_sources(
     folder: str, names: list[str], reason: str | None, workers: int | None, staging: Path | None
 ) -> None:
     """Take source videos out of a dataset and say what is left."""
-    with BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar() as bar:
         count = (os.cpu_count() or 1) if workers is None else workers
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
