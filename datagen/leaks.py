@@ -43,8 +43,9 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
         ]
         videos = "1 source video is" if len(leaks) == 1 else f"{len(leaks)} source videos are"
         raise DatasetError(
-            f"LEAK: {videos} in different splits: {_some(shown)}; rebuild one dataset with the other's seed and splits, "
-            "or leave it out"
+            f"LEAK: {videos} in different splits: {_some(shown)}; equal seeds and splits are not enough, for a split that "
+            "would stay empty takes the nearest of the videos there are: build both from the same --from, or say each "
+            "video's split in a table's 'split' column, or leave one dataset out"
         )
 
 
