@@ -24,7 +24,8 @@ class VIDiffError(Exception):
         ├── DatasetError      a folder that is no dataset, or one that was changed
         ├── OutputError       a place that cannot be written, or holds something else
         ├── ModelError        a folder that is no model, or weights that do not fit
-        └── MissingExtraError a package or a weight that has to be installed first
+        ├── MissingExtraError a package or a weight that has to be installed first
+        └── StoppedError      Ctrl-C or SIGTERM, where there is more to say than that
     """
 
     exit_code = 2
@@ -64,6 +65,12 @@ class ModelError(VIDiffError):
 
 class MissingExtraError(VIDiffError):
     """A package or a weight file has to be installed first."""
+
+
+class StoppedError(VIDiffError):
+    """The user stopped it; the message says what is kept."""
+
+    exit_code = 130
 
 
 def meant_path(path: Path | str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from configs import DatasetError, load
+from configs.cli import going_on
 from configs.loader import check, read_mapping
 from datagen.builder import Progress, build, take_out
 from datagen.destination import NOTES, find_destination
@@ -74,7 +76,7 @@ def build_dataset(
     started = time.monotonic()
     count = (os.cpu_count() or 1) if workers is None else workers
     place = find_destination(out, workers=count, staging=staging)
-    with BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar() as bar:
         manifest = build(
             settings,
             out,
@@ -105,6 +107,7 @@ def build_dataset(
     out_console.print(f"dataset: {place.name}{look}")
 
 
+_GOING_ON = "the shards that are finished are kept; run the same command again to go on"
 _GROUPS = {
     "source": "files left out",
     "decode": "clips left out",
@@ -180,6 +183,7 @@ class BuildBar(Progress):
         self.clips = self.before = self.made = 0
         self.started = time.monotonic()
         self.rejects = 0
+        self.pages: list[str] = []
 
     def __enter__(self) -> BuildBar:
         return self
@@ -221,6 +225,10 @@ class BuildBar(Progress):
         """Count a unit's rejects."""
         self._reject(result.rejects)
 
+    def page_removed(self, name: str) -> None:
+        """Keep the name for the end."""
+        self.pages.append(name)
+
     def _show(self) -> None:
         if not self.bars.live.is_started:
             self.bars.start()
@@ -254,13 +262,16 @@ def take_out_sources(
     folder: str, names: list[str], reason: str | None, workers: int | None, staging: Path | None
 ) -> None:
     """Take source videos out of a dataset and say what is left."""
-    with BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar() as bar:
         count = (os.cpu_count() or 1) if workers is None else workers
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
         f"{_count(bar.made + bar.clips, 'clip')} made again"
     )
+    for page in bar.pages:
+        command = f"datagen {page.removesuffix('.html')} {shlex.quote(folder)}"
+        out_console.print(f"{page} was out of date and was removed; '{command}' makes it again")
 
 
 def show_info(folder: Path) -> None:

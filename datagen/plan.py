@@ -59,12 +59,12 @@ class Assigned:
 class Excluded:
     """What was taken out after it was planned: whole videos, by sha256, and clips, by sha256 and first frame.
 
-    Each with the reason; `likes` says of a clip that is a copy which clip it is a copy of.
+    Each with the reason; `alike` are pairs of videos, by sha256, that have copies of each other's clips.
     """
 
     videos: Mapping[str, str] = field(default_factory=dict)
     clips: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    likes: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    alike: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,7 +181,8 @@ def test_a_video_in_different_splits_is_a_leak(halves, tmp_path):
     message = str(error.value)
     assert message.startswith(f"LEAK: {len(leaks)} source videos are in different splits")
     assert [sha256[:12] in message for sha256 in leaks] == [True] * 3 + [False] * (len(leaks) - 3)
-    assert f"and {len(leaks) - 3} more; rebuild one dataset with the other's seed and splits" in message
+    assert f"and {len(leaks) - 3} more; equal seeds and splits are not enough" in message
+    assert "build both from the same --from, or say each video's split in a table's 'split' column" in message
     assert not (tmp_path / "out").exists()
 
 
