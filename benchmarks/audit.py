@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.audit_texts import SAME, check_texts
+from benchmarks.costs import COSTS, read_costs
 from benchmarks.kept import kept_files, value_of, values_of
 from benchmarks.metrics import Outcome, get_metrics
-from benchmarks.metrics.together import TOGETHER, Array
-from benchmarks.report import PAGE, TEXTS, make_boards, page_text
+from benchmarks.metrics.together import TOGETHER, Array, get_together
+from benchmarks.networks import MISSING
 from benchmarks.report.stored import load_run, scored_dataset
-from benchmarks.runner import ROWS, Run, prediction_path, read_rows
+from benchmarks.runner import ROWS, Run, flat, prediction_path, read_rows
 from benchmarks.scoring import Row
-from benchmarks.settings import BenchSettings
+from benchmarks.suite import damage
 from benchmarks.workers import masks_path
 from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.storage import sha256_of
-
-_SAME = 1e-9
-"""Relative difference that another order of sums may make."""
-
-
-_CELLS = {".md": r"^\|.*$", ".html": r"<t[dh]\b.*?</t[dh]>"}
-"""What holds numbers; the rest is words."""
-_WORDS = {"notes", "convention", "unavailable"}
-"""What a newer version may say in other words."""
 
 
 def audit(
@@ -46,7 +37,8 @@ def audit(
     """Return what is wrong with a finished run, in words, and how many rows were scored again from kept answers.
 
     The rows are those that were written, of one protocol and one dataset (`load_run`); the tables in every form are computed
-    again from them; and for each task and method some rows are scored again from the clips kept in `predictions/`.
+    again from them; and for each task and method some rows are scored again from the clips kept in `predictions/`, if the
+    dataset is still the one that was scored.
     `method`, `key`: only these, and then all of them. `data`: where the dataset lies now.
 
     Raises:
@@ -58,7 +50,12 @@ def audit(
     names = list(dict.fromkeys(row["method"] for row in run.rows))
     if method is not None and method not in names:
         raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
-    wrong = [*_tables(folder, run, dataset), *_cached(folder, run)]
+    wrong = [*_noted(folder, run), *_costs(folder, run)]
+    changed = damage(dataset, {row["task"] for row in run.rows}, run.facts["split"])
+    if changed:
+        # nothing can be scored again on other samples
+        return [*wrong, *(f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed)], 0
+    wrong += check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"
@@ -71,77 +68,58 @@ def audit(
     return wrong, len(chosen)
 
 
-def _tables(folder: Path, run: Run, dataset: Dataset) -> Iterator[str]:
-    """Compare the tables that were written, in every form, with those that follow from the rows."""
-    boards = make_boards(run, BenchSettings(**run.facts["settings"]))
-    forms = {name: text(boards) for name, text in TEXTS.items()} | {PAGE: page_text(folder, boards, run, dataset, 0)}
-    for name, computed in forms.items():
-        path = folder / name
-        if not path.is_file():
-            yield f"{path} is missing; 'bench report {folder}' writes it again"
-            continue
-        written = path.read_text(encoding="utf-8", errors="replace")
-        for place in _unlike(written, computed, path.suffix):
-            yield f"{name} does not follow from the rows: {place}"
-
-
-def _unlike(written: str, computed: str, form: str) -> Iterator[str]:
-    if form == ".json":
-        try:
-            yield from _differences(json.loads(written), json.loads(computed), "leaderboard")
-        except ValueError:
-            yield "it is no JSON"
-        return
-    pattern = _CELLS.get(form, r".+")
-    ours, theirs = (re.findall(pattern, text, re.MULTILINE) for text in (computed, written))
-    if len(ours) != len(theirs):
-        yield f"it has {len(theirs)} lines or cells, computed {len(ours)}"
-    elif other := next((pair for pair in zip(theirs, ours, strict=True) if not _says_the_same(*pair)), None):
-        yield "it has {!r}, computed {!r}".format(*(re.sub(r"<.*?>", "", text) for text in other))
-
-
-def _says_the_same(a: str, b: str) -> bool:
-    """Whether two texts are equal but for the last digits of their numbers."""
-    parts = [re.split(r"(-?\d+\.\d+(?:e[+-]?\d+)?)", text) for text in (a, b)]
-    return len(parts[0]) == len(parts[1]) and all(
-        math.isclose(float(one), float(other), rel_tol=_SAME, abs_tol=_SAME) if place % 2 else one == other
-        for place, (one, other) in enumerate(zip(*parts, strict=True))
-    )
-
-
-def _cached(folder: Path, run: Run) -> Iterator[str]:
-    """Compare the rows that the next run would serve again with those of this one."""
-    known = {row["id"]: row for row in read_rows(folder)}
+def _noted(folder: Path, run: Run) -> Iterator[str]:
+    """Compare the rows with what was noted of each as it was scored, field by field, and with the answers that were kept."""
+    noted = {row["id"]: flat(row) for row in read_rows(folder)}
+    lacking = sum(row["id"] not in noted for row in run.rows)
+    if lacking:
+        yield f"{ROWS} lacks {lacking} of the {len(run.rows)} rows of rows.parquet; 'bench run' scores them again"
     for row in run.rows:
-        said = known.get(row["id"], row).get("scores", {})
-        for metric, score in row["scores"].items():
-            if not math.isclose(said.get(metric, math.nan), score, rel_tol=_SAME, abs_tol=_SAME):
-                yield f"{ROWS}: {row['task']} {row['method']} {row['key']} has another {metric} than rows.parquet"
+        ours, theirs = flat(row), noted.get(row["id"], flat(row))
+        others = [name for name in ours | theirs if not _is_same(ours.get(name), theirs.get(name))]
+        name = f"{row['task']} {row['method']} {row['key']}"
+        if others:
+            yield f"{ROWS}: {name} has another {', '.join(others)} than rows.parquet"
+        if row["status"] == "failed" and prediction_path(folder, row).is_file():
+            yield f"{name}: it is said to have failed ({row['error']}), and its answer was kept"
 
 
-def _differences(a: Any, b: Any, place: str) -> Iterator[str]:
-    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        for name in a.keys() - _WORDS:
-            yield from _differences(a[name], b[name], f"{place}.{name}")
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for number, (one, other) in enumerate(zip(a, b, strict=True)):
-            name = one.get("method", number) if isinstance(one, dict) else number
-            yield from _differences(one, other, f"{place}[{name}]")
-    elif isinstance(a, float) and isinstance(b, float):
-        if not math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME):
-            yield f"{place} is written {a:g}, computed {b:g}"
-    elif a != b:
-        yield f"{place} differs"
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two fields of rows are equal; what a table fills its gaps with is no value."""
+    a, b = (None if value != value else value for value in (a, b))
+    return a == b or (isinstance(a, float) and isinstance(b, float) and _is_close(a, b))
+
+
+def _is_close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=SAME, abs_tol=SAME)
+
+
+def _costs(folder: Path, run: Run) -> Iterator[str]:
+    """Compare what methods cost with what was noted as it was measured."""
+    measured = read_costs(folder)
+    wanted = {(row["task"], row["method"]) for row in run.rows} if run.facts["settings"]["cost_samples"] else set()
+    for task, method in sorted(wanted | run.costs.keys()):
+        said = run.costs.get((task, method), {})
+        noted = measured.get(said.get("id", ""))
+        if noted is None:
+            yield f"run.json and {COSTS} do not have one cost of {task} {method}; 'bench run' with the same options puts it there"
+        elif others := [name for name in said | noted if said.get(name) != noted.get(name)]:
+            yield f"{COSTS}: {task} {method} has another {', '.join(others)} than run.json"
 
 
 def _together(folder: Path, run: Run) -> Iterator[str]:
     """Compute the numbers of all clips together again from what is kept of each."""
-    for (task, method), said in run.together.items():
+    networks = run.facts["networks"]
+    for task, method in dict.fromkeys((row["task"], row["method"]) for row in run.rows):
         own = [row for row in run.rows if (row["task"], row["method"]) == (task, method)]
-        for name, value in values_of(said).items():
-            found = value_of(folder, TOGETHER[name], own, run.facts["networks"])
-            if not isinstance(found, float) or not math.isclose(found, value, rel_tol=1e-6, abs_tol=1e-6):
-                yield f"{task} {method}: {name} is written {value:g}, computed again {found}"
+        said = values_of(run.together.get((task, method), {}))
+        for column in get_together(task):
+            if any(networks.get(name, MISSING) == MISSING for name in column.networks):
+                continue
+            value, found = said.get(column.name), value_of(folder, column, own, networks)
+            told = found if isinstance(found, float) else None
+            if (value is None) != (told is None) or not math.isclose(value or 0, told or 0, rel_tol=1e-6, abs_tol=1e-6):
+                yield f"{task} {method}: {column.name} is written {value}, computed again {found}"
 
 
 def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, key: str | None) -> list[Row]:
@@ -182,7 +160,7 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
         written = row["scores"].get(metric.name)
         if (found is None) != (written is None):
             yield f"{name}: {metric.name} is written {written}, scored again {found}"
-        elif found is not None and not math.isclose(found, written, rel_tol=_SAME, abs_tol=_SAME):
+        elif found is not None and not math.isclose(found, written, rel_tol=SAME, abs_tol=SAME):
             yield f"{name}: {metric.name} is written {written:g}, scored again {found:g}"
     for column, files in kept_files(folder, row, networks):
         for what, path, seen in zip(("answer", "target"), files, TOGETHER[column].look(outcome), strict=False):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.scoring import Job
+from benchmarks.scoring import Job, Row
 from benchmarks.suite import Suite
 
 
@@ -24,22 +25,23 @@ class Leak:
         return f"{self.method} has learnt from the videos of {len(self.keys)} {self.task} samples that it is scored on: {named}"
 
 
-def find_leaks(jobs: list[Job], suite: Suite) -> list[Leak]:
-    """Return the methods that learnt from a video of the split that is scored.
+def learnt_from(job: Job, suite: Suite) -> frozenset[str]:
+    """Return the sha256 of the videos that a job's method has learnt from, as far as that is known.
 
     What a method was trained on it says itself (a VIDiff does, in `training_data.json`); what learns from the dataset's own
-    train split is compared with that.
+    train split has seen that. Empty for a method that does not say; the table marks it.
     """
-    leaks = []
-    for job in jobs:
-        if not job.method.learns:
-            continue
-        seen = job.method.trained_on
-        if seen is None and (job.method.weights or job.method.networks):
-            continue  # it does not say; the table does
-        if seen is None:
-            seen = frozenset(suite.dataset.index(job.task, "train")["source_sha256"].to_pylist())
-        keys = [row["key"] for row in job.rows if row["source_sha256"] in seen]
-        if keys:
-            leaks.append(Leak(task=job.task, method=job.method.name, keys=keys))
-    return leaks
+    if not job.method.learns:
+        return frozenset()
+    if job.method.learns_here:
+        return frozenset(suite.dataset.index(job.task, "train")["source_sha256"].to_pylist())
+    return job.method.trained_on or frozenset()
+
+
+def find_leaks(rows: Sequence[Row]) -> list[Leak]:
+    """Return the methods that learnt from a video they are scored on, as their rows say."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["leaked"]:
+            found.setdefault((row["task"], row["method"]), []).append(row["key"])
+    return [Leak(task=task, method=method, keys=keys) for (task, method), keys in found.items()]

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import costs, kept
-from benchmarks.leaks import Leak, find_leaks
+from benchmarks.leaks import Leak, find_leaks, learnt_from
 from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
 from benchmarks.metrics.together import get_together
 from benchmarks.networks import version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite, spread
+from benchmarks.suite import Suite, damage, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError, OutputError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that a report is made from: rows, what methods cost, who must not be ranked, and what was run."""
+    """Everything that a report is made from: rows, what methods cost, and what was run."""
 
     rows: list[Row]
     facts: dict[str, Any]
@@ -55,7 +55,11 @@ class Run:
     """By task and method."""
     together: dict[tuple[str, str], Row] = field(default_factory=dict)
     """Numbers of all answers together, by task and method and column; a reason in place of one that is not told."""
-    leaks: list[Leak] = field(default_factory=list)
+
+    @property
+    def leaks(self) -> list[Leak]:
+        """Who must not be ranked."""
+        return find_leaks(self.rows)
 
 
 def run(
@@ -78,20 +82,24 @@ def run(
         OutputError: `out` cannot be written.
         ConfigError: a method is unknown or fits no task.
         NotAvailable: a method was named whose weights are not here.
-        DatasetError: a sample cannot be read, or is too small for a metric. That is no fault of a method, so it ends
-            the run.
+        DatasetError: the dataset was changed, or a sample cannot be read or is too small for a metric. That is no fault
+            of a method, so it ends the run.
     """
     progress = progress or Progress()
     check_sizes(suite)
     check_methods(settings.methods, suite.tasks, entrants, settings.weights.model_dump())
     check_learners(suite, settings)
+    check_content(suite)
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
     found, cells = _plan(jobs, suite, settings, out)
     progress.started(jobs, len(found) - len(cells))
     new = {(cell.job, cell.key) for cell in cells}
+    noted = {row["id"]: row for row in read_rows(out)}
     for which, row in found.items():
         if which not in new:
+            if row != noted[row["id"]]:  # what is said beside its scores has changed
+                _note(row, out)
             progress.scored(row)
     scored = (
         score_on_ray(jobs, cells, settings.limits, workers=workers, address=address)
@@ -101,8 +109,10 @@ def run(
     for cell, said in scored:
         row = found[cell.job, cell.key] | said
         found[cell.job, cell.key] = row
-        with (out / ROWS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        if row["status"] == "failed" and cell.keep is not None:
+            # an earlier try, or a worker that was ended a moment too late, may have left an answer
+            cell.keep.unlink(missing_ok=True)
+        _note(row, out)
         progress.scored(row)
     spent = _measure_costs(jobs, settings, out, workers, progress)
     rows = list(found.values())
@@ -110,7 +120,6 @@ def run(
         rows=rows,
         facts=_facts(suite, settings),
         costs=spent,
-        leaks=find_leaks(jobs, suite),
         together=kept.measure(out, jobs, rows),
     )
     _publish(out, done)
@@ -126,9 +135,10 @@ def _plan(
     cells = []
     for place, job in enumerate(jobs):
         answers_kept = {index["key"] for index in spread(job.rows, settings.keep)}
+        seen = learnt_from(job, suite)
         for index in job.rows:
             key = index["key"]
-            said = _said(job, row_id(job, key, suite), index, suite)
+            said = _said(job, row_id(job, key, suite), index, suite, seen)
             scored = known.get(said["id"], {})
             keep = prediction_path(out, said) if key in answers_kept else None
             together = kept.kept_files(out, said, job.networks)
@@ -140,6 +150,21 @@ def _plan(
                 found[place, key] = said
                 cells.append(Cell(job=place, key=key, keep=keep, fps=index["fps"], together=together))
     return found, cells
+
+
+def check_content(suite: Suite) -> None:
+    """Raise unless the shards that are scored are those that the dataset's manifest names: rows go by its hash.
+
+    Raises:
+        DatasetError: one is not.
+    """
+    root = suite.dataset.root
+    found = damage(suite.dataset, suite.tasks, suite.split)
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise DatasetError(
+            f"{root} is not what its manifest says: {found[0]}{more}; 'datagen verify {root}' lists the damage"
+        )
 
 
 def check_sizes(suite: Suite) -> None:
@@ -265,7 +290,12 @@ def _prepare(out: Path) -> None:
         publish(out / ROWS, "".join(json.dumps(row) + "\n" for row in read_rows(out)))
 
 
-def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
+def _note(row: Row, out: Path) -> None:
+    with (out / ROWS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozenset[str]) -> Row:
     """Return the part of a row that says what was scored, and by what."""
     return {
         "id": name,
@@ -284,6 +314,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite) -> Row:
         "ranked": job.method.ranked,
         "board": f"{job.task}, first mask given" if job.method.first_mask else job.task,
         "learns": job.method.learns,
+        "leaked": index["source_sha256"] in seen,
         "knows_its_data": job.method.trained_on is not None or not (job.method.weights or job.method.networks),
         "parameters": job.method.parameters or 0,
         "summary": job.method.summary,
@@ -317,15 +348,17 @@ def _measure_costs(
     for job in jobs:
         keys = [row["key"] for row in spread(job.rows, settings.cost_samples)]
         name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
-        if name in known:
+        if "warm_seconds_per_frame" in known.get(name, {}):
             found[job.task, job.method.name] = known[name]
         else:
             waiting.append((name, job, keys))
     for name, job, spent in _new_costs(waiting, settings, workers, progress):
-        if spent:
-            found[job.task, job.method.name] = spent
+        # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
+        row = {"id": name, "task": job.task, "method": job.method.name, **spent}
+        if row != known.get(name):
             with (out / costs.COSTS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"id": name, "task": job.task, "method": job.method.name, **spent}) + "\n")
+                file.write(json.dumps(row) + "\n")
+        found[job.task, job.method.name] = row
     return found
 
 
@@ -355,7 +388,7 @@ def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
 def _publish(out: Path, done: Run) -> None:
     import pandas as pd
 
-    table = pd.DataFrame([_flat(row) for row in done.rows])
+    table = pd.DataFrame([flat(row) for row in done.rows])
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     # rows and facts that belong to different runs must never stand together, whenever this is killed
@@ -365,13 +398,12 @@ def _publish(out: Path, done: Run) -> None:
         **done.facts,
         "rows_sha256": sha256_of(out / "rows.parquet"),
         "costs": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.costs.items())],
-        "leaks": [vars(leak) for leak in done.leaks],
         "together": [{"task": task, "method": method, **row} for (task, method), row in sorted(done.together.items())],
     }
     publish_json(out / "run.json", facts)
 
 
-def _flat(row: Row) -> Row:
+def flat(row: Row) -> Row:
     """Return a row as a table has it: a column for each metric."""
     scores, weights = row.get("scores", {}), row.get("weights", {})
     flat = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from benchmarks.settings import BenchSettings, SuiteSettings
 from configs import DatasetError, load, unknown_name
 from datagen.tasks.base import NATIVE
 from shards import Dataset
+from shards.verification import changed_shards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,12 @@ class Suite:
     def has_references(self, task: str) -> bool:
         """Return whether any sample of a task has a reference picture."""
         return any(member["name"].startswith("reference.") for row in self.rows[task] for member in row["members"])
+
+
+def damage(dataset: Dataset, tasks: Collection[str], split: str) -> list[str]:
+    """Return which shards of what is scored are not those that the manifest names, by their hashes; empty if all are."""
+    scored = [shard for shard in dataset.manifest.shards if shard.task in tasks and shard.split == split]
+    return changed_shards(dataset.root, scored)
 
 
 def _made_as(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -16,6 +16,15 @@ def data_url(data: bytes, mime: str = "video/mp4") -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
+def bytes_of(url: str) -> bytes:
+    """Undo `data_url`.
+
+    Raises:
+        ValueError: what it holds is not base64.
+    """
+    return base64.b64decode(url.partition(";base64,")[2], validate=True)
+
+
 def write_html(path: Path, template: Path, **values: Any) -> None:
     """Write a rendered template, see `render_html`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ def verify(root: Path, *, decode: bool = False, on_shard: Step | None = None) ->
     return problems
 
 
+def changed_shards(root: Path, shards: Iterable[Shard]) -> list[str]:
+    """Return which of a dataset's shards and indexes are not what its manifest says, a line for each shard: by their hashes."""
+    return [problem for shard in shards if (problem := _changed(root, shard))]
+
+
 def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
     known = {root / name for shard in manifest.shards for name in (shard.path, shard.index)}
     for path in sorted({*root.glob("*/*.tar"), *root.glob("*/*.parquet")} - known):
@@ -45,23 +50,27 @@ def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _check_shard(root: Path, shard: Shard, seen: dict[str, str], decode: bool) -> list[str]:
+    if problem := _changed(root, shard):
+        return [problem]
     path = root / shard.path
-    for name, told in ((shard.path, shard.sha256), (shard.index, shard.index_sha256)):
-        if not (root / name).is_file():
-            return [f"{name}: missing"]
-        size = (root / name).stat().st_size
-        if name == shard.path and size != shard.bytes:
-            return [
-                f"{name}: {size} bytes, the manifest says {shard.bytes}" + (": cut short" if size < shard.bytes else "")
-            ]
-        if sha256_of(root / name) != told:
-            return [f"{name}: changed (its sha256 is not the manifest's)"]
     try:
         rows = pq.read_table(root / shard.index).to_pylist()
         stored = _members(path)
     except (OSError, pa.ArrowInvalid, tarfile.TarError) as error:
         return [f"{shard.path}: cannot be read: {error}"]
     return list(_compare(shard, rows, stored, seen)) + (list(_decode(path, rows)) if decode else [])
+
+
+def _changed(root: Path, shard: Shard) -> str:
+    for name, told in ((shard.path, shard.sha256), (shard.index, shard.index_sha256)):
+        if not (root / name).is_file():
+            return f"{name}: missing"
+        size = (root / name).stat().st_size
+        if name == shard.path and size != shard.bytes:
+            return f"{name}: {size} bytes, the manifest says {shard.bytes}" + (": cut short" * (size < shard.bytes))
+        if sha256_of(root / name) != told:
+            return f"{name}: changed (its sha256 is not the manifest's)"
+    return ""
 
 
 def _members(path: Path) -> dict[str, tuple[int, int]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.leaks import Leak
 from benchmarks.metrics import METRICS
 from benchmarks.runner import PROTOCOL, Run
 from benchmarks.scoring import Row
@@ -32,7 +31,6 @@ def load_run(folder: Path) -> Run:
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         check_protocol({facts["protocol"]}, folder)
         costs = {(row["task"], row["method"]): row for row in facts["costs"]}
-        leaks = [Leak(**leak) for leak in facts["leaks"]]
         together = {(row.pop("task"), row.pop("method")): row for row in facts["together"]}
         sha256 = facts["rows_sha256"]
         rows = stored_rows(folder)
@@ -46,7 +44,7 @@ def load_run(folder: Path) -> Run:
             f"{folder}/rows.parquet is not what 'bench run' wrote: it was changed; 'bench run --out {folder}' makes it again"
         )
     check_together(rows, folder)
-    return Run(rows=rows, facts=facts, costs=costs, leaks=leaks, together=together)
+    return Run(rows=rows, facts=facts, costs=costs, together=together)
 
 
 def scored_dataset(folder: Path, run: Run, data: Path | None = None) -> Dataset:
@@ -102,6 +100,11 @@ def check_together(rows: list[Row], folder: Path) -> None:
         DatasetError: they do not.
     """
     check_protocol({row["protocol"] for row in rows}, folder)
+    if any("leaked" not in row for row in rows):
+        raise DatasetError(
+            f"the rows in {folder} do not say who had seen their videos, as an earlier version left them; "
+            f"'bench run --out {folder}' with the same options adds it, and scores nothing anew"
+        )
     for what, name in (("dataset", "dataset"), ("task", "metric_versions")):
         for task in {row["task"] for row in rows}:
             if len({row[name] for row in rows if row["task"] == task}) > 1:

@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchmarks.audit import audit
 from benchmarks.commands import publish_report, report
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
@@ -174,6 +177,38 @@ def test_a_shard_cut_short_ends_the_run_and_is_not_the_method_s_failure(tmp_path
     with pytest.raises(DatasetError, match="cut short"):
         run(make_suite(root, [], SETTINGS), SETTINGS, tmp_path / "out")
     assert not any(row["status"] == "failed" for row in read_rows(tmp_path / "out"))
+
+
+def flip_a_byte(shard: Path) -> None:
+    """Change the middle of the largest member, which stays of its size."""
+    with tarfile.open(shard) as tar:
+        largest = max(tar, key=lambda info: info.size)
+    data = bytearray(shard.read_bytes())
+    data[largest.offset_data + largest.size // 2] ^= 1
+    shard.write_bytes(data)
+
+
+def test_a_dataset_whose_scored_shard_was_changed_is_neither_scored_nor_passed_by_verify(tmp_path, toy_method):
+    root = write_dataset(tmp_path / "dataset")
+    toy_method(lambda clip, *_: clip)
+    suite = make_suite(root, [], SETTINGS)
+    publish_report(tmp_path / "out", run_all(suite, SETTINGS, tmp_path / "out"), SETTINGS, suite.dataset)
+    assert audit(tmp_path / "out")[0] == []
+    flip_a_byte(root / "dehaze" / "test-000000.tar")
+    with pytest.raises(DatasetError, match=r"test-000000\.tar: changed.*'datagen verify .*dataset' lists the damage"):
+        run(make_suite(root, [], SETTINGS), SETTINGS, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert ["test-000000.tar: changed" in words for words in audit(tmp_path / "out")[0]] == [True]
+    done = shell("run", "--data", root, "--out", tmp_path / "new", "--methods", "identity")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_what_was_changed_in_shards_that_are_not_scored_does_not_stop_a_run(toy_dataset, tmp_path, toy_method):
+    root = shutil.copytree(toy_dataset, tmp_path / "dataset")
+    for name in ("dehaze/val-000000.tar", "recolor/test-000000.tar"):
+        flip_a_byte(root / name)
+    toy_method(lambda clip, *_: clip)
+    assert len(run(make_suite(root, ["dehaze"], SETTINGS), SETTINGS, tmp_path / "out")) == 8
 
 
 @pytest.mark.parametrize("task", ["dehaze", "inpaint", "recolor", "segment", "edit"])

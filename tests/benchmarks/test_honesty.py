@@ -14,7 +14,7 @@ from benchmarks.methods import METHODS, Method
 from benchmarks.methods.model import training_sources
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards
-from benchmarks.runner import PROTOCOL, run
+from benchmarks.runner import PROTOCOL, read_rows, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from benchmarks.suspicions import EXACT, FROZEN, REORDERED, RETURNED, suspicions
@@ -63,7 +63,7 @@ def test_a_model_that_does_not_say_what_it_saw_is_marked_and_not_accused(suite, 
     assert done.leaks == []
     (board,) = make_boards(done, SETTINGS)
     assert next(line for line in board.lines if line.entry.method == "toy").mark == "?"
-    assert find_leaks([], suite) == []
+    assert find_leaks([]) == []
 
 
 def test_what_a_training_run_saw_is_read_from_its_folder(tmp_path):
@@ -230,3 +230,35 @@ def test_what_follows_a_picture_is_left_out_where_there_is_none(toy_dataset, tmp
     assert not {"reinhard", "levin"} & {row["method"] for row in run(suite, settings, tmp_path).rows}
     named = settings.model_copy(update={"methods": ("levin",)})
     assert "levin" in {row["method"] for row in run(suite, named, tmp_path).rows}
+
+
+def test_who_leaks_is_said_by_rows_and_not_by_what_run_json_says_of_them(suite, tmp_path, monkeypatch):
+    seen = suite.rows["dehaze"][0]["source_sha256"]
+    monkeypatch.setitem(METHODS, "toy", toy(learns=True, trained_on=frozenset({seen}), weights="w"))
+    run(suite, SETTINGS, tmp_path)
+    facts = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**facts, "leaks": []}))
+    report(tmp_path)
+    (board,) = json.loads((tmp_path / "leaderboard.json").read_text())
+    ranks = {line["method"]: line["rank"] for line in board["methods"]}
+    assert ranks["toy"] is None
+    assert ranks["identity"] is not None
+
+
+def test_what_a_model_had_seen_is_noted_anew_when_it_is_learnt_later_without_scoring_anew(suite, tmp_path, monkeypatch):
+    calls = []
+    seen = frozenset(row["source_sha256"] for row in suite.rows["dehaze"])
+    for trained_on in (None, seen):
+        method = toy(lambda clip, *_: calls.append(1) or clip, learns=True, trained_on=trained_on, weights="w")
+        monkeypatch.setitem(METHODS, "toy", method)
+        done = run(suite, SETTINGS, tmp_path)
+    assert len(calls) == 4 + 1
+    assert len(done.leaks) == 1
+    latest = {row["id"]: row for row in read_rows(tmp_path)}
+    assert all(latest[row["id"]] == row for row in done.rows)
+
+
+def test_rows_of_before_leaks_were_in_them_are_refused_with_the_remedy(finished):
+    rewrite(finished, lambda table: table.drop(columns="leaked"), resign=True)
+    with pytest.raises(DatasetError, match=r"do not say who had seen their videos.*scores nothing anew"):
+        report(finished)

@@ -22,7 +22,10 @@ from benchmarks.serve import serve
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from configs import ConfigError, DatasetError, OutputError
+from shards import Dataset, encode_preview
 from shards.codecs import decode_video, encode_video
+from shards.pages import bytes_of, data_url
+from shards.storage import sha256_of
 
 SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("good", "known_haze", "clahe"), cost_samples=1)
 
@@ -123,6 +126,58 @@ def test_a_number_changed_in_any_form_of_the_table_is_found(folder, name):
     assert [f"{name} is missing" in words for words in audit(folder)[0]] == [True]
 
 
+def clips_exchanged(text):
+    clips = list(dict.fromkeys(re.findall(r"data:video/mp4;base64,[^\"]+", text)))
+    return text.replace(clips[0], "first").replace(clips[1], clips[0]).replace('"first"', f'"{clips[1]}"')
+
+
+def clip_put_in(text):
+    frames = np.zeros((4, 32, 48, 3), np.uint8)
+    shown = data_url(encode_preview(frames, 25))
+    return re.sub(r"data:video/mp4;base64,[^\"]+", shown, text, count=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("index.html", lambda text: text.replace("</body>", "<script>alert(1)</script></body>"), "<script>alert"),
+        ("index.html", lambda text: text.replace("</h1>", "</h1>\n<p>Ours is best.</p>"), "Ours is best"),
+        ("index.html", lambda text: text.replace("<p ", '<p onclick="x()" ', 1), "onclick"),
+        ("index.html", clips_exchanged, "clip 1 of "),
+        ("index.html", clip_put_in, "clip 1 of "),
+        ("leaderboard.json", lambda text: re.sub(r'"convention": "', '"convention": "twice ', text, count=1), "twice"),
+        ("leaderboard.json", lambda text: text.replace('"notes": []', '"notes": ["cheats"]', 1), "cheats"),
+        ("leaderboard.json", lambda text: text.replace(": ", ":  ", 1), ":  "),
+        ("leaderboard.md", lambda text: text.replace("have no rank", "have one"), "have one"),
+        ("leaderboard.md", lambda text: text + "- clahe: cheats\n", "clahe: cheats"),
+    ],
+)
+def test_words_scripts_and_clips_that_were_changed_are_found_and_written_again(folder, name, change, words):
+    path = folder / name
+    before = path.read_text()
+    path.write_text(change(before))
+    assert path.read_text() != before
+    told, _ = audit(folder, rows_per_method=1)
+    assert told
+    for line in told:
+        assert line.startswith(f"{name} is not what this version writes of the rows")
+        assert f"'bench report {folder}' writes it again" in line
+    assert words in told[0]
+    report(folder)
+    assert path.read_text() == before
+
+
+def test_clips_of_other_bytes_that_show_the_same_frames_are_no_fault(folder, toy_dataset):
+    path = folder / "index.html"
+    text = path.read_text()
+    first = re.search(r"data:video/mp4;base64,[^\"]+", text)[0]
+    key = re.search(r"<code>(dehaze-test-\d+)</code></span></header>", text)[1]
+    other = data_url(encode_preview(Dataset(toy_dataset)[key].source, 24))
+    assert bytes_of(other) != bytes_of(first)
+    path.write_text(text.replace(first, other))
+    assert audit(folder, rows_per_method=1)[0] == []
+
+
 def boards_of(folder):
     return json.loads((folder / "leaderboard.json").read_text())
 
@@ -138,7 +193,7 @@ def test_a_score_changed_where_the_next_run_would_find_it_is_found(folder):
 
 def test_a_run_is_checked_and_reported_where_its_dataset_has_moved_to(toy_dataset, folder, tmp_path):
     facts = json.loads((folder / "run.json").read_text())
-    facts["dataset"] = str(tmp_path / "gone")
+    facts["dataset"] = str(tmp_path / "gone" / toy_dataset.name)
     (folder / "run.json").write_text(json.dumps(facts))
     for command in (audit, report):
         with pytest.raises(DatasetError, match="not there any more; --data FOLDER"):
@@ -165,20 +220,84 @@ def test_an_answer_that_was_exchanged_is_found(folder):
     path = prediction_path(folder, row)
     path.write_bytes(encode_video(decode_video(path.read_bytes()) // 2, 25, "lossless"))
     wrong, _ = audit(folder, method="good")
-    assert wrong == [f"dehaze good {row['key']}: {path.name} is not the answer that was scored"]
+    assert wrong[-1] == f"dehaze good {row['key']}: {path.name} is not the answer that was scored"
+    assert ["index.html" in words and "is another one" in words for words in wrong[:-1]] == [True]
 
 
 def test_scores_that_do_not_fit_the_kept_answers_are_found_though_all_hashes_are_right(folder):
-    from shards.storage import sha256_of
-
     table = pd.read_parquet(folder / "rows.parquet")
     table.loc[table["method"] == "good", "ssim"] += 0.001
     table.to_parquet(folder / "rows.parquet", index=False)
-    facts = json.loads((folder / "run.json").read_text())
-    facts["rows_sha256"] = sha256_of(folder / "rows.parquet")
-    (folder / "run.json").write_text(json.dumps(facts))
+    sign(folder)
     wrong, _ = audit(folder, method="good")
     assert sum("ssim is written" in words for words in wrong) == 4
+
+
+def sign(folder, **facts):
+    """Write run.json anew, with the hash of the rows as they are."""
+    known = json.loads((folder / "run.json").read_text())
+    facts = {**known, **facts, "rows_sha256": sha256_of(folder / "rows.parquet")}
+    (folder / "run.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("known_haze", "ranked", True),
+        ("good", "leaked", True),
+        ("good", "status", "failed"),
+        ("good", "frames", 5),
+        ("good", "learns", True),
+        ("clahe", "weights_sha256", "0" * 64),
+    ],
+)
+def test_a_field_of_a_row_that_was_changed_is_found_though_signed_and_reported_anew(folder, name, column, value):
+    table = pd.read_parquet(folder / "rows.parquet")
+    table.loc[table["method"] == name, column] = value
+    table.to_parquet(folder / "rows.parquet", index=False)
+    sign(folder)
+    report(folder)
+    found = [words for words in audit(folder)[0] if f"has another {column} than rows.parquet" in words]
+    assert len(found) == 4
+    assert all(words.startswith(f"rows.jsonl: dehaze {name} ") for words in found)
+
+
+def test_a_row_that_is_said_to_have_failed_and_has_a_kept_answer_is_found(folder):
+    table = pd.read_parquet(folder / "rows.parquet")
+    table.loc[table["method"] == "good", "status"] = "failed"
+    table.to_parquet(folder / "rows.parquet", index=False)
+    sign(folder)
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["status"] = "failed" if row["method"] == "good" else row["status"]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report(folder)
+    wrong, _ = audit(folder)
+    assert sum("said to have failed" in words and "its answer was kept" in words for words in wrong) == len(wrong) == 4
+
+
+def test_rows_that_were_never_noted_as_scored_are_found(folder):
+    text = (folder / "rows.jsonl").read_text().splitlines()
+    (folder / "rows.jsonl").write_text("\n".join(text[3:]) + "\n")
+    (wrong,), _ = audit(folder)
+    assert wrong.startswith("rows.jsonl lacks 3 of the 16 rows of rows.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda costs: [{**cost, "warm_seconds_per_frame": 1e-6} for cost in costs], "warm_seconds_per_frame"),
+        (lambda costs: [{**cost, "parameters": 1} for cost in costs], "parameters"),
+        (lambda costs: [], "do not have one cost"),
+        (lambda costs: [{**cost, "id": "0"} for cost in costs], "do not have one cost"),
+    ],
+)
+def test_costs_that_are_not_those_that_were_measured_are_found_though_reported_anew(folder, change, words):
+    facts = json.loads((folder / "run.json").read_text())
+    sign(folder, costs=change(facts["costs"]))
+    report(folder)
+    wrong, _ = audit(folder)
+    assert [words in told and "costs.jsonl" in told for told in wrong] == [True] * 4
 
 
 def test_two_runs_are_compared_video_by_video(finished):

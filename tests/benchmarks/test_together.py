@@ -282,6 +282,10 @@ def test_clips_that_adjoin_show_how_a_method_jumps_between_them(tmp_path):
     assert "seam" in {metric.name for metric in board.more}
     publish_report(out, done, PLAIN, suite.dataset)
     assert audit(out)[0] == []
+    facts = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**facts, "together": []}))
+    assert sum("seam is written None" in words for words in audit(out)[0]) == 2
+    (out / "run.json").write_text(json.dumps(facts))
     path = next((out / "kept" / "errors").glob("*.npy"))
     np.save(path, np.load(path) + 40)
     assert any("seam is written" in words for words in audit(out)[0])
