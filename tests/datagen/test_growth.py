@@ -13,7 +13,9 @@ import pytest
 from configs import DatasetError, SourceError, load
 from datagen import Recipe, build
 from datagen.builder import take_out
+from datagen.destination import find_destination
 from datagen.duplicates import Seen, find_doubles, leaks, perceptual_hashes
+from datagen.ledger import Ledger
 from datagen.likeness import is_like, likes_of
 from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
@@ -323,6 +325,23 @@ def test_a_mirrored_picture_has_nearly_the_hash_that_the_straight_one_tells():
         clip = moving_clip(seed, frames=3, height=96, width=96)
         mirrored = np.clip(clip[:, :, ::-1] * 0.9 + 12, 0, 255).astype(np.uint8)
         assert is_like(perceptual_hashes(clip), perceptual_hashes(mirrored), 8)
+
+
+def test_a_clip_of_a_dataset_that_was_built_with_three_hashes_is_known_again():
+    clip = moving_clip(7, frames=16, height=96, width=96)
+    once = [perceptual_hashes(clip[[k]])[0] for k in (0, 8, 15)]
+    assert is_like(once, perceptual_hashes(clip), 8)
+    assert not is_like(once, perceptual_hashes(moving_clip(8, frames=16, height=96, width=96)), 8)
+
+
+def test_notes_of_copies_as_they_were_written_once_are_read(tmp_path):
+    (tmp_path / ".build").mkdir()
+    noted = {"videos": {"c": "rejected: x"}, "clips": [["a", 4, "near-duplicate: of b", ["b", 0]]]}
+    (tmp_path / ".build" / "excluded.json").write_text(json.dumps(noted))
+    found = Ledger(find_destination(tmp_path, workers=0), recipe(), "1").excluded()
+    assert found.videos == {"c": "rejected: x"}
+    assert found.clips == {("a", 4): "near-duplicate: of b"}
+    assert found.alike == {("a", "b")}
 
 
 def test_frames_that_show_nothing_have_no_hash_and_are_like_none():
