@@ -23,6 +23,7 @@ def row(method: str, video: int, psnr: float, **more) -> dict:
         "method": method,
         "ranked": True,
         "learns": False,
+        "leaked": False,
         "parameters": 0,
         "key": f"{video}",
         "video": f"v{video:02}",
