@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +19,8 @@ _EVERY, _SHORT = 2, 8
 frames further on none. Of clips of up to 8 frames every frame is."""
 _FLAT = 2.0
 """Grey levels of standard deviation: a frame with less shows nothing, and all black frames are alike."""
+_MOST = 0.5
+"""Share of a video's clips that must be copies of another's for the two to be kept in one split whole."""
 _RANK = {"test": 0, "val": 1, "train": 2}
 """Of two clips that look alike the one in train goes: what is measured on stays."""
 
@@ -85,17 +87,19 @@ class Found:
 def find_doubles(clips: Iterable[Seen], distance: int, known: Iterable[tuple[str, str]] = ()) -> Found:
     """Return every clip that is a copy of a kept one of another video, or whose video has copies in a better split.
 
-    What a copy is, `datagen.likeness` says; `distance` is in bits. Videos that have copies of each other, or of a third
-    one, are kept in one split: test before val before train. `known`: pairs of groups that are known to have.
+    What a copy is, `datagen.likeness` says; `distance` is in bits. Videos of which one has half of its clips or more in the
+    other, or both in a third, are kept in one split: test before val before train. `known`: pairs of groups that are known
+    to be such.
     """
     ordered = sorted(clips, key=lambda clip: clip.order)
     likes = likes_of([clip.hashes for clip in ordered], [clip.group for clip in ordered], distance)
     joined = Joined(known)
+    mostly = _mostly_alike(ordered, likes)
     alike = [
         (ordered[j].sha256, clip.sha256)
         for i, clip in enumerate(ordered)
         for j in sorted(likes[i])
-        if joined.join(ordered[j].group, clip.group)
+        if (clip.group, ordered[j].group) in mostly and joined.join(ordered[j].group, clip.group)
     ]
     first: dict[str, Seen] = {}
     for clip in ordered:
@@ -117,6 +121,16 @@ def find_doubles(clips: Iterable[Seen], distance: int, known: Iterable[tuple[str
         else:
             kept.add(i)
     return Found(doubles=tuple(doubles), alike=tuple(alike))
+
+
+def _mostly_alike(clips: Sequence[Seen], likes: Sequence[Mapping[int, int]]) -> set[tuple[str, str]]:
+    """Return the pairs of videos of which one has most of its clips in the other. A title that many films begin with is not."""
+    count = Counter(clip.group for clip in clips)
+    shared: dict[tuple[str, str], int] = Counter(
+        (clip.group, other) for clip, own in zip(clips, likes, strict=True) for other in {clips[j].group for j in own}
+    )
+    found = {pair for pair, times in shared.items() if times >= _MOST * count[pair[0]]}
+    return found | {(other, one) for one, other in found}
 
 
 def _is_same_edit(clip: Seen, other: Seen, distance: int) -> bool:

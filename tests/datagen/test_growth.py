@@ -425,6 +425,19 @@ def test_videos_with_copies_of_each_other_are_kept_in_one_split_whole():
     assert {each.clip.sha256 for each in later.doubles} == {"D"}
 
 
+def test_films_that_share_a_title_sequence_lose_that_and_nothing_else():
+    rng = np.random.default_rng(1)
+    title = [int(v) for v in rng.integers(0, 2**63, 8)]
+    films = [
+        seen(f"F{n}", split, *(title if start == 0 else [int(v) for v in rng.integers(0, 2**63, 8)]), start=start)
+        for n, split in enumerate(["train", "train", "val", "test"])
+        for start in (0, 16, 32, 48)
+    ]
+    found = find_doubles(films, 8)
+    assert {(each.clip.sha256, each.clip.start) for each in found.doubles} == {("F0", 0), ("F1", 0), ("F2", 0)}
+    assert found.alike == ()
+
+
 @pytest.fixture(scope="module")
 def shifted(tmp_path_factory):
     """Videos of 40 frames, and copies of some that lack the first frames, written anew."""
