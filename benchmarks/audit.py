@@ -11,12 +11,13 @@ import numpy as np
 
 from benchmarks.audit_texts import SAME, check_texts
 from benchmarks.costs import COSTS, read_costs
+from benchmarks.folders import ROWS, read_rows
 from benchmarks.kept import kept_files, value_of, values_of
 from benchmarks.metrics import Outcome, get_metrics
 from benchmarks.metrics.together import TOGETHER, Array, get_together
 from benchmarks.networks import MISSING
 from benchmarks.report.stored import load_run, scored_dataset
-from benchmarks.runner import ROWS, Run, flat, prediction_path, read_rows
+from benchmarks.runner import Run, flat, prediction_path
 from benchmarks.scoring import Row
 from benchmarks.suite import damage
 from benchmarks.workers import masks_path

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from benchmarks.folders import check_out, holding, read_rows
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.entrants import named, plugin, predictions
 from benchmarks.report import (
@@ -23,8 +24,8 @@ from benchmarks.report import (
     write_page,
 )
 from benchmarks.report.boards import Board, label, part_lines
-from benchmarks.report.stored import load_run, scored_dataset
-from benchmarks.runner import Progress, Run, check_out, read_rows, run
+from benchmarks.report.stored import check_finished, load_run, scored_dataset
+from benchmarks.runner import Progress, Run, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
@@ -75,11 +76,12 @@ def run_bench(
     check_out(out)
     count = (os.cpu_count() or 1) if workers is None else workers
     suite = _suite(data, tasks, settings, out, standard, count)
-    with going_on("the rows that are finished are kept; run the same command again to go on"), BenchBar() as bar:
-        done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
-    if bar.reused:
-        out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
-    publish_report(out, done, settings, suite.dataset)
+    with holding(out):
+        with going_on("the rows that are finished are kept; run the same command again to go on"), BenchBar() as bar:
+            done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
+        if bar.reused:
+            out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")
+        publish_report(out, done, settings, suite.dataset)
     _tell_lacking(suite, settings)
     _tell_left_out(out, done.rows)
     if standard == SCENES:
@@ -117,9 +119,12 @@ def report(folder: Path, data: Path | None = None) -> None:
 
     Raises:
         DatasetError: no finished run in `folder`, a damaged one, or its dataset is no longer what was scored.
+        OutputError: a run is at work there.
     """
-    done = load_run(folder)
-    publish_report(folder, done, BenchSettings(**done.facts["settings"]), scored_dataset(folder, done, data))
+    check_finished(folder)
+    with holding(folder):
+        done = load_run(folder)
+        publish_report(folder, done, BenchSettings(**done.facts["settings"]), scored_dataset(folder, done, data))
 
 
 def verify(place: Path, rows: int, method: str | None, key: str | None, data: Path | None = None) -> int:
@@ -220,14 +225,6 @@ def _tell_lacking(suite: Suite, settings: BenchSettings) -> None:
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:
     earlier, tasks = read_rows(out), {row["task"] for row in rows}
-    scored = {row["dataset"] for row in rows}
-    others = {row["dataset"][:12] for row in earlier if row["dataset"] not in scored}
-    if others:
-        err_console.print(
-            f"not in these tables: what was scored here earlier on other datasets ({', '.join(sorted(others))}); give each "
-            "dataset an --out of its own"
-        )
-    earlier = [row for row in earlier if row["dataset"] in scored]
     methods = {row["method"] for row in earlier if row["task"] in tasks} - {row["method"] for row in rows}
     for what, names in (("", methods), ("tasks ", {row["task"] for row in earlier} - tasks)):
         if names:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import costs, kept
+from benchmarks.folders import ROWS, check_dataset, check_out, read_rows
 from benchmarks.leaks import Leak, find_leaks, learnt_from
 from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
@@ -21,13 +22,9 @@ from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, damage, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
-from configs import DatasetError, OutputError
+from configs import DatasetError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
 
-ROWS = "rows.jsonl"
-_OF_A_RUN = {ROWS, "rows.parquet", "run.json", costs.COSTS, "predictions"}
-_BUILT_FIRST = {"scenes", "data", "runs"}
-"""Datasets of suites and models of studies, which lie in a run's folder before it has rows."""
 PROTOCOL = 4
 """Raised whenever rows of an earlier version must not stand beside new ones."""
 
@@ -79,7 +76,7 @@ def run(
     the same. A method that crashes or answers something else than a clip of the input's size gets a row that says so.
 
     Raises:
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or holds a run on another dataset.
         ConfigError: a method is unknown or fits no task.
         NotAvailable: a method was named whose weights are not here.
         DatasetError: the dataset was changed, or a sample cannot be read or is too small for a metric. That is no fault
@@ -89,6 +86,7 @@ def run(
     check_sizes(suite)
     check_methods(settings.methods, suite.tasks, entrants, settings.weights.model_dump())
     check_learners(suite, settings)
+    check_dataset(out, suite.dataset)
     check_content(suite)
     jobs = _jobs(suite, settings, entrants)
     _prepare(out)
@@ -213,20 +211,6 @@ def row_id(job: Job, key: str, suite: Suite) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def read_rows(out: Path) -> list[Row]:
-    """Return the rows written so far; a last line cut short by a kill is left out."""
-    path = out / ROWS
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
-
-
 def prediction_path(out: Path, row: Row) -> Path:
     """Return where the clip that a row scored is kept, lossless: its name has the row's id, because another version of the
     method, or other weights, answer another clip for the same sample."""
@@ -264,20 +248,6 @@ def _networks(task: str, settings: BenchSettings) -> dict[str, str]:
     wanted = {name for metric in get_metrics(task) for name in metric.networks}
     wanted |= {name for column in get_together(task) for name in column.networks}
     return {name: version(name, settings.weights.model_dump()) for name in sorted(wanted)}
-
-
-def check_out(out: Path) -> None:
-    """Raise unless `out` is a folder for a run: one of an earlier run, an empty one, or none yet.
-
-    Raises:
-        OutputError: it is a file, a dataset, or holds something else.
-    """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; --out must name a folder")
-    names = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.is_dir() else set()
-    if names - _BUILT_FIRST and not names & _OF_A_RUN:
-        what = "a dataset" if "manifest.json" in names else "not empty and no run of the bench"
-        raise OutputError(f"{out} is {what}; give --out a folder of its own")
 
 
 def _prepare(out: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shlex
 import shutil
 from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +17,7 @@ from datagen.plan import Assigned, Excluded, Plan, Unit
 from datagen.settings import Recipe
 from datagen.sources.base import Examined, Reject, SourceVideo, Window
 from datagen.synthesize import UnitResult
-from shards import task_names
+from shards import storage, task_names
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
 
@@ -34,25 +32,10 @@ def locked(out: Path) -> Iterator[None]:
         OutputError: another build holds it, or the folder cannot be written.
     """
     try:
-        (out / NOTES).mkdir(parents=True, exist_ok=True)
-        with (out / NOTES / "lock").open("a+") as file:
-            _lock(file.fileno(), out)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        with storage.locked(out / NOTES / "lock", out, "build"):
             yield
-    except OSError as error:
+    except OSError as error:  # wherever in the build it was
         raise OutputError(f"cannot write to {out}: {error.strerror or error}") from None
-
-
-def _lock(descriptor: int, out: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = (out / NOTES / "lock").read_text() or "?"
-        raise OutputError(
-            f"{out}: another build (process {holder}) is at work here; wait for it or choose another --out"
-        ) from None
 
 
 class Ledger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -50,6 +51,33 @@ def publish(path: Path, data: bytes | str) -> None:
 def publish_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with a stable key order."""
     publish(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def locked(path: Path, folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder for this process by a lock on the file `path`; it goes with the process, however that ends.
+
+    `what`: what is at work there, in an error's words.
+
+    Raises:
+        OutputError: another process holds it, or the file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("a+"))
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        except BlockingIOError:
+            holder = path.read_text() or "?"
+            raise OutputError(
+                f"{folder}: another {what} (process {holder}) is at work here; wait for it or choose another --out"
+            ) from None
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
+        yield
 
 
 def sha256_of(path: Path) -> str:

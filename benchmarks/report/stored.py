@@ -23,10 +23,7 @@ def load_run(folder: Path) -> Run:
     Raises:
         DatasetError: no finished run there, a damaged or changed one, or rows that do not belong together.
     """
-    if not (folder / "run.json").is_file() or not (folder / "rows.parquet").is_file():
-        raise DatasetError(
-            f"{folder} holds no finished benchmark run (no rows.parquet); 'bench run --out {folder}' makes one"
-        )
+    check_finished(folder)
     try:
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         check_protocol({facts["protocol"]}, folder)
@@ -45,6 +42,18 @@ def load_run(folder: Path) -> Run:
         )
     check_together(rows, folder)
     return Run(rows=rows, facts=facts, costs=costs, together=together)
+
+
+def check_finished(folder: Path) -> None:
+    """Raise unless a run in a folder was finished.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    if not (folder / "run.json").is_file() or not (folder / "rows.parquet").is_file():
+        raise DatasetError(
+            f"{folder} holds no finished benchmark run (no rows.parquet); 'bench run --out {folder}' makes one"
+        )
 
 
 def scored_dataset(folder: Path, run: Run, data: Path | None = None) -> Dataset:

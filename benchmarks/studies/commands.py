@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import BenchBar, err_console, out_console, publish_report
+from benchmarks.folders import holding
 from benchmarks.methods import METHODS, Method
 from benchmarks.report import make_boards, narrow_table
 from benchmarks.runner import Run, run
@@ -40,7 +41,8 @@ def severity(
             folder = out / task / f"{level:g}"
             err_console.print(f"{task}: {SWEEPS[task].across} {level:g}")
             dataset = build_level(task, level, folder / "data", settings, source)
-            runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, variants, workers)
+            with holding(folder):
+                runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, variants, workers)
         _publish(out / task, severity_study(task, runs))
 
 
@@ -58,8 +60,7 @@ def instructions(
         for task, rows in suite.rows.items()
     }
     suite = Suite(dataset=suite.dataset, split=suite.split, rows={task: rows for task, rows in shown.items() if rows})
-    done, settings = _scored(suite, _alone(settings), out, variants, workers)
-    publish_report(out, done, settings, suite.dataset)
+    done, settings = _reported(suite, _alone(settings), out, variants, workers)
     _publish(out, instructions_study(make_boards(done, settings)))
 
 
@@ -70,8 +71,7 @@ def temporal(
     from benchmarks.studies.variants import temporal_study, temporal_variants
 
     suite = _suite(data, tasks, settings, out)
-    done, settings = _scored(suite, _alone(settings), out, temporal_variants(model), workers)
-    publish_report(out, done, settings, suite.dataset)
+    done, settings = _reported(suite, _alone(settings), out, temporal_variants(model), workers)
     _publish(out, temporal_study(make_boards(done, settings)))
 
 
@@ -89,8 +89,7 @@ def guidance(
     from benchmarks.studies.variants import guidance_study, guidance_variants
 
     suite = _suite(data, tasks, settings, out)
-    done, settings = _scored(suite, _alone(settings), out, guidance_variants(model, video, text), workers)
-    publish_report(out, done, settings, suite.dataset)
+    done, settings = _reported(suite, _alone(settings), out, guidance_variants(model, video, text), workers)
     _publish(out, guidance_study(make_boards(done, settings)))
 
 
@@ -111,8 +110,7 @@ def long(
         suite = make_suite(folder / "data", [task], settings)
         # every answer is kept: the curves are made from them
         kept = _alone(settings).model_copy(update={"keep": 10**9})
-        done, kept = _scored(suite, kept, folder, long_variants(model), workers)
-        publish_report(folder, done, kept, suite.dataset)
+        done, kept = _reported(suite, kept, folder, long_variants(model), workers)
         _publish(folder, long_study(done, folder, suite.dataset, window))
 
 
@@ -124,8 +122,7 @@ def unseen(
 
     suite = make_suite(data, tasks, settings)
     folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes)
-    done, settings = _scored(suite, _alone(settings), out, unseen_variants(folders), workers)
-    publish_report(out, done, settings, suite.dataset)
+    done, settings = _reported(suite, _alone(settings), out, unseen_variants(folders), workers)
     _publish(out, unseen_study(make_boards(done, settings)))
 
 
@@ -154,6 +151,16 @@ def _suite(data: Path | None, tasks: list[str], settings: BenchSettings, out: Pa
 def _alone(settings: BenchSettings) -> BenchSettings:
     """Return the settings with identity as the only method of the bench's own, unless some were named."""
     return settings if settings.methods else settings.model_copy(update={"methods": ("identity",)})
+
+
+def _reported(
+    suite: Suite, settings: BenchSettings, out: Path, variants: Sequence[Method], workers: int | None
+) -> tuple[Run, BenchSettings]:
+    """Score, and write tables and page."""
+    with holding(out):
+        done, settings = _scored(suite, settings, out, variants, workers)
+        publish_report(out, done, settings, suite.dataset)
+        return done, settings
 
 
 def _scored(

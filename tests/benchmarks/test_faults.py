@@ -1,6 +1,7 @@
 """What goes wrong around a method, and must neither be hidden nor be blamed on it."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,12 +19,13 @@ from rich.console import Console
 
 from benchmarks.audit import audit
 from benchmarks.commands import publish_report, report
+from benchmarks.folders import holding, read_rows
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
 from benchmarks.metrics import METRICS, Outcome, get_metrics
 from benchmarks.report import make_boards, to_terminal
 from benchmarks.report.page import pick
-from benchmarks.runner import prediction_path, read_rows
+from benchmarks.runner import prediction_path
 from benchmarks.runner import run as run_all
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import leaderboard
@@ -336,6 +338,38 @@ def test_a_failure_ends_in_exit_code_1_and_is_named(toy_dataset, tmp_path, toy_m
     told = capsys.readouterr()
     assert "no luck today" in told.err
     assert "4/4" in told.out
+
+
+def test_two_runs_at_once_in_one_folder_are_refused_and_so_is_a_report(toy_dataset, tmp_path):
+    words = ["run", "--data", toy_dataset, "--out", tmp_path, "--methods", "identity", "--workers", 0]
+    assert shell(*words).returncode == 0
+    with holding(tmp_path):
+        for command in (words, ["report", tmp_path]):
+            done = shell(*command)
+            assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+            assert f"{tmp_path}: another run (process {os.getpid()}) is at work here; wait for it" in done.stderr
+    assert shell("report", tmp_path).returncode == 0
+
+
+def test_a_folder_of_a_run_on_another_dataset_is_refused_before_anything_is_scored(tmp_path, toy_method):
+    out = tmp_path / "out"
+    words = ["--out", out, "--methods", "identity", "--workers", 0]
+    first, second = (write_dataset(tmp_path / name, number) for name, number in (("a", 14), ("b", 20)))
+    assert shell("run", "--data", first, *words).returncode == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != ".lock"}
+    done = shell("run", "--data", second, *words)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{out} holds a run on another dataset" in done.stderr
+    assert "give each dataset an --out of its own" in done.stderr
+    assert before == {path: path.read_bytes() for path in before}
+    moved = first.rename(tmp_path / "c")
+    assert "served again" in shell("run", "--data", moved, *words).stdout
+
+
+def test_a_folder_that_holds_no_run_is_not_written_to_by_a_report(tmp_path):
+    with pytest.raises(DatasetError, match="no finished benchmark run"):
+        report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 SLOW = """

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.commands import publish_report, report, run_bench
+from benchmarks.folders import read_rows
 from benchmarks.leaks import find_leaks
 from benchmarks.methods import METHODS, Method
 from benchmarks.methods.model import training_sources
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards
-from benchmarks.runner import PROTOCOL, read_rows, run
+from benchmarks.runner import PROTOCOL, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from benchmarks.suspicions import EXACT, FROZEN, REORDERED, RETURNED, suspicions

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from benchmarks.commands import publish_report, report
+from benchmarks.folders import ROWS, read_rows
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
 from benchmarks.metrics import get_metrics
 from benchmarks.report.stored import stored_rows
-from benchmarks.runner import ROWS, read_rows
 from benchmarks.runner import run as run_all
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Entry, leaderboard
