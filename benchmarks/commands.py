@@ -28,9 +28,10 @@ from benchmarks.report.stored import check_finished, load_run, scored_dataset
 from benchmarks.runner import Progress, Run, run
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.statistics import LEAST_VIDEOS
 from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
+from benchmarks.ties import LEAST_VIDEOS
 from configs import ConfigError, DatasetError, load
+from configs.cli import going_on
 from shards import Dataset
 from shards.storage import publish
 
@@ -76,7 +77,7 @@ def run_bench(
     count = (os.cpu_count() or 1) if workers is None else workers
     suite = _suite(data, tasks, settings, out, standard, count)
     with holding(out):
-        with BenchBar() as bar:
+        with going_on("the rows that are finished are kept; run the same command again to go on"), BenchBar() as bar:
             done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
         if bar.reused:
             out_console.print(f"{bar.reused} of {len(done.rows)} rows were there already and served again")

@@ -32,7 +32,7 @@ def list_metrics() -> None:
     for metric in (*METRICS.values(), *TOGETHER.values()):
         better = "higher is better" if metric.higher_is_better else "lower is better"
         facts = [_tasks(metric.tasks), metric.unit, better, f"version {metric.version}"]
-        _entry(metric.name, "; ".join(fact for fact in facts if fact), metric.in_full)
+        _entry(metric.name, "; ".join(fact for fact in facts if fact), metric.in_full())
 
 
 def list_networks(settings: BenchSettings) -> None:

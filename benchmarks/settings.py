@@ -109,6 +109,8 @@ class SuiteSettings(Settings):
     """Settings of datagen, on top of those that every suite has."""
     videos: int | None = None
     """How many the papers' test set has: of fewer, their numbers say little."""
+    frames: int | None = None
+    """How many these videos have together, where that is known."""
     metrics: tuple[str, ...] = ()
     """What heads its table, the first of which ranks; empty for what heads the task's."""
     average: Literal["videos", "frames", "clips", "sets"] = "videos"

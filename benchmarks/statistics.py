@@ -1,4 +1,4 @@
-"""From rows to a table: means over videos, intervals that draw whole videos again, and ranks that admit ties."""
+"""From rows to a table: means over videos, and intervals that draw whole videos again."""
 
 from __future__ import annotations
 
@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.metrics import Metric
 from benchmarks.scoring import Row
-
-LEVEL = 0.95
-LEAST_VIDEOS = 6
-"""Below this no interval from drawing videos again covers the truth 19 times out of 20, and no sign flip reaches 5 %."""
-_EXACT = 13
-"""Up to so many videos all sign flips are gone through."""
-_POWER = 0.8
-
-Array = NDArray[np.float64]
+from benchmarks.ties import LEAST_VIDEOS, LEVEL, Array, least_difference, tie_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +55,12 @@ class Ranking:
 
     entries: list[Entry]
     least_difference: float | None
-    """On the metric that ranks: what two methods must differ by, to be told apart 4 times out of 5."""
+    """On the metric that ranks: what two methods must differ by, to be told apart 4 times out of 5; None where no difference
+    is large enough, because so many methods are too many for so few videos."""
 
 
 @dataclass(frozen=True)
-class _Scores:
+class VideoScores:
     """One method's scores of one metric, summed up by video: `sums` / `counts` is a video's mean."""
 
     sums: Array
@@ -82,6 +75,11 @@ class _Scores:
             return pooled
         averaged: Array = self.of_videos[drawn].mean(axis=-1)
         return averaged
+
+    @property
+    def whole(self) -> float:
+        """The mean over all videos."""
+        return float(self.mean(np.arange(len(self.sums))[None])[0])
 
     @property
     def of_videos(self) -> Array:
@@ -113,7 +111,7 @@ def leaderboard(
     by_method = {
         name: [row for row in rows if row["method"] == name] for name in dict.fromkeys(r["method"] for r in rows)
     }
-    tables = {metric.name: _tables(by_method, metric, shares) for metric in metrics}
+    tables = {metric.name: video_scores(by_method, metric, shares) for metric in metrics}
     places = _draws(next(iter(tables[metrics[0].name].values()), None), draws, seed)
     first = metrics[0]
     sign = 1 if first.higher_is_better else -1
@@ -138,7 +136,7 @@ def leaderboard(
 
     return Ranking(
         entries=sorted(entries, key=merit, reverse=True),
-        least_difference=least_difference(list(contest.values())),
+        least_difference=least_difference(list(contest.values()), permutations=permutations),
     )
 
 
@@ -163,6 +161,30 @@ def shares(rows: Sequence[Row], average: str) -> dict[str, float] | None:
     return {row["key"]: row["frames"] / frames[row["source"]] / len(sources[row["set"]]) for row in samples}
 
 
+def video_scores(
+    by_method: dict[str, list[Row]], metric: Metric, shares: Mapping[str, float] | None
+) -> dict[str, VideoScores]:
+    """Return each method's scores by video, over the samples that have something to measure.
+
+    `shares`: as for `leaderboard`. A failed sample counts as the metric's worst value; a method with a sample that the bench
+    could not score is left out.
+    """
+    if metric.over_videos:
+        shares = None
+    # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
+    scored: dict[str, float] = {}
+    for row in itertools.chain.from_iterable(by_method.values()):
+        if metric.name in row.get("scores", {}):
+            weight = _weight(row, metric, shares)
+            scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
+    found = {}
+    for name, own in by_method.items():
+        values = list(_values(own, metric, scored, shares))
+        if values and not any(row["status"] == "invalid" for row in own):
+            found[name] = _by_video(values, pooled=metric.weight is not None or shares is not None)
+    return found
+
+
 def interval(means: Array, count: int) -> tuple[float, float] | tuple[None, None]:
     """Return the 95 % interval from bootstrapped means [draws] of `count` videos.
 
@@ -178,84 +200,10 @@ def interval(means: Array, count: int) -> tuple[float, float] | tuple[None, None
     return float(low), float(high)
 
 
-def tie_groups(merits: dict[str, Array], *, permutations: int, seed: int) -> dict[str, tuple[int, int]]:
-    """Return for each method the first and last place it may have: it is behind those that are better beyond chance.
-
-    `merits`: per method one value per video, more is better, videos in one order. Every pair is compared by a sign-flip test
-    of the mean difference; Holm's correction over all pairs holds the chance of any false difference at 5 %.
-    """
-    pairs = list(itertools.combinations(merits, 2))
-    chances = [sign_flip(merits[a] - merits[b], permutations=permutations, seed=seed) for a, b in pairs]
-    ahead, behind = dict.fromkeys(merits, 0), dict.fromkeys(merits, 0)
-    for (a, b), chance in zip(pairs, holm(chances), strict=True):
-        if chance <= 1 - LEVEL:
-            better, worse = (a, b) if (merits[a] - merits[b]).mean() > 0 else (b, a)
-            behind[better] += 1
-            ahead[worse] += 1
-    return {name: (1 + ahead[name], len(merits) - behind[name]) for name in merits}
-
-
-def sign_flip(differences: Array, *, permutations: int, seed: int) -> float:
-    """Return the two-sided chance of a mean at least as far from 0 if signs were arbitrary, from one value per video.
-
-    Exact up to 13 videos; else from so many random flips, the observed one among them (Phipson & Smyth 2010).
-    """
-    count = len(differences)
-    observed = abs(differences.sum())
-    if count <= _EXACT:
-        flips = np.array(list(itertools.product((1.0, -1.0), repeat=count)))
-        return float((np.abs(flips @ differences) >= observed * (1 - 1e-12)).mean())
-    rng = np.random.default_rng(seed)
-    flips = rng.choice((1.0, -1.0), size=(permutations, count))
-    return float((1 + (np.abs(flips @ differences) >= observed * (1 - 1e-12)).sum()) / (1 + permutations))
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979), in the given order."""
-    corrected = [0.0] * len(chances)
-    highest = 0.0
-    for step, place in enumerate(sorted(range(len(chances)), key=lambda place: chances[place])):
-        highest = max(highest, min(1.0, (len(chances) - step) * chances[place]))
-        corrected[place] = highest
-    return corrected
-
-
-def least_difference(merits: Sequence[Array]) -> float | None:
-    """Return the mean difference that is found 4 times out of 5 at the 5 % level, the median over pairs of methods.
-
-    (t_0.975 + t_0.8) s / sqrt(n), s the standard deviation of the differences over n videos.
-    """
-    from scipy.stats import t
-
-    count = len(merits[0]) if merits else 0
-    spreads = (
-        [float((a - b).std(ddof=1)) for a, b in itertools.combinations(merits, 2)] if count >= LEAST_VIDEOS else []
-    )
-    if not spreads:
-        return None
-    return float((t.ppf(0.5 + LEVEL / 2, count - 1) + t.ppf(_POWER, count - 1)) * np.median(spreads) / math.sqrt(count))
-
-
-def _draws(scores: _Scores | None, draws: int, seed: int) -> NDArray[np.int64]:
+def _draws(scores: VideoScores | None, draws: int, seed: int) -> NDArray[np.int64]:
     """Return which videos each bootstrap draw takes: the same for all methods, which makes their differences paired."""
     count = 1 if scores is None else len(scores.sums)
     return np.random.default_rng(seed).integers(count, size=(draws, count))
-
-
-def _tables(by_method: dict[str, list[Row]], metric: Metric, shares: Mapping[str, float] | None) -> dict[str, _Scores]:
-    """Return each method's scores by video, over the samples that have something to measure."""
-    # a failed sample weighs what it weighs at least with others: for a union of masks, the true mask
-    scored: dict[str, float] = {}
-    for row in itertools.chain.from_iterable(by_method.values()):
-        if metric.name in row.get("scores", {}):
-            weight = _weight(row, metric, shares)
-            scored[row["key"]] = min(weight, scored.get(row["key"], math.inf))
-    found = {}
-    for name, own in by_method.items():
-        values = list(_values(own, metric, scored, shares))
-        if values and not any(row["status"] == "invalid" for row in own):
-            found[name] = _by_video(values, pooled=metric.weight is not None or shares is not None)
-    return found
 
 
 def _values(
@@ -277,14 +225,14 @@ def _weight(row: Row, metric: Metric, shares: Mapping[str, float] | None) -> flo
     return float(row["frames"] if shares is None else shares[row["key"]])
 
 
-def _by_video(values: list[tuple[str, float, float]], *, pooled: bool) -> _Scores:
+def _by_video(values: list[tuple[str, float, float]], *, pooled: bool) -> VideoScores:
     videos, scores, weights = zip(*values, strict=True)
     names, places = np.unique(videos, return_inverse=True)
     weight = np.asarray(weights, np.float64)
     sums, counts = np.zeros(len(names)), np.zeros(len(names))
     np.add.at(sums, places, np.asarray(scores, np.float64) * weight)
     np.add.at(counts, places, weight)
-    return _Scores(sums, counts, pooled=pooled)
+    return VideoScores(sums, counts, pooled=pooled)
 
 
 def _estimate(means: Array, whole: float, count: int) -> Estimate:
@@ -292,7 +240,7 @@ def _estimate(means: Array, whole: float, count: int) -> Estimate:
     return Estimate(mean=whole, low=low, high=high)
 
 
-def _entry(method: str, rows: list[Row], tables: dict[str, _Scores], places: NDArray[np.int64]) -> Entry:
+def _entry(method: str, rows: list[Row], tables: dict[str, VideoScores], places: NDArray[np.int64]) -> Entry:
     good = [row for row in rows if row["status"] == "ok"]
     odd = [word for row in good for word in row.get("suspicions", ())]
     return Entry(
@@ -309,15 +257,15 @@ def _entry(method: str, rows: list[Row], tables: dict[str, _Scores], places: NDA
     )
 
 
-def _summed_up(table: _Scores, places: NDArray[np.int64]) -> Estimate:
+def _summed_up(table: VideoScores, places: NDArray[np.int64]) -> Estimate:
     count = len(table.sums)
     if places.shape[1] != count:
         # a metric that not every video has a value for
         places = _draws(table, len(places), count)
-    return _estimate(table.mean(places), float(table.mean(np.arange(count)[None])[0]), count)
+    return _estimate(table.mean(places), table.whole, count)
 
 
-def _gains(tables: dict[str, _Scores], sign: int, places: NDArray[np.int64]) -> dict[str, Estimate]:
+def _gains(tables: dict[str, VideoScores], sign: int, places: NDArray[np.int64]) -> dict[str, Estimate]:
     if "identity" not in tables:
         return {}
     base = tables["identity"].merits

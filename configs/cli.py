@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 import typer
 
-from configs.errors import VIDiffError
+from configs.errors import StoppedError, VIDiffError
 
-INTERRUPTED = 130
+INTERRUPTED = StoppedError.exit_code
 _LONGEST_NAME = 200
 _STOPPED = "stopped"
 
@@ -48,6 +50,15 @@ def run(app: typer.Typer) -> NoReturn:
     if code == INTERRUPTED:  # typer turns the interrupt into a return value
         _fail(_STOPPED, INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def going_on(kept: str) -> Iterator[None]:
+    """Where what runs within is stopped, end with an error that says what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError(f"{_STOPPED}; {kept}") from None
 
 
 def application(help_text: str) -> typer.Typer:

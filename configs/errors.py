@@ -24,7 +24,8 @@ class VIDiffError(Exception):
         ├── DatasetError      a folder that is no dataset, or one that was changed
         ├── OutputError       a place that cannot be written, or holds something else
         ├── ModelError        a folder that is no model, or weights that do not fit
-        └── MissingExtraError a package or a weight that has to be installed first
+        ├── MissingExtraError a package or a weight that has to be installed first
+        └── StoppedError      Ctrl-C or SIGTERM, where there is more to say than that
     """
 
     exit_code = 2
@@ -66,6 +67,12 @@ class MissingExtraError(VIDiffError):
     """A package or a weight file has to be installed first."""
 
 
+class StoppedError(VIDiffError):
+    """The user stopped it; the message says what is kept."""
+
+    exit_code = 130
+
+
 def meant_path(path: Path | str) -> str:
     """Return `; did you mean ...?` where something beside a path that does not exist is called nearly so; else nothing."""
     path = Path(path)
@@ -75,10 +82,10 @@ def meant_path(path: Path | str) -> str:
     return f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
 
 
-def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
-    """Say that `name` is not a known `what`, what was probably meant, and what there is."""
+def unknown_name(what: str, name: str, allowed: Iterable[str], *, shown: int = SHOWN) -> str:
+    """Say that `name` is not a known `what`, what was probably meant, and the first `shown` of what there is."""
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    listed = ", ".join(names[:SHOWN]) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")
+    listed = ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
     return f"no {what} named {name!r}{hint} available: {listed or 'none'}"

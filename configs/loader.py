@@ -65,7 +65,7 @@ def load(schema: type[S], recipe: str | Path, overrides: Iterable[str] = ()) -> 
     values = _read(schema, path)
     for override in overrides:
         values = _assign(values, *_parse_override(override))
-    return check(schema, values, where=str(recipe))
+    return check(schema, values, where=f"recipe {recipe}")
 
 
 def check(schema: type[S], values: Mapping[str, Any], *, where: str) -> S:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
 from datagen.clip_depth import check_depth
-from datagen.destination import Destination, RemoteDestination, find_destination
+from datagen.destination import PAGES, Destination, RemoteDestination, find_destination
+from datagen.duplicates import Joined
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import find_copies, is_published, publish_dataset
@@ -43,6 +43,9 @@ class Progress:
 
     def unit_done(self, result: UnitResult) -> None:
         """One unit's shards are in place."""
+
+    def page_removed(self, name: str) -> None:
+        """A page that showed what is being taken out was removed."""
 
 
 def build(
@@ -106,7 +109,8 @@ def take_out(
 ) -> Manifest:
     """Take source videos out of a dataset, and make again only the shards that they were in.
 
-    `names`: ids, sha256 or their beginnings, or the names in `rejects.jsonl`. With a `reason` they stay out of later
+    `names`: ids, the names of files or those in `rejects.jsonl`, sha256 or their beginnings: of a source, or of its file
+    alone, which means all that was made of it. With a `reason` they stay out of later
     builds into the folder, and `rejects.jsonl` says why; with None all that is known of them is forgotten.
 
     Raises:
@@ -123,15 +127,21 @@ def take_out(
         ledger = Ledger(place, recipe, code)
         found = ledger.found()
         chosen = set(begun["chosen"]) if begun else _named(names, found, out)
+        groups = {item.sha256: item.group for item in found if isinstance(item, SourceVideo)}
         if reason is None:
+            chosen |= _bare(found, chosen)
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
-        excluded = _excluded_too(ledger.excluded(), chosen, reason)
+        excluded = _excluded_too(ledger.excluded(), chosen, reason, groups)
         plan = make_plan(found, recipe, before=before, excluded=excluded)
         if not plan.clips:
             raise SourceError(f"{out}: nothing would be left; delete the folder instead")
         # from here on the videos are not known by name any more: killed, it goes on by this note
         ledger.begin_removal(names, reason, chosen)
+        for page in PAGES:
+            if (out / page).is_file():
+                (out / page).unlink()
+                progress.page_removed(page)
         ledger.exclude(excluded)
         ledger.note_plan(plan)
         if reason is None:
@@ -146,13 +156,22 @@ def _made_by(manifest: Manifest, out: Path) -> tuple[Mapping[str, Any], str]:
     return manifest.recipe, manifest.code_version
 
 
-def _excluded_too(excluded: Excluded, chosen: Collection[str], reason: str | None) -> Excluded:
-    # a copy of what goes may stay, so look again at which there are
-    clips = {clip: why for clip, why in excluded.clips.items() if excluded.likes[clip][0] not in chosen}
+def _excluded_too(
+    excluded: Excluded, chosen: Collection[str], reason: str | None, groups: Mapping[str, str]
+) -> Excluded:
+    # copies of what goes may stay, and what is a copy of these, so look again at which there are
+    joined = Joined((groups.get(one, one), groups.get(other, other)) for one, other in excluded.alike)
+    touched = {joined.root(groups.get(sha256, sha256)) for sha256 in chosen}
+
+    def stands(sha256: str) -> bool:
+        return sha256 not in chosen and joined.root(groups.get(sha256, sha256)) not in touched
+
+    clips = {clip: why for clip, why in excluded.clips.items() if stands(clip[0])}
+    alike = frozenset(pair for pair in excluded.alike if stands(pair[0]))
     videos = {sha256: why for sha256, why in excluded.videos.items() if sha256 not in chosen}
     if reason is not None:
         videos |= dict.fromkeys(sorted(chosen), f"rejected: {reason}")
-    return Excluded(videos=videos, clips=clips, likes={clip: excluded.likes[clip] for clip in clips})
+    return Excluded(videos=videos, clips=clips, alike=alike)
 
 
 def _pulled(out: Path | str, workers: int, staging: Path | None) -> Destination:
@@ -188,12 +207,8 @@ def _finish(
 ) -> Manifest:
     """Build what is missing of a plan, again without the copies that turn up, and publish the dataset."""
     results = _build_missing(ledger, plan, run, progress)
-    while copies := find_copies(ledger.out, plan, results, recipe.gates.copy_bits):
-        excluded = replace(
-            excluded,
-            clips={**excluded.clips, **{clip: why for clip, (why, _) in copies.items()}},
-            likes={**excluded.likes, **{clip: like for clip, (_, like) in copies.items()}},
-        )
+    while (more := find_copies(ledger.out, plan, results, excluded, recipe.gates.copy_bits)) != excluded:
+        excluded = more
         ledger.exclude(excluded)
         plan = make_plan(found, recipe, before=plan.assigned, excluded=excluded)
         ledger.note_plan(plan)
@@ -228,16 +243,33 @@ def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Pat
     videos = [item for item in found if isinstance(item, SourceVideo)]
     chosen: set[str] = set()
     for name in names:
-        meant = {
-            video.sha256
-            for video in videos
-            if name in (video.id, video.name) or (len(name) >= 8 and video.sha256.startswith(name))
-        }
+        meant = {video.sha256 for video in videos if _is_called(video, name)}
+        # a file that is named by its content stays out when it comes alone, too
+        meant |= {video.content for video in videos if _begins(video.content, name)}
         if not meant:
             known = [video.id for video in videos]
-            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the sha256 of one)")
+            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
         chosen |= meant
     return chosen
+
+
+def _bare(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -> set[str]:
+    """Return the sha256 of files that are known for duplicates of what was chosen, and of nothing that is left."""
+    videos = [item for item in found if isinstance(item, SourceVideo)]
+    left = {video.content for video in videos if video.sha256 not in chosen}
+    return {video.content for video in videos if video.sha256 in chosen} - left
+
+
+def _is_called(video: SourceVideo, name: str) -> bool:
+    # folders of frames are called `sharp` or `input` by the hundred, and not meant
+    files = [file.name for file in (Path(video.name), Path(video.locator)) if file.suffix]
+    return name in (video.id, video.name, *files) or any(
+        _begins(sha256, name) for sha256 in (video.sha256, video.content)
+    )
+
+
+def _begins(sha256: str, name: str) -> bool:
+    return len(name) >= 8 and sha256.startswith(name)
 
 
 def _check_tasks(recipe: Recipe, plan: Plan) -> None:

@@ -128,7 +128,10 @@ def build(
 Names = Annotated[
     list[str],
     typer.Option(
-        "--source", "-s", help="Id, file name or sha256 of a source video; may be repeated.", show_default=False
+        "--source",
+        "-s",
+        help="Id, file name or sha256 (of it, or of its file) of a source video; may be repeated.",
+        show_default=False,
     ),
 ]
 Workers = Annotated[

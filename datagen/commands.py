@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,18 +16,19 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from configs import DatasetError, load
+from configs.cli import going_on
 from configs.loader import check, read_mapping
 from datagen.builder import Progress, build, take_out
-from datagen.destination import find_destination
+from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
 from datagen.plan import SPLITS, Plan
-from datagen.settings import Recipe
+from datagen.settings import Recipe, SplitSettings
 from datagen.sources import find_source, source_summaries
 from datagen.sources.base import Reject, SourceVideo
 from datagen.sources.library import Library
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder, builder_names
-from shards import Dataset, get_task, load_manifest, verify
+from shards import Dataset, Manifest, get_task, load_manifest, verify
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
 err_console = Console(stderr=True, highlight=False, markup=False)
@@ -74,7 +76,7 @@ def build_dataset(
     started = time.monotonic()
     count = (os.cpu_count() or 1) if workers is None else workers
     place = find_destination(out, workers=count, staging=staging)
-    with BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar() as bar:
         manifest = build(
             settings,
             out,
@@ -99,13 +101,13 @@ def build_dataset(
     if settings.clip.fps is not None:
         for line in _told_rates(Dataset(place.folder), settings.clip.fps):
             out_console.print(line)
-    for name, share in settings.splits.model_dump(include=set(SPLITS)).items():
-        if share and not any(shard.split == name for shard in manifest.shards):
-            out_console.print(f"no {name} samples: {counts[1]} with samples, none in {name} (splits.{name}={share:g})")
+    for line in _told_splits(manifest, settings.splits, place.folder):
+        out_console.print(line)
     look = f"   look at it: datagen view {out}" if place.name == str(place.folder) else ""
     out_console.print(f"dataset: {place.name}{look}")
 
 
+_GOING_ON = "the shards that are finished are kept; run the same command again to go on"
 _GROUPS = {
     "source": "files left out",
     "decode": "clips left out",
@@ -133,6 +135,22 @@ def _told_rejects(path: Path) -> Iterator[str]:
         yield f"  {group}: {', '.join(f'{kind} {number}' for kind, number in sorted(kinds.items()))}"
     if counts:
         yield f"  each with its reason: {path}"
+
+
+def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
+    """Say which splits that were asked for have no samples, and whether that is the data set's own choice."""
+    videos = json.loads((folder / NOTES / "sources.json").read_text(encoding="utf-8")).values()
+    for name, share in splits.model_dump(include=set(SPLITS)).items():
+        if share and not any(shard.split == name for shard in manifest.shards):
+            said = f"no {name} samples: {_count(manifest.sources, 'source')} with samples, none in {name}"
+            official = sum(video["split"] not in ("", name) for video in videos)
+            if official and splits.official:
+                yield (
+                    f"{said}: the official split of their data set puts {official} of {len(videos)} elsewhere; "
+                    "--set splits.official=false and another --out deals them out anew"
+                )
+            else:
+                yield f"{said} (splits.{name}={share:g})"
 
 
 def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:
@@ -165,6 +183,7 @@ class BuildBar(Progress):
         self.clips = self.before = self.made = 0
         self.started = time.monotonic()
         self.rejects = 0
+        self.pages: list[str] = []
 
     def __enter__(self) -> BuildBar:
         return self
@@ -206,6 +225,10 @@ class BuildBar(Progress):
         """Count a unit's rejects."""
         self._reject(result.rejects)
 
+    def page_removed(self, name: str) -> None:
+        """Keep the name for the end."""
+        self.pages.append(name)
+
     def _show(self) -> None:
         if not self.bars.live.is_started:
             self.bars.start()
@@ -246,13 +269,16 @@ def take_out_sources(
     folder: str, names: list[str], reason: str | None, workers: int | None, staging: Path | None
 ) -> None:
     """Take source videos out of a dataset and say what is left."""
-    with BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar() as bar:
         count = (os.cpu_count() or 1) if workers is None else workers
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
         f"{_count(bar.made + bar.clips, 'clip')} made again"
     )
+    for page in bar.pages:
+        command = f"datagen {page.removesuffix('.html')} {shlex.quote(folder)}"
+        out_console.print(f"{page} was out of date and was removed; '{command}' makes it again")
 
 
 def show_info(folder: Path) -> None:

@@ -32,6 +32,8 @@ OF_A_MACHINE = ("examined.json",)
 """Notes about the source files, which lie elsewhere on another machine."""
 BESIDE = ("rejects.jsonl", "README.md")
 """What lies in a dataset beside its shards and the manifest."""
+PAGES = ("view.html", "stats.html", "gates.html")
+"""Pages that commands write into a dataset; they show its clips and name its videos."""
 SHARD = re.compile(rf"({'|'.join(SPLITS)})-\d{{6,}}\.(tar|parquet)")
 _T = TypeVar("_T")
 

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.likeness import is_like, likes_of
 from shards.sample import Video
 
 _SIDE, _KEPT = 32, 8
+_EVERY, _SHORT = 2, 8
+"""Every second frame is hashed: one frame further on a fast picture still has over half of its hashes within 8 bits, four
+frames further on none. Of clips of up to 8 frames every frame is."""
+_FLAT = 2.0
+"""Grey levels of standard deviation: a frame with less shows nothing, and all black frames are alike."""
+_MOST = 0.5
+"""Share of a video's clips that must be copies of another's for the two to be kept in one split whole."""
 _RANK = {"test": 0, "val": 1, "train": 2}
 """Of two clips that look alike the one in train goes: what is measured on stays."""
 
 
 def perceptual_hashes(video: Video) -> list[str]:
-    """Return a 64-bit perceptual hash, in hexadecimal, of the first, the middle and the last frame.
+    """Return a 64-bit perceptual hash, in hexadecimal, of every second frame that shows something.
 
     pHash (Zauner 2010): the 8 x 8 lowest frequencies of the cosine transform of 32 x 32 gray values, each above or below
     their median. Scaling, compression and small changes of light leave most bits alone.
     """
-    return [_hash(video[i]) for i in (0, len(video) // 2, len(video) - 1)]
+    every = _EVERY if len(video) > _SHORT else 1
+    low = np.stack([_low_frequencies(frame) for frame in video[::every]])
+    # the mean of the picture says nothing of what it shows
+    rest = low[:, 1:]
+    shown = np.sqrt(np.square(rest).sum(1)) / _SIDE >= _FLAT
+    above = low > np.median(rest, axis=1, keepdims=True)
+    return [row.tobytes().hex() for row in np.packbits(above[shown], axis=1)]
 
 
-def _hash(frame: NDArray[np.uint8]) -> str:
+def _low_frequencies(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    low = cv2.dct(small.astype(np.float32))[:_KEPT, :_KEPT].reshape(-1)
-    # the mean of the picture says nothing of what it shows
-    above = low > np.median(low[1:])
-    return f"{int.from_bytes(np.packbits(above).tobytes(), 'big'):016x}"
+    return cv2.dct(small.astype(np.float32))[:_KEPT, :_KEPT].reshape(-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,66 +67,106 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Double:
-    """A clip that looks like another one from another video."""
+    """A clip to leave out: a copy of another video's, or of a video that has copies in another split."""
 
     clip: Seen
     like: Seen
-    bits: int
-    """In how many bits the nearest of their frames differ."""
+    bits: int | None
+    """In how many bits the nearest of their frames differ; None where only other clips of their videos look alike."""
 
 
-def doubles(clips: Iterable[Seen], distance: int) -> Iterator[Double]:
-    """Yield every clip of which two frames come nearer than `distance` bits to a kept clip's of another video.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What to leave out for the sake of copies, and which videos have some of each other."""
 
-    `distance`: 1 to 8; 1 finds equal hashes alone.
+    doubles: tuple[Double, ...]
+    alike: tuple[tuple[str, str], ...]
+    """Pairs of sha256, no more than it takes to know which videos hang together."""
+
+
+def find_doubles(clips: Iterable[Seen], distance: int, known: Iterable[tuple[str, str]] = ()) -> Found:
+    """Return every clip that is a copy of a kept one of another video, or whose video has copies in a better split.
+
+    What a copy is, `datagen.likeness` says; `distance` is in bits. Videos of which one has half of its clips or more in the
+    other, or both in a third, are kept in one split: test before val before train. `known`: pairs of groups that are known
+    to be such.
     """
     ordered = sorted(clips, key=lambda clip: clip.order)
-    if not ordered:
-        return
-    hashes = np.array([[int(text, 16) for text in clip.hashes] for clip in ordered], np.uint64).reshape(
-        len(ordered), -1
-    )
-    kept: list[int] = []
+    likes = likes_of([clip.hashes for clip in ordered], [clip.group for clip in ordered], distance)
+    joined = Joined(known)
+    mostly = _mostly_alike(ordered, likes)
+    alike = [
+        (ordered[j].sha256, clip.sha256)
+        for i, clip in enumerate(ordered)
+        for j in sorted(likes[i])
+        if (clip.group, ordered[j].group) in mostly and joined.join(ordered[j].group, clip.group)
+    ]
+    first: dict[str, Seen] = {}
+    for clip in ordered:
+        first.setdefault(joined.root(clip.group), clip)
+    doubles: list[Double] = []
+    kept: set[int] = set()
     for i, clip in enumerate(ordered):
-        near = [
-            place
-            for place in _near(hashes[i], hashes[kept], distance)
-            if _is_copy(clip, ordered[kept[place]], distance)
-        ]
-        if not near:
-            kept.append(i)
-            continue
-        apart = {place: _apart(clip.hashes, ordered[kept[place]].hashes)[0] for place in near}
-        best = min(near, key=lambda place: (apart[place], ordered[kept[place]].order))
-        yield Double(clip=clip, like=ordered[kept[best]], bits=apart[best])
+        best = first[joined.root(clip.group)]
+        if clip.split == best.split:
+            near = {j: bits for j, bits in likes[i].items() if j in kept and _is_same_edit(clip, ordered[j], distance)}
+        else:
+            near = {j: bits for j, bits in likes[i].items() if ordered[j].split != clip.split}
+        if near:
+            # one that stays, if there is one
+            j = min(near, key=lambda j: (_RANK[ordered[j].split], near[j], j))
+            doubles.append(Double(clip=clip, like=ordered[j], bits=near[j]))
+        elif clip.split != best.split:
+            doubles.append(Double(clip=clip, like=best, bits=None))
+        else:
+            kept.add(i)
+    return Found(doubles=tuple(doubles), alike=tuple(alike))
 
 
-def _near(own: NDArray[np.uint64], others: NDArray[np.uint64], distance: int) -> list[int]:
-    """Return which of the others [n k] have, for two of the clip's hashes [k], one nearer than `distance` bits."""
-    bits = np.bitwise_count(own[None, :, None] ^ others[:, None, :]).min(2)
-    second = np.partition(bits, min(1, bits.shape[1] - 1), axis=1)[:, min(1, bits.shape[1] - 1)] if len(bits) else bits
-    return [int(place) for place in np.flatnonzero(second < distance)]
+def _mostly_alike(clips: Sequence[Seen], likes: Sequence[Mapping[int, int]]) -> set[tuple[str, str]]:
+    """Return the pairs of videos of which one has most of its clips in the other. A title that many films begin with is not."""
+    count = Counter(clip.group for clip in clips)
+    shared: dict[tuple[str, str], int] = Counter(
+        (clip.group, other) for clip, own in zip(clips, likes, strict=True) for other in {clips[j].group for j in own}
+    )
+    found = {pair for pair, times in shared.items() if times >= _MOST * count[pair[0]]}
+    return found | {(other, one) for one, other in found}
 
 
-def _is_copy(clip: Seen, other: Seen, distance: int) -> bool:
-    """Whether a clip that looks like another may not stay: another edit of it may, but not in another split."""
-    if other.group == clip.group:
-        return False
-    edited_alike = not (clip.pair and other.pair) or _apart(clip.pair, other.pair)[1] < distance
-    return edited_alike or clip.split != other.split
+def _is_same_edit(clip: Seen, other: Seen, distance: int) -> bool:
+    """Whether two clips that look alike are not two edits of one, which may both stay in a split."""
+    return not (clip.pair and other.pair) or is_like(clip.pair, other.pair, distance)
 
 
-def _apart(hashes: Sequence[str], others: Sequence[str]) -> list[int]:
-    """Return in how many bits each hash differs from the nearest of the others, sorted: clips may be shifted in time."""
-    values = [int(text, 16) for text in others]
-    return sorted(min((int(text, 16) ^ value).bit_count() for value in values) for text in hashes)
+class Joined:
+    """Which names hang together by pairs, directly or through others."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._parents: dict[str, str] = {}
+        for pair in pairs:
+            self.join(*pair)
+
+    def root(self, name: str) -> str:
+        """Return the one name that stands for all that hang together with this one."""
+        while (parent := self._parents.get(name, name)) != name:
+            # shorter for the next time
+            self._parents[name] = self._parents.get(parent, parent)
+            name = parent
+        return name
+
+    def join(self, name: str, other: str) -> bool:
+        """Join two names; False where they were."""
+        first, second = sorted((self.root(name), self.root(other)))
+        self._parents[second] = first
+        return first != second
 
 
 def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:
     """Return pairs of clips with equal hashes, of different videos in different splits."""
     by_hash: Mapping[tuple[str, ...], list[Seen]] = defaultdict(list)
     for clip in sorted(clips, key=lambda clip: clip.order):
-        by_hash[tuple(clip.hashes)].append(clip)
+        if clip.hashes:
+            by_hash[tuple(clip.hashes)].append(clip)
     return [
         (group[0], other)
         for group in by_hash.values()

@@ -35,9 +35,10 @@ def score(video: Video) -> dict[str, Any]:
     `brightness` and `contrast` (gray, 0..255), `motion` (mean absolute difference of neighbouring frames),
     `duplicates` (share of frames equal to the one before), `jump` (the largest such difference over the median one and
     a floor: a cut), `borders` (share of the picture under black bars), `lettering` (share of it under lettering that was
-    laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk),
+    laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk), `black_point` (grey level of the least
+    channel that one pixel in a hundred stays below: what haze lifts, as the dark channel prior says),
     `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
-    (perceptual hashes, see `datagen.duplicates`).
+    (perceptual hashes of some frames, see `datagen.duplicates`).
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = _thinned(video, every)
@@ -49,6 +50,7 @@ def score(video: Video) -> dict[str, Any]:
         "motion": changes.mean() if len(changes) else 0.0,
         "duplicates": (changes == 0).mean() if len(changes) else 0.0,
         "colourfulness": colourfulness(small),
+        "black_point": np.percentile(small[::4].min(axis=3), 1),
         "jump": changes.max() / (_JUMP_FLOOR + np.median(changes)) if len(changes) > 1 else 0.0,
         "borders": _borders(gray.reshape(small.shape[:3])),
         "lettering": lettering(video),
@@ -114,13 +116,13 @@ def judge_pair(scores: Mapping[str, Any], gates: GateSettings, *, changes: bool,
     `changes`: whether its clips should differ at all; `keeps_outside`: whether only inside the mask.
     """
     if changes and scores["pair_psnr"] > gates.max_pair_psnr:
-        return f"no change: pair_psnr {scores['pair_psnr']:g}"
+        return f"no change: pair_psnr {scores['pair_psnr']:g} > {gates.max_pair_psnr:g}"
     if changes and scores["pair_changed"] < gates.min_pair_changed:
-        return f"no change: pair_changed {scores['pair_changed']:g}"
+        return f"no change: pair_changed {scores['pair_changed']:g} < {gates.min_pair_changed:g}"
     if changes and scores["pair_changed"] > gates.max_pair_changed:
-        return f"overdone: pair_changed {scores['pair_changed']:g}"
+        return f"overdone: pair_changed {scores['pair_changed']:g} > {gates.max_pair_changed:g}"
     if keeps_outside and scores.get("pair_outside", 0) > 0:
-        return f"changed outside its mask: pair_outside {scores['pair_outside']:g}"
+        return f"changed outside its mask: pair_outside {scores['pair_outside']:g} > 0"
     return ""
 
 
@@ -133,24 +135,25 @@ def judge_generated(scores: Mapping[str, Any], engine: EngineSettings) -> str:
     ]
     for reason, name, least in rules:
         if scores.get(name, least) < least:
-            return f"{reason}: {name} {scores[name]:g}"
+            return f"{reason}: {name} {scores[name]:g} < {least:g}"
     return ""
 
 
 def judge(scores: Mapping[str, Any], gates: GateSettings, frames: int) -> tuple[bool, str]:
     """Return whether a clip with these scores may be used, and if not, why."""
+    least_motion = gates.min_motion if frames > 1 else -np.inf
     rules = [
-        ("black", scores["brightness"] < gates.min_brightness, "brightness"),
-        ("blown out", scores["brightness"] > gates.max_brightness, "brightness"),
-        ("flat", scores["contrast"] < gates.min_contrast, "contrast"),
-        ("still", frames > 1 and scores["motion"] < gates.min_motion, "motion"),
-        ("frozen", scores["duplicates"] > gates.max_duplicates, "duplicates"),
-        ("cut", scores["jump"] > gates.max_jump, "jump"),
-        ("black bars", scores["borders"] > gates.max_borders, "borders"),
-        ("lettering", scores["lettering"] > gates.max_lettering, "lettering"),
-        ("out of focus", scores["sharpness"] < gates.min_sharpness, "sharpness"),
+        ("black", "brightness", "<", gates.min_brightness),
+        ("blown out", "brightness", ">", gates.max_brightness),
+        ("flat", "contrast", "<", gates.min_contrast),
+        ("still", "motion", "<", least_motion),
+        ("frozen", "duplicates", ">", gates.max_duplicates),
+        ("cut", "jump", ">", gates.max_jump),
+        ("black bars", "borders", ">", gates.max_borders),
+        ("lettering", "lettering", ">", gates.max_lettering),
+        ("out of focus", "sharpness", "<", gates.min_sharpness),
     ]
-    for reason, broken, name in rules:
-        if broken:
-            return False, f"{reason}: {name} {scores[name]:g}"
+    for reason, name, sign, limit in rules:
+        if (scores[name] < limit) if sign == "<" else (scores[name] > limit):
+            return False, f"{reason}: {name} {scores[name]:g} {sign} {limit:g}"
     return True, ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from configs import DatasetError
-from datagen.duplicates import Seen, doubles
+from datagen.duplicates import Seen, find_doubles
 from datagen.sources.rendered import is_scene
 from shards import Dataset
 
@@ -43,13 +43,16 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
         ]
         videos = "1 source video is" if len(leaks) == 1 else f"{len(leaks)} source videos are"
         raise DatasetError(
-            f"LEAK: {videos} in different splits: {_some(shown)}; rebuild one dataset with the other's seed and splits, "
-            "or leave it out"
+            f"LEAK: {videos} in different splits: {_some(shown)}; equal seeds and splits are not enough, for a split that "
+            "would stay empty takes the nearest of the videos there are: build both from the same --from, or say each "
+            "video's split in a table's 'split' column, or leave one dataset out"
         )
 
 
 def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
-    found = [double for double in doubles(seen.values(), _COPY_BITS) if double.clip.split != double.like.split]
+    copies = find_doubles(seen.values(), _COPY_BITS).doubles
+    # what has copies in another split only by way of other clips goes with these
+    found = [each for each in copies if each.clip.split != each.like.split and each.bits is not None]
     if found:
         shown = [
             f"frame {each.clip.start} of {names[each.clip.sha256]} ({each.clip.split}) and frame {each.like.start} of "

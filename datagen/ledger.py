@@ -59,8 +59,16 @@ class Ledger:
         if old is not None and old != self.identity and not overwrite:
             parts = [part["name"] for part in old["recipe"].get("merged", ())]
             changes = f"it was merged of {', '.join(parts)}" if parts else "; ".join(difference(old, self.identity))
+            added = _added_tasks(old, self.identity)
+            merged = (
+                f"; to add {added} cheaply, build it alone into another folder with the same --from and settings, and merge: "
+                f"datagen merge {self.place.name} OTHER --out BOTH"
+                if added
+                else ""
+            )
             raise OutputError(
                 f"{self.place.name} was made by another recipe: {changes}; give --overwrite to replace it, or another --out"
+                f"{merged}"
             )
         # of a dataset that came without its notes nothing is known but what it is: it is made anew
         return overwrite or old is None or not (self.folder / PLAN).is_file()
@@ -116,16 +124,21 @@ class Ledger:
     def excluded(self) -> Excluded:
         """Return what was taken out."""
         values = self._read("excluded.json", {"videos": {}, "clips": []})
+        alike = values.get("alike")
+        if alike is None:
+            # as it was noted once: behind each clip the one that it looks like
+            alike = {(sha256, like[0]) for sha256, _, _, like in values["clips"]}
         return Excluded(
             videos=values["videos"],
-            clips={(sha256, start): reason for sha256, start, reason, _ in values["clips"]},
-            likes={(sha256, start): tuple(like) for sha256, start, _, like in values["clips"]},
+            clips={(sha256, start): reason for sha256, start, reason, *_ in values["clips"]},
+            alike=frozenset((one, other) for one, other in alike),
         )
 
     def exclude(self, excluded: Excluded) -> None:
         """Note what is taken out."""
-        clips = [[*clip, reason, list(excluded.likes[clip])] for clip, reason in sorted(excluded.clips.items())]
-        self._note("excluded.json", {"videos": dict(excluded.videos), "clips": clips})
+        clips = [[*clip, reason] for clip, reason in sorted(excluded.clips.items())]
+        alike = sorted(excluded.alike)
+        self._note("excluded.json", {"videos": dict(excluded.videos), "clips": clips, "alike": alike})
 
     def finished(self, unit: Unit) -> UnitResult | None:
         """Return the result of a unit whose shards are all in place and made of its present clips, or None."""
@@ -271,8 +284,16 @@ def _our_shards(out: Path) -> Iterator[Path]:
             yield from (path for path in sorted(folder.iterdir()) if SHARD.fullmatch(path.name) and path.is_file())
 
 
+def _added_tasks(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Return the tasks that are new, where the two differ in nothing but which tasks there are; else nothing."""
+    before, after = (identity["recipe"].get("tasks", {}) for identity in (old, new))
+    rest = [{**values, "recipe": {**values["recipe"], "tasks": {}}} for values in (old, new)]
+    common = all(before[task] == after[task] for task in before.keys() & after.keys())
+    return ", ".join(sorted(after.keys() - before.keys())) if common and rest[0] == rest[1] else ""
+
+
 def difference(old: Any, new: Any, where: str = "") -> list[str]:
-    """Describe how two nested values differ, a phrase for each difference: `clip.size 256 -> 128`."""
+    """Describe how two nested values differ, a phrase for each difference: `clip.size 256 -> 128`, `tasks.edit is new`."""
     if old == new:
         return []
     if not isinstance(old, dict) or not isinstance(new, dict):
@@ -282,5 +303,8 @@ def difference(old: Any, new: Any, where: str = "") -> list[str]:
     found = []
     for key in sorted(old.keys() | new.keys(), key=str):
         path = f"{where}.{key}" if where else str(key)
-        found += difference(old.get(key, "absent"), new.get(key, "absent"), path)
+        if key in old and key in new:
+            found += difference(old[key], new[key], path)
+        else:
+            found.append(f"{path.removeprefix('recipe.')} is {'new' if key in new else 'gone'}")
     return found

@@ -59,12 +59,12 @@ class Assigned:
 class Excluded:
     """What was taken out after it was planned: whole videos, by sha256, and clips, by sha256 and first frame.
 
-    Each with the reason; `likes` says of a clip that is a copy which clip it is a copy of.
+    Each with the reason; `alike` are pairs of videos, by sha256, that have copies of each other's clips.
     """
 
     videos: Mapping[str, str] = field(default_factory=dict)
     clips: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    likes: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    alike: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +106,13 @@ def make_plan(
     excluded = excluded or Excluded()
     everything = list(found)
     rejects = [item for item in everything if isinstance(item, Reject)]
+    known = {sha256: unit.split for unit in before for sha256, _ in unit.clips}
     videos, doubles = _unique(item for item in everything if isinstance(item, SourceVideo))
-    rejects += doubles
+    videos, bare = _without_bare(videos, known)
+    rejects += [*doubles, *bare]
     if not videos:
         raise SourceError(f"no usable clip: {_first_reasons(rejects)}")
-    known = {sha256: unit.split for unit in before for sha256, _ in unit.clips}
+    videos = _grouped(videos)
     _check_all_there(known, videos, excluded)
     splits = assign_splits(videos, recipe.splits, recipe.seed, known)
     assigned = list(before)
@@ -172,14 +174,14 @@ def assign_splits(
     """
     official = {video.sha256: video.split for video in videos if video.split and shares.official}
     given = {**official, **(known or {})}
-    # pairs of one clean video go where the first of them went
+    # all that is made of one clean video goes where the first of it went
     groups: dict[str, str] = {}
     for video in videos:
         split = given.get(video.sha256)
         if split is not None and groups.setdefault(video.group, split) != split:
             raise SourceError(
-                f"{video.name} should be in {split}, and another pair of the same clean video in {groups[video.group]}: that "
-                "would be a leak; give all of them one split, leave one out, or set splits.official=false in a new --out"
+                f"{video.name} should be in {split}, and what else there is of the same video in {groups[video.group]}: that "
+                "would be a leak; give all of it one split, leave one out, or set splits.official=false in a new --out"
             )
     given |= {
         video.sha256: groups[video.group] for video in videos if video.sha256 not in given and video.group in groups
@@ -241,6 +243,38 @@ def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reje
         else:
             kept[video.sha256] = video
     return list(kept.values()), rejects
+
+
+def _without_bare(videos: Sequence[SourceVideo], known: Collection[str]) -> tuple[list[SourceVideo], list[Reject]]:
+    """Leave out videos that are given once more with a caption or masks; what is `known`, in a dataset already, stays."""
+    told = {
+        video.clean_sha256: video.name
+        for video in reversed(videos)
+        if video.clean_sha256 and "pair" not in video.tracks
+    }
+    bare = {video.sha256: video for video in videos if video.sha256 in told and video.sha256 not in known}
+    splits = {sha256: video.split for sha256, video in bare.items()}
+    kept = [
+        replace(video, split=video.split or splits.get(video.content, ""))
+        for video in videos
+        if video.sha256 not in bare
+    ]
+    rejects = [
+        Reject(
+            where="source",
+            source=video.name,
+            sha256=sha256,
+            reason=f"duplicate: the same content as {told[sha256]}, of which more is said",
+        )
+        for sha256, video in bare.items()
+    ]
+    return kept, rejects
+
+
+def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:
+    """Give videos without a group the one that the same content has elsewhere: it stays in one split."""
+    names = {video.content: video.group_name for video in videos if video.group_name}
+    return [video if video.group_name else replace(video, group_name=names.get(video.content, "")) for video in videos]
 
 
 def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:

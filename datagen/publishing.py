@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from configs import SourceError
-from datagen.duplicates import Seen, doubles, leaks
-from datagen.plan import SPLITS, Plan
+from datagen.duplicates import Double, Seen, find_doubles, leaks
+from datagen.plan import SPLITS, Excluded, Plan
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
 from datagen.synthesize import UnitResult
@@ -21,18 +22,16 @@ from shards.manifest import NAME as MANIFEST
 from shards.storage import publish, remove_temporaries
 from shards.tasks import OPTIONAL_MEMBERS
 
-Copies = dict[tuple[str, int], tuple[str, tuple[str, int]]]
-"""Clips to leave out, by sha256 and first frame: why, and which clip they are copies of."""
 
-
-def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], distance: int) -> Copies:
-    """Return the clips that look like another clip of another video.
+def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], excluded: Excluded, distance: int) -> Excluded:
+    """Return what is taken out, with the clips that look like another video's, and what hangs on these.
 
     Raises:
         SourceError: copies are kept (`distance` 0), and equal clips lie in different splits.
     """
-    names = {video.sha256: video.name for video in plan.videos if video.kind != "scenes"}
-    groups = {video.sha256: video.group for video in plan.videos if video.kind != "scenes"}
+    videos = [video for video in plan.videos if video.kind != "scenes"]
+    names = {video.sha256: video.name for video in videos}
+    groups = {video.sha256: video.group for video in videos}
     clips = _seen(out, results, groups)
     if distance == 0:
         found = leaks(clips)
@@ -42,13 +41,18 @@ def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], distance: 
                 f"{len(found)} clips are in two splits, such as frame {other.start} of {names[other.sha256]} ({other.split}) and "
                 f"frame {kept.start} of {names[kept.sha256]} ({kept.split}); set gates.copy_bits above 0, or take one out"
             )
-        return {}
-    copies: Copies = {}
-    for double in doubles(clips, distance):
-        clip, like = double.clip, double.like
-        reason = f"near-duplicate: of {names[like.sha256]} at frame {like.start}, {double.bits} of 64 bits apart"
-        copies[clip.sha256, clip.start] = (reason, (like.sha256, like.start))
-    return copies
+        return excluded
+    known = [(groups[one], groups[other]) for one, other in sorted(excluded.alike) if {one, other} <= groups.keys()]
+    copies = find_doubles(clips, distance, known)
+    reasons = {(double.clip.sha256, double.clip.start): _reason(double, names) for double in copies.doubles}
+    return replace(excluded, clips={**excluded.clips, **reasons}, alike=excluded.alike.union(copies.alike))
+
+
+def _reason(double: Double, names: Mapping[str, str]) -> str:
+    name = names[double.like.sha256]
+    if double.bits is None:
+        return f"near-duplicate: its video has copies in {double.like.split}, where {name} is"
+    return f"near-duplicate: of {name} at frame {double.like.start}, {double.bits} of 64 bits apart"
 
 
 def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str]) -> list[Seen]:

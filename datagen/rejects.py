@@ -11,7 +11,8 @@ from typing import Any
 from configs import DatasetError
 
 NAME = "rejects.jsonl"
-_SCORE = re.compile(r": (\w+) ([-+]?\d[\d.]*(?:e[-+]?\d+)?)")
+_NUMBER = r"[-+]?\d[\d.]*(?:e[-+]?\d+)?"
+_SCORE = re.compile(rf": (\w+) ({_NUMBER})(?: [<>] {_NUMBER})?")
 
 
 def read_rejects(folder: Path) -> Iterator[dict[str, Any]]:
@@ -41,6 +42,6 @@ def kind_of(reject: Mapping[str, Any]) -> str:
 
 
 def broken_score(reject: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the score that a gate turned the clip away for, as its reason tells: `still: motion 0.01`."""
+    """Return the score that a gate turned the clip away for, as its reason tells: `still: motion 0.01 < 0.02`."""
     found = _SCORE.fullmatch(str(reject["reason"])[len(kind_of(reject)) :])
     return (found[1], float(found[2])) if found and reject["where"] in ("gate", "pair") else None

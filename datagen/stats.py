@@ -134,6 +134,9 @@ def _count_row(stats: Stats, row: Mapping[str, Any]) -> None:
     task.psnr_target.append(row["psnr_target"])
     task.instructions[row["instruction"]] += 1
     for name, value in flat(json.loads(row["parameters"])):
+        if name.rpartition(".")[2] == "seed":
+            # it is no quantity
+            continue
         if isinstance(value, float):
             task.numbers.setdefault(name, []).append(value)
         else:

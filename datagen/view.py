@@ -60,8 +60,9 @@ def spread(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
         for name, group in groups.items()
         for turn, row in enumerate(_taking_turns(group))
     ]
-    chosen = [row for *_, row in sorted(order, key=lambda item: item[:3])[:limit]]
-    return sorted(chosen, key=lambda row: (row["task"], row["split"], row["key"]))
+    chosen = sorted(order, key=lambda item: item[:3])[:limit]
+    # on the page, too, the videos take turns
+    return [row for *_, row in sorted(chosen, key=lambda item: (item[2], item[0], item[3]["key"]))]
 
 
 def _taking_turns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -111,7 +111,9 @@ source video are in the same split.
 Each sample has `source.mkv`, `target.mkv` (RGB clips), `instruction.txt` and `meta.json` (where it came from, its
 caption if it had one, and every parameter that made it).
 `<task>/<split>-NNNNNN.parquet` has one row per sample with byte offsets, parameters, gate
-scores and the codec's round-trip PSNR; `manifest.json` has the sha256 of every shard.
+scores and the codec's round-trip PSNR; `manifest.json` has every shard with its sha256. The numbers may have gaps, so
+list shards by the manifest or a glob (`<task>/train-*.tar`) and not by a range in braces. Split `val` is called
+`validation` by Hugging Face `datasets`.
 
 ```python
 from datasets import load_dataset

@@ -18,6 +18,8 @@ from shards.manifest import load_manifest
 from shards.sample import Meta, Sample
 from shards.writer import INDEX
 
+_SHOWN_KEYS = 3
+
 
 class Dataset:
     """A dataset folder that `datagen build` finished.
@@ -66,7 +68,7 @@ class Dataset:
     def row(self, key: str) -> dict[str, Any]:
         """Return one sample's index row."""
         if key not in self._positions:
-            raise DatasetError(f"{self.root}: {unknown_name('sample', key, self._positions)}")
+            raise DatasetError(f"{self.root}: {unknown_name('sample', key, self._positions, shown=_SHOWN_KEYS)}")
         found: dict[str, Any] = self._table.slice(self._positions[key], 1).to_pylist()[0]
         return found
 

@@ -18,11 +18,18 @@ Values = NDArray[np.float64] | Sequence[float] | float
 
 
 POOLINGS = {
-    "frames": "mean over the clip's frames, then over a video's clips, then over videos",
-    "steps": "mean over the clip's steps from frame to frame, then over a video's clips, then over videos",
-    "clip": "one value per clip, mean over a video's clips, then over videos",
+    "frames": "mean over the clip's frames",
+    "steps": "mean over the clip's steps from frame to frame",
+    "clip": "one value per clip",
     "dataset": "one value for all clips together",
 }
+AVERAGES = {
+    "videos": "then the mean over a video's clips by their frames, then over videos",
+    "frames": "then the mean over all clips by their frames",
+    "clips": "then the mean over all clips, which count alike",
+    "sets": "then the mean over a video's clips by their frames, then over a set's videos, then over sets",
+}
+"""How clips become a row of the table, by the `average` of a suite; everywhere else it is that over videos."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,9 @@ class Column:
     convention: str
     """Channels, range, crop, pooling: everything another program must do alike to get the same number."""
     pooling: str = "frames"
-    """Of `POOLINGS`: what its values stand for, and how they become a row of the table."""
+    """Of `POOLINGS`: what its values stand for."""
+    over_videos: bool = False
+    """Whether its mean is over videos whatever that of the suite is."""
     digits: int = 2
     least_frames: int = 1
     tasks: tuple[str, ...] = ()
@@ -121,10 +130,12 @@ class Column:
     networks: tuple[str, ...] = ()
     """Of `NETWORKS`: what it cannot be had without."""
 
-    @property
-    def in_full(self) -> str:
-        """The convention with its pooling."""
-        return f"{self.convention}; {POOLINGS[self.pooling]}"
+    def in_full(self, average: str = "videos") -> str:
+        """Return the convention with its pooling, under a suite's `average`."""
+        told = f"{self.convention}; {POOLINGS[self.pooling]}"
+        if self.pooling == "dataset":
+            return told
+        return f"{told}, {AVERAGES['videos' if self.over_videos else average]}"
 
     def is_for(self, task: str) -> bool:
         """Return whether it is one of a task's columns."""

@@ -47,7 +47,8 @@ def ssim(prediction: Video, target: Video, *, crop: int = 0) -> NDArray[np.float
 
     Wang et al. 2004 with their gaussian window, on each RGB channel of uint8 [t h w 3]; within 1e-6 of
     `skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-    data_range=255, channel_axis=-1)` frame by frame.
+    data_range=255, channel_axis=-1)` frame by frame for ordinary pictures, and within 2e-4 where both are flat: there the
+    variance is a small difference of large squares, and single precision leaves 1e-3 grey levels squared of it.
 
     Raises:
         ValueError: frames smaller than the window of 11 x 11.
@@ -81,8 +82,9 @@ def ms_ssim(prediction: Video, target: Video) -> NDArray[np.float64]:
 
     Wang, Simoncelli & Bovik 2003: five scales, each half the size of the one before by 2 x 2 means, the window and
     constants of `ssim`; the luminance counts at the coarsest scale only. Negative terms count as 0. On uint8 [t h w 3],
-    each scale averaged over pixels and channels where the whole window lies inside; within 1e-4 of torchmetrics'
-    `multiscale_structural_similarity_index_measure`, which counts a mirrored border at the coarsest scale.
+    each scale averaged over pixels and channels where the whole window lies inside. torchmetrics'
+    `multiscale_structural_similarity_index_measure` counts a mirrored border at the coarsest scale: it is near for large
+    frames (5e-4 at 480 x 854) and can be far off for small ones whose border is unlike their middle.
 
     Raises:
         ValueError: frames smaller than 176 x 176, whose coarsest scale the window does not fit into.
@@ -156,7 +158,8 @@ def _similarity(
 
 
 def _index(a: NDArray[np.generic], b: NDArray[np.generic], mean: Blur, border: int, bias: float) -> tuple[Plane, Plane]:
-    # moments about mid-grey: squares stay small, so that single floats suffice (an error of 1e-7 in the mean index)
+    # moments about mid-grey: squares stay small, so that single floats suffice (an error of 1e-7 in the mean
+    # index of ordinary pictures; up to 2e-4 where both pictures are flat and far from mid-grey)
     x, y = a.astype(np.float32) - np.float32(128), b.astype(np.float32) - np.float32(128)
     inner = (slice(border, x.shape[0] - border), slice(border, x.shape[1] - border))
     mean_x, mean_y = mean(x)[inner], mean(y)[inner]

@@ -37,6 +37,11 @@ def _pasted(function: Callable[[Video, Video], Values]) -> Callable[[Outcome], V
     return score
 
 
+def _warped_pasted(outcome: Outcome) -> Values:
+    whole = local.pasted(outcome.prediction, outcome.sample.target, outcome.mask)
+    return temporal.warping_error(whole, outcome.motion)
+
+
 def _above(level: float) -> Callable[[Outcome], Values]:
     return lambda outcome: (outcome.regions > level).astype(np.float64)
 
@@ -161,9 +166,8 @@ METRICS: dict[str, Metric] = {
             function=_pair(fidelity.pooled_psnr),
             higher_is_better=True,
             worst=0.0,
-            convention="as PSNR, but from the squared error over all frames of the clip at once (torchmetrics' way); "
-            "one value "
-            "per clip, mean over a video's clips, then over videos",
+            convention="as PSNR, but from the squared error over all frames of the clip at once (torchmetrics' way)",
+            pooling="clip",
             tasks=_RESTORED,
         ),
         Metric(
@@ -272,6 +276,22 @@ METRICS: dict[str, Metric] = {
             "over RGB channels, with the target pasted outside the hole, as the inpainting papers do",
             digits=4,
             least_side=65,
+            tasks=("inpaint",),
+        ),
+        Metric(
+            name="warping_error_pasted",
+            label="E_warp pasted",
+            unit="1e-2",
+            function=_warped_pasted,
+            higher_is_better=False,
+            worst=100.0,
+            convention="as E_warp, with the target pasted outside the hole as the inpainting papers do; they take a network's "
+            "flow, so that their numbers are not beside it",
+            pooling="steps",
+            over_videos=True,
+            digits=3,
+            least_side=32,
+            least_frames=2,
             tasks=("inpaint",),
         ),
         Metric(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,15 +13,16 @@ from benchmarks.metrics.together import TOGETHER, get_together
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
-from benchmarks.statistics import LEAST_VIDEOS, Entry, Estimate, leaderboard, shares
+from benchmarks.statistics import Entry, Estimate, leaderboard, shares
 from benchmarks.suspicions import RETURNED
+from benchmarks.ties import LEAST_VIDEOS
 
 CONVENTIONS = (
     "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
     f"drawing whole videos again (none below {LEAST_VIDEOS} videos).",
     "Ranks are ties as far as the videos cannot tell methods apart: sign-flip tests of all pairs on the first metric, "
-    "corrected after Holm, so that any false difference in a table has a chance of 5 %. Oracles (o) know the target and have "
-    "no rank.",
+    "corrected after Holm, so that any false difference in a table has a chance of 5 % where methods are exchangeable; not "
+    "where a few failures make a mean. Oracles (o) know the target and have no rank.",
     "A sample on which a method failed counts as the metric's worst value. s/frame is warm, measured apart on a worker that "
     "does nothing else; the first answer and the loading before it are the cold cost.",
     "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
@@ -87,6 +88,8 @@ class Board:
     videos: int
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """Why metrics could not be had, by their labels."""
+    average: str = "videos"
+    """What counts alike in its means, as its suite says."""
     protocol: str = ""
     """What a standard suite measures, in words."""
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -105,8 +108,11 @@ class Board:
         told = f"{self.samples} clip{'s' * (self.samples != 1)} of {self.videos} video{'s' * (self.videos != 1)}"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
+        ranked = sum(line.entry.rank is not None for line in self.lines)
+        if self.videos < LEAST_VIDEOS:
+            return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart"
         if self.least_difference is None:
-            return told + (f"; below {LEAST_VIDEOS} videos nothing can be told apart" * (self.videos < LEAST_VIDEOS))
+            return told + f"; {self.videos} videos cannot tell {ranked} methods apart" * (ranked > 1)
         unit = f" {first.unit}" * bool(first.unit)
         return f"{told}; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
 
@@ -114,6 +120,13 @@ class Board:
 def make_boards(run: Run, settings: BenchSettings) -> list[Board]:
     """Compute the leaderboard of every contest that has rows."""
     return [_board(run, settings, task, name) for task, name in sorted({(r["task"], r["board"]) for r in run.rows})]
+
+
+def standard_of(run: Run, task: str) -> SuiteSettings | None:
+    """Return the standard suite that a run scored, None if that is none or is for another task."""
+    if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
+        return None
+    return SuiteSettings(**run.facts["suite"])
 
 
 def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
@@ -124,8 +137,9 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     oracles = {row["method"] for row in rows if not row["ranked"]}
     # the first one that has values ranks: without masks, a hole has no PSNR
     measured = {name for row in rows for name in row.get("scores", {})}
-    standard = _standard_of(run, task)
+    standard = standard_of(run, task)
     metrics = [metric for metric in _ordered(task, standard) if metric.name in measured] or get_metrics(task)
+    average = standard.average if standard else "videos"
     ranking = leaderboard(
         rows,
         metrics,
@@ -133,7 +147,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         permutations=settings.permutations,
         seed=settings.seed,
         unranked=[*leaks, *oracles],
-        shares=shares(rows, standard.average if standard else "videos"),
+        shares=shares(rows, average),
     )
     entries = [_with_together(entry, run.together.get((task, entry.method), {})) for entry in ranking.entries]
     told = [one for one in get_together(task) if any(one.name in entry.scores for entry in entries)]
@@ -150,8 +164,9 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
         unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
+        average=average,
         parts=_parts(rows, metrics[0], standard, settings),
-        **_protocol(standard, max(entry.videos for entry in ranking.entries)),
+        **_protocol(standard, rows, settings.limit),
     )
 
 
@@ -170,12 +185,6 @@ def _unavailable(rows: Sequence[Row], together: Sequence[Row]) -> dict[str, str]
     return {one.label: found[name] for name, one in columns.items() if name in found and name not in scored}
 
 
-def _standard_of(run: Run, task: str) -> SuiteSettings | None:
-    if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
-        return None
-    return SuiteSettings(**run.facts["suite"])
-
-
 def _ordered(task: str, standard: SuiteSettings | None) -> list[Metric]:
     """Return a task's metrics, those first that head the table."""
     metrics = get_metrics(task)
@@ -183,13 +192,24 @@ def _ordered(task: str, standard: SuiteSettings | None) -> list[Metric]:
     return [*wanted, *(metric for metric in metrics if metric not in wanted)]
 
 
-def _protocol(standard: SuiteSettings | None, videos: int) -> dict[str, Any]:
+def _protocol(standard: SuiteSettings | None, rows: Sequence[Row], limit: int | None) -> dict[str, Any]:
     if standard is None:
         return {}
-    protocol = standard.protocol
-    if standard.videos and videos != standard.videos:
-        protocol += f". NOT THE WHOLE TEST SET: {videos} of {standard.videos} videos, while reported numbers are for all of them"
-    return {"protocol": protocol, "reported": standard.reported}
+    short = ", ".join(_missing(standard, rows, limit))
+    told = f". NOT THE WHOLE TEST SET: {short}, while reported numbers are for all of it" if short else ""
+    return {"protocol": standard.protocol + told, "reported": standard.reported}
+
+
+def _missing(standard: SuiteSettings, rows: Sequence[Row], limit: int | None) -> Iterator[str]:
+    """Yield each number in which what was scored is another than the papers' test set."""
+    frames = {row["key"]: row["frames"] for row in rows}
+    scored = {"videos": len({row["video"] for row in rows}), "frames": sum(frames.values())}
+    wanted = {"videos": standard.videos, "frames": standard.frames}
+    yield from (
+        f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
+    )
+    if limit is not None:
+        yield f"at most {limit} clips (limit)"
 
 
 def _parts(
@@ -212,6 +232,12 @@ def _parts(
             entry.method: entry.scores[metric.name].mean for entry in ranking.entries if metric.name in entry.scores
         }
     return found
+
+
+def conventions_of(boards: Sequence[Board]) -> list[tuple[Column, str]]:
+    """Return every metric of the boards once, with its convention in full."""
+    found = {metric.name: (metric, board.average) for board in boards for metric in [*board.metrics, *board.more]}
+    return [(metric, metric.in_full(average)) for metric, average in found.values()]
 
 
 def part_lines(board: Board) -> tuple[list[str], list[list[str]]]:
@@ -238,6 +264,13 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
     notes = [leaks[entry.method]] if entry.method in leaks else []
     if entry.invalid:
         notes.append(f"the bench itself failed on {entry.invalid} samples of {entry.method}: no rank")
+    failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}
+    # neither interval nor test holds its rate where a few worst values make the mean
+    if entry.videos >= LEAST_VIDEOS > len(failed) > 0:
+        notes.append(
+            f"{entry.method} failed on {len(failed)} of {entry.videos} videos, and a failure counts as the worst value: its "
+            "interval and rank rest on these few"
+        )
     expected = {"identity": (RETURNED,)}.get(entry.method, ())
     notes += [
         f"{entry.method}: {word} on {count} of {entry.samples} samples"

@@ -17,6 +17,7 @@ from benchmarks.report.boards import (
     Board,
     Line,
     between,
+    conventions_of,
     describe_method,
     label,
     part_lines,
@@ -44,7 +45,6 @@ def write_page(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, e
 
 def page_text(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, examples: int) -> str:
     """Return the page of the run in `out`, with the clips of as many samples of each board as `examples` says."""
-    metrics = {metric.name: metric for board in boards for metric in [*board.metrics, *board.more]}
     first = {row["method"]: row for row in run.rows}
     return render_html(
         _TEMPLATE,
@@ -52,7 +52,7 @@ def page_text(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, ex
         boards=[_board(out, board, run, dataset, examples) for board in boards],
         failures=[row for row in run.rows if row["status"] != "ok"],
         conventions=CONVENTIONS,
-        metrics=[{"label": label(metric), "convention": metric.in_full} for metric in metrics.values()],
+        metrics=[{"label": label(metric), "convention": told} for metric, told in conventions_of(boards)],
         methods=[describe_method(row) for row in first.values()],
     )
 

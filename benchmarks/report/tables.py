@@ -18,6 +18,7 @@ from benchmarks.report.boards import (
     Board,
     Line,
     arrow,
+    conventions_of,
     label,
     part_lines,
     reported_cells,
@@ -67,7 +68,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         parts += [f"Protocol: {board.protocol}."] if board.protocol else []
         parts += [f"- {name}: n/a ({why})" for name, why in board.unavailable.items()]
         parts += [f"- {note}" for line in board.lines for note in line.notes]
-    parts += [f"- {label(metric)}: {metric.in_full}." for metric in metrics_of(boards)]
+    parts += [f"- {label(metric)}: {told}." for metric, told in conventions_of(boards)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,11 +102,6 @@ TEXTS: dict[str, Callable[[Sequence[Board]], str]] = {
     "leaderboard.json": to_json,
 }
 """What a run's folder has beside its page."""
-
-
-def metrics_of(boards: Sequence[Board]) -> list[Column]:
-    """Return every metric of the boards once."""
-    return list({metric.name: metric for board in boards for metric in [*board.metrics, *board.more]}.values())
 
 
 def header(board: Board) -> list[str]:
@@ -153,7 +149,7 @@ def _as_json(board: Board) -> dict[str, Any]:
         "protocol": board.protocol,
         "parts": board.parts,
         "reported": [row.model_dump(mode="json") for row in board.reported],
-        "metrics": {metric.name: _metric_as_json(metric) for metric in [*board.metrics, *board.more]},
+        "metrics": {metric.name: _metric_as_json(metric, board.average) for metric in [*board.metrics, *board.more]},
         "methods": [
             {
                 "method": line.entry.method,
@@ -174,12 +170,12 @@ def _as_json(board: Board) -> dict[str, Any]:
     }
 
 
-def _metric_as_json(metric: Column) -> dict[str, Any]:
+def _metric_as_json(metric: Column, average: str) -> dict[str, Any]:
     return {
         "unit": metric.unit,
         "higher_is_better": metric.higher_is_better,
         "version": metric.version,
-        "convention": metric.in_full,
+        "convention": metric.in_full(average),
     }
 
 

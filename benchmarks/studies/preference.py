@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import itertools
 import json
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import prediction_path
 from benchmarks.studies.report import Record, Study
+from benchmarks.ties import LEAST_VIDEOS, LEVEL
 from configs import DatasetError, OutputError
 from shards import encode_preview
 from shards.codecs import decode_video
@@ -27,7 +29,8 @@ from shards.storage import publish
 
 VOTES = "votes.jsonl"
 _TEMPLATE = Path(__file__).parent / "preference.html"
-_DRAWS = 1000
+_STEPS = 100
+"""Of Newton's method at most; it takes about ten."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +129,8 @@ def read_votes(folder: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def preference_study(folder: Path, *, seed: int = 0) -> Study:
-    """Sum up the votes: win rates with intervals that draw samples again, and a Bradley-Terry order.
+def preference_study(folder: Path) -> Study:
+    """Sum up the votes: win rates with intervals over samples, and a Bradley-Terry order.
 
     Raises:
         DatasetError: nobody has voted.
@@ -137,20 +140,21 @@ def preference_study(folder: Path, *, seed: int = 0) -> Study:
         raise DatasetError(f"{folder} has no votes yet; 'bench study preference {folder}' asks for them")
     records: list[Record] = []
     for task in sorted({vote["task"] for vote in votes}):
-        records += _of_task(task, [vote for vote in votes if vote["task"] == task], seed)
+        records += _of_task(task, [vote for vote in votes if vote["task"] == task])
     voters = len({vote["voter"] for vote in votes})
     return Study(
         name="preference",
         question=f"Which answer do people prefer? {len(votes)} votes of {voters} voter{'s' * (voters != 1)}, blind and shuffled.",
         records=records,
         words=(
-            "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals from drawing whole "
-            "samples again. Strength: Bradley-Terry, as the chance to beat the average method of the task.",
+            "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals (Wilson's) that take "
+            f"samples, not votes, as independent; none below {LEAST_VIDEOS} samples. Strength: Bradley-Terry, as the chance to "
+            "beat the average method of the task.",
         ),
     )
 
 
-def _of_task(task: str, votes: list[dict[str, Any]], seed: int) -> list[Record]:
+def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
     methods = sorted({vote[side] for vote in votes for side in ("left", "right")})
     samples = sorted({vote["key"] for vote in votes})
     wins = np.zeros((len(samples), len(methods), len(methods)))
@@ -160,53 +164,74 @@ def _of_task(task: str, votes: list[dict[str, Any]], seed: int) -> list[Record]:
         place = samples.index(vote["key"])
         wins[place, left, right] += share
         wins[place, right, left] += 1 - share
-    rng = np.random.default_rng(seed)
-    drawn = wins[rng.integers(len(samples), size=(_DRAWS, len(samples)))].sum(axis=1)
-    rates = win_rates(drawn)
     total = wins.sum(axis=0)
-    strengths, own = bradley_terry(total), win_rates(total[None])[0]
+    # of each method on each sample
+    won, lost = wins.sum(axis=2), wins.sum(axis=1)
+    strengths = bradley_terry(total)
     found = []
     for n, method in enumerate(methods):
-        known = rates[:, n][np.isfinite(rates[:, n])]
-        low, high = np.percentile(known, [2.5, 97.5]) if len(samples) > 1 else (np.nan, np.nan)
+        low, high = rate_interval(won[:, n], won[:, n] + lost[:, n])
         found.append(
             {
                 "task": task,
                 "method": method,
                 "votes": int(total[n].sum() + total[:, n].sum()),
-                "win rate": float(own[n]),
-                "interval": f"[{low:.2f}, {high:.2f}]" if len(samples) > 1 else "n/a",
+                "win rate": float(won[:, n].sum() / (won[:, n] + lost[:, n]).sum()),
+                "interval": "n/a" if low is None else f"[{low:.2f}, {high:.2f}]",
                 "strength": float(strengths[n]),
             }
         )
     return sorted(found, key=lambda record: -float(str(record["strength"])))
 
 
-def win_rates(wins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return for counts [draws n n] (row beat column) each method's share of its votes: [draws n], nan without any."""
-    won, lost = wins.sum(axis=2), wins.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        rates: NDArray[np.float64] = won / (won + lost)
-    return rates
+def rate_interval(won: NDArray[np.float64], votes: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % interval of a win rate from wins and votes by sample; None for fewer than 6 samples with votes.
+
+    Wilson's (1927), with Student's quantile, for the normal one covers 92 % for some rates of 10 or 15 samples. Votes on one
+    sample are alike, so the samples are its number of trials: (sum w)^2 / sum w^2 of them where they have w votes (Kish 1965).
+    """
+    from scipy.stats import t
+
+    samples = int((votes > 0).sum())
+    if samples < LEAST_VIDEOS:
+        return None, None
+    rate, count = won.sum() / votes.sum(), votes.sum() ** 2 / (votes**2).sum()
+    z = t.ppf(0.5 + LEVEL / 2, samples - 1)
+    middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
+    return float(max(middle - half, 0)), float(min(middle + half, 1))
 
 
-def bradley_terry(wins: NDArray[np.float64], *, steps: int = 500) -> NDArray[np.float64]:
+def bradley_terry(wins: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return each method's strength from counts [n n] (row beat column), as the chance to beat the average one: [n].
 
-    Bradley & Terry (1952) by Hunter's MM iteration (2004), with half a win each way between all pairs, so that who has won
-    everything stays finite.
+    Bradley & Terry (1952): the most likely strengths, with half a win each way between all pairs, so that who has won
+    everything stays finite. By Newton's method, for the usual iteration (Hunter 2004) takes thousands of steps where few
+    pairs have most of the votes; steps are halved until they make the votes likelier.
     """
     count = len(wins)
     prior = wins + 0.5 * (1 - np.eye(count))
     games = prior + prior.T
-    strength = np.ones(count)
-    for _ in range(steps):
-        share = games / np.add.outer(strength, strength)
-        np.fill_diagonal(share, 0)
-        strength = prior.sum(axis=1) / share.sum(axis=1)
-        strength /= np.exp(np.log(strength).mean())
-    found: NDArray[np.float64] = strength / (1 + strength)
+    theta = np.zeros(count)
+    for _ in range(_STEPS):
+        chance = np.exp(_log_chances(theta))
+        information = -games * chance * chance.T
+        np.fill_diagonal(information, 0)
+        np.fill_diagonal(information, -information.sum(axis=1))
+        # a constant added to all strengths changes nothing; 1 / n everywhere keeps their mean where it is, at 0
+        step = np.linalg.solve(information + 1 / count, prior.sum(axis=1) - (games * chance).sum(axis=1))
+        while (prior * (_log_chances(theta + step) - _log_chances(theta))).sum() < -1e-9:
+            step /= 2
+        theta += step
+        if np.abs(step).max() < 1e-9:
+            break
+    found: NDArray[np.float64] = 1 / (1 + np.exp(-theta))
     return found
+
+
+def _log_chances(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of the chance that the row beats the column: [n n]."""
+    return -np.logaddexp(0, theta[None] - theta[:, None])
 
 
 def serve_poll(poll: Poll, port: int, on_ready: Callable[[str], None]) -> None:

@@ -96,6 +96,6 @@ def severity_study(task: str, runs: dict[float, Run]) -> Study:
         name=f"severity of {task}",
         question=f"{first.label} as {SWEEPS[task].across} grows, on the same {len(videos)} videos at every level.",
         records=[{**columns, **record} for record in records],
-        words=(f"{first.label}: {first.in_full}. A failure counts as the worst value.",),
+        words=(f"{first.label}: {first.in_full()}. A failure counts as the worst value.",),
         charts=[(task, chart(series, across=SWEEPS[task].across, up=first.label))],
     )

@@ -40,15 +40,21 @@ class SourceVideo:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What its data set says of it; see `datagen.sources.library.Entry.facts`. Part of what is hashed."""
     clean_sha256: str = ""
-    """Of the clean side alone, where there are two: all pairs with one clean video belong to the same split."""
+    """Of the clean video alone, where there is more than that in `sha256`: its other side, its masks, what is said of it. All
+    that is made of one clean video belongs to the same split."""
 
     group_name: str = ""
     """Of what it is a part, where its data set says."""
 
     @property
+    def content(self) -> str:
+        """The sha256 of the clean video alone, however it was given."""
+        return self.clean_sha256 or self.sha256
+
+    @property
     def group(self) -> str:
         """What stays together in one split, and is no copy of itself."""
-        return self.group_name or self.clean_sha256 or self.sha256
+        return self.group_name or self.content
 
     @property
     def has_masks(self) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from configs import VideoError
@@ -15,6 +17,8 @@ from shards.picture_folder import is_pictures, pictures_in
 from shards.storage import sha256_of
 
 _NUMBER = re.compile(r"\d+")
+_TIMES = 10
+"""Numbers so far apart may be times, which are rounded: then half as much again is no gap."""
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -44,6 +48,41 @@ def aligned(tracks: Mapping[str, str]) -> dict[str, list[int]]:
         raise VideoError(f"no frame of {' and '.join(stems)} has the same name")
     ordered = [stem for place, stem in enumerate(stems["main"]) if stem in shared and stem not in stems["main"][:place]]
     return {track: [names.index(stem) for stem in ordered] for track, names in stems.items()}
+
+
+def gaps(locator: str, places: Sequence[int] = ()) -> list[int]:
+    """Return where frames are missing: which of the frames are numbered on from the one before by another step than usual.
+
+    `places`: those of the folder's files that are taken; all where there are none. Nothing where names do not count.
+    """
+    names = _names(locator)
+    steps = _steps([names[place] for place in places if place < len(names)] if places else names)
+    usual = _usual(steps)
+    allowed = usual / 2 if usual >= _TIMES else 1
+    return [place for place, step in enumerate(steps, start=1) if abs(step - usual) >= allowed]
+
+
+def usual_step(locator: str) -> int:
+    """Return by how much the numbers in the names of a folder's frames go on; 0 where they do not count."""
+    return _usual(_steps(_names(locator)))
+
+
+def _names(locator: str) -> list[str]:
+    return [file.stem for file in frame_files(Path(locator))] if is_pictures(Path(locator)) else []
+
+
+def _usual(steps: Sequence[int]) -> int:
+    return Counter(steps).most_common(1)[0][0] if steps else 0
+
+
+def _steps(names: Sequence[str]) -> list[int]:
+    """Return by how much each name counts on; nothing where not one number in them grows, and all else stays as it is."""
+    if len({_NUMBER.sub("0", name) for name in names}) != 1:
+        return []
+    columns = zip(*(map(int, _NUMBER.findall(name)) for name in names), strict=True)
+    changing = [column for column in columns if len(set(column)) > 1]
+    steps = [after - before for before, after in pairwise(changing[0])] if len(changing) == 1 else []
+    return steps if all(step > 0 for step in steps) else []
 
 
 def _shared(stems: Mapping[str, list[str]]) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -17,7 +18,7 @@ from configs import DecoderLostError, VideoError
 from datagen.settings import Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
-from datagen.sources.files import aligned, content_sha256, file_sha256, status
+from datagen.sources.files import aligned, content_sha256, gaps, status
 from datagen.sources.tracks import TrackReader, limits_of, with_new_decoders
 from shards.fence import FencedReader
 from shards.video import VideoInfo
@@ -57,13 +58,14 @@ class Entry:
     """Distances, frame by frame: pictures of 16 bits, or `.npy` and `.npz` files (`shards.arrays`)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """`names`: phrases by object number (as text); `instruction`: that of the pair; `before` and `after`: captions of its two
-    sides; `caption`; `depth_scale`: metres per unit of `depth`, and `depth_sky`: from how many metres on it means that nothing
-    is there; `expression`: its place in a data set's list, where a source is listed for one expression alone; `numbers`: which
-    frames of each track belong together, where their names do not say."""
+    sides; `haze`: the `airlight` (grey level) and `beta` that the pair was made with; `caption`; `depth_scale`: metres per unit
+    of `depth`, and `depth_sky`: from how many metres on it means that nothing is there; `expression`: its place in a data
+    set's list, where a source is listed for one expression alone; `numbers`: which frames of each track belong together,
+    where their names do not say."""
     split: str = ""
     """`train`, `val` or `test` where the data set says."""
     fps: float = 0.0
-    """Where the files do not say."""
+    """That of all frames of the main track, where its files do not say; of those that masks leave, every so many are used."""
     licence: str = ""
     group: str = ""
     """Name of what it is a part of, such as the film it was cut from: all of a group come into one split."""
@@ -136,7 +138,8 @@ class Library:
             }
             item = self._judge(entry, probed, recipe)
             if isinstance(item, SourceVideo) and item.frames / item.fps > recipe.clip.shots_over and not entry.pair:
-                item = replace(item, facts={**item.facts, "cuts": _cuts(item, fence)})
+                cuts = sorted({*item.facts.get("cuts", ()), *_cuts(item, fence)})
+                item = replace(item, facts={**item.facts, "cuts": cuts})
             return item, True
         except DecoderLostError as error:
             reason, lasting = f"unreadable: {_without_paths(error, entry)}", False
@@ -149,17 +152,19 @@ class Library:
         return Reject(where="source", source=entry.name, reason=reason), lasting
 
     def _judge(self, entry: Entry, probed: Mapping[str, VideoInfo], recipe: Recipe) -> SourceVideo | Reject:
-        info, digest = probed["main"], _sha256(entry)
+        info, (digest, clean) = probed["main"], _digests(entry)
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.width, recipe.clip.height
-        fps = info.fps * _share_taken(numbers) or entry.fps or recipe.clip.folder_fps
+        cuts = gaps(entry.main, numbers.get("main", ()))
+        fps = (info.fps or entry.fps or recipe.clip.folder_fps) * _share_taken(numbers, cuts)
+        in_a_row = max(end - first for first, end in pairwise((0, *cuts, frames)))
         span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
         reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
         if reason:
             pass
-        elif frames < span:
-            reason = f"too short: {frames} frames, a clip reaches over {span} (clip.frames, clip.step)"
+        elif in_a_row < span:
+            reason = _too_short(in_a_row, frames, span)
         elif max(width / info.width, height / info.height) > MAX_UPSCALE:
             reason = f"too small: {info.width}x{info.height}, a clip is {width}x{height} (clip.size)"
         if reason:
@@ -175,8 +180,8 @@ class Library:
             name=entry.name,
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
-            facts=_facts(entry, numbers),
-            clean_sha256=content_sha256(entry.main) if entry.pair else "",
+            facts=_facts(entry, numbers, cuts),
+            clean_sha256=clean if clean != digest else "",
             group_name=entry.group,
         )
 
@@ -233,25 +238,41 @@ def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:
     )
 
 
-def _share_taken(numbers: Mapping[str, Sequence[int]]) -> float:
-    """Return how many of the main track's frames are used, from the first such one to the last, as a share."""
-    frames = numbers.get("main", ())
-    return (len(frames) - 1) / (frames[-1] - frames[0]) if len(frames) > 1 else 1.0
+def _too_short(in_a_row: int, frames: int, span: int) -> str:
+    """Say how many frames there are for a clip, and what to do where it is a single picture."""
+    found = "1 frame" if in_a_row == 1 else f"{in_a_row} frames"
+    gap = f" of {frames} between gaps in their numbers" if in_a_row < frames else ""
+    remedy = "; --set clip.frames=1 takes it as a picture" if frames == 1 else ""
+    return f"too short: {found}{gap}, a clip reaches over {span} (clip.frames, clip.step){remedy}"
 
 
-def _facts(entry: Entry, numbers: Mapping[str, list[int]]) -> dict[str, Any]:
-    named = {"task": entry.task} if entry.task else {}
-    return {**entry.facts, **named, **({"numbers": dict(numbers)} if numbers else {})}
+def _share_taken(numbers: Mapping[str, Sequence[int]], cuts: Sequence[int]) -> float:
+    """Return how many of the main track's frames are used, as a share; frames that are missing at `cuts` do not count."""
+    steps = [after - before for before, after in pairwise(numbers.get("main", ()))]
+    usual = [step for place, step in enumerate(steps, start=1) if place not in cuts] or steps
+    return len(usual) / sum(usual) if usual else 1.0
 
 
-def _sha256(entry: Entry) -> str:
-    """Return the sha256 of a lone file's content; else of the contents of all files, and of what is said about them."""
-    if list(entry.tracks) == ["main"] and not entry.facts and not Path(entry.main).is_dir():
-        return file_sha256(entry.main)
-    digest = hashlib.sha256()
-    for track, locator in sorted(entry.tracks.items()):
-        digest.update(f"{track} {content_sha256(locator)}\n".encode())
-    digest.update(json.dumps([entry.task, dict(entry.facts)], sort_keys=True, ensure_ascii=False).encode())
+def _facts(entry: Entry, numbers: Mapping[str, list[int]], cuts: list[int]) -> dict[str, Any]:
+    found: dict[str, Any] = {**entry.facts}
+    found |= {"task": entry.task} if entry.task else {}
+    found |= {"numbers": dict(numbers)} if numbers else {}
+    return found | ({"cuts": cuts} if cuts else {})
+
+
+def _digests(entry: Entry) -> tuple[str, str]:
+    """Return the sha256 of an entry, which is of the contents of all its files and of what is said about them, and that of its
+    main track as if it had come alone and nothing were said: of a lone file's content."""
+    contents = {track: content_sha256(locator) for track, locator in sorted(entry.tracks.items())}
+    main = {"main": contents["main"]}
+    clean = _joined(main, ["", {}]) if Path(entry.main).is_dir() else contents["main"]
+    alone = contents == main and not entry.facts
+    return clean if alone else _joined(contents, [entry.task, dict(entry.facts)]), clean
+
+
+def _joined(contents: Mapping[str, str], said: list[Any]) -> str:
+    digest = hashlib.sha256("".join(f"{track} {sha256}\n" for track, sha256 in contents.items()).encode())
+    digest.update(json.dumps(said, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
 
 

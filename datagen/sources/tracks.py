@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +26,8 @@ HIGH_RATE = 200.0
 """Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
 _LONGEST_EXPOSURE = 0.06
 """Seconds."""
+_OF_PAIR = ("before", "after", "haze")
+"""Facts that are stored as the parameters of a pair which was not made here."""
 _SEEN = 0.002
 """Share of the picture that an object must cover, in half of the frames, to be referred to."""
 
@@ -62,9 +65,11 @@ class TrackReader:
                 lambda: self._fence("pair").read(video.tracks["pair"], wanted["pair"], size=size, crop=crop)
             )
             facts = video.facts
-            captions = {side: facts[side] for side in ("before", "after") if facts.get(side)}
             native = Native(
-                task=facts["task"], other=other, instruction=facts.get("instruction", ""), parameters=captions
+                task=facts["task"],
+                other=other,
+                instruction=facts.get("instruction", ""),
+                parameters={name: facts[name] for name in _OF_PAIR if facts.get(name)},
             )
         depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
         moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
@@ -98,7 +103,10 @@ class TrackReader:
 
     def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place) -> Moments:
         reach = math.ceil(_LONGEST_EXPOSURE / 2 * video.fps)
-        first, last = max(window.start - reach, 0), min(window.indices[-1] + reach, video.frames - 1)
+        shots = pairwise((0, *video.facts.get("cuts", ()), video.frames))
+        begin, end = next((begin, end) for begin, end in shots if begin <= window.start < end)
+        # an exposure takes nothing from before a cut, or from after one
+        first, last = max(window.start - reach, begin), min(window.indices[-1] + reach, end - 1)
         wanted = _numbers(video, "main", Window(start=first, step=1, frames=last - first + 1))
         frames = with_new_decoders(lambda: self._fence("main").read(video.locator, wanted, size=size, crop=crop))
         return Moments(frames=frames, first=window.start - first)

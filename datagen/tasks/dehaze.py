@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -54,6 +55,9 @@ class DehazeOptions(Settings):
     """Largest deviation of one colour channel of the airlight from its brightness."""
     drift: float = Field(0.02, ge=0, le=0.2)
     """How far beta and airlight may slowly drift from the values drawn, up or down, as a share of them; 0 keeps them constant."""
+    max_black_point: float = 45.0
+    """Grey level of a clip's darkest hundredth (in each pixel's least channel): above it the clip looks hazy itself, and would
+    teach that haze is clear."""
     patchy: Share = 0.25
     """Share of the clips whose haze is denser here and thinner there, and drifts with the wind."""
     patchiness: ShareInterval = (0.2, 0.6)
@@ -67,6 +71,11 @@ class Dehaze(Builder[DehazeOptions]):
     effect = "haze"
     version = 3
     Options = DehazeOptions
+
+    def refuse(self, clip: Clip, scores: Mapping[str, Any], options: DehazeOptions) -> str | None:
+        """Turn away clips in which nothing is dark: they may be hazy as they are."""
+        found, most = scores["black_point"], options.max_black_point
+        return f"hazy itself: black_point {found:.1f} > {most:g}" if found > most else None
 
     def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw depth (where the clip has none), beta and airlight per frame, and patches."""

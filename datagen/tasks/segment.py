@@ -42,7 +42,11 @@ class Segment(Builder[SegmentOptions]):
 
     def refuse(self, clip: Clip, scores: Mapping[str, Any], options: SegmentOptions) -> str | None:
         """Turn away clips in which nothing can be referred to without doubt."""
-        return None if clip.names else "nothing to refer to: no object is seen well enough in every frame"
+        if clip.names:
+            return None
+        named = clip.scene is not None or clip.video.facts.get("names")
+        why = "no object is seen well enough in every frame" if named else "the source names no object (no expressions)"
+        return f"nothing to refer to: {why}"
 
     def draw(self, clip: Clip, options: SegmentOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the object, one of the expressions that fit it alone, and the paint."""

@@ -109,6 +109,25 @@ def test_ms_ssim_is_the_papers_and_nearly_that_of_torchmetrics(size):
     assert found == pytest.approx(theirs.numpy(), abs=2e-4)
 
 
+def test_ms_ssim_of_a_small_frame_is_the_papers_though_torchmetrics_counts_its_border():
+    target, _ = pair(2, (1, 200, 184, 3), "noisy")
+    prediction = target // 8
+    prediction[:, 50:-50, 50:-50] = target[:, 50:-50, 50:-50]
+    (found,) = ms_ssim(prediction, target)
+    assert found == pytest.approx(plain_ms_ssim(prediction[0], target[0]), abs=1e-6)
+    batch = [torch.from_numpy(clip).permute(0, 3, 1, 2).double() for clip in (prediction, target)]
+    theirs = multiscale_structural_similarity_index_measure(*batch, data_range=255.0).item()
+    assert abs(found - theirs) > 0.01
+
+
+@pytest.mark.parametrize("grey", [0, 1, 60, 128, 220, 245, 254])
+def test_ssim_of_flat_frames_is_the_closed_form_to_2e_4(grey):
+    for other in range(grey, 256, 3):
+        a, b = np.full((1, 16, 16, 3), grey, np.uint8), np.full((1, 16, 16, 3), other, np.uint8)
+        light = (2 * grey * other + 6.5025) / (grey**2 + other**2 + 6.5025)
+        assert ssim(a, b)[0] == pytest.approx(light, abs=2e-4)
+
+
 def test_pooled_psnr_is_torchmetrics_and_never_above_the_mean_of_the_frames():
     prediction, target = pair(3, (3, 40, 57, 3), "noisy")
     prediction[1] = 255 - prediction[1]

@@ -151,3 +151,16 @@ def test_more_noise_never_scores_better(task):
             scores = [metric.score(Outcome(sample, clip)) for clip in clips]
             assert (np.diff(scores) < 0).all() == metric.higher_is_better, name
             assert (np.diff(scores) > 0).all() != metric.higher_is_better, name
+
+
+def test_warping_error_of_a_pasted_answer_is_blind_to_what_is_outside_the_hole():
+    sample = segment_sample()
+    metric, whole = METRICS["warping_error_pasted"], METRICS["warping_error"]
+    rng = np.random.default_rng(0)
+    answer = np.where(sample.mask[..., None] > 0, rng.integers(256, size=sample.source.shape), sample.target).astype(
+        np.uint8
+    )
+    noisy = np.where(sample.mask[..., None] > 0, answer, 255 - answer)
+    scores = [metric.score(Outcome(sample, clip)) for clip in (answer, noisy)]
+    assert scores[0] == scores[1] == whole.score(Outcome(sample, answer)) != whole.score(Outcome(sample, noisy))
+    assert scores[0] > metric.score(Outcome(sample, sample.target))

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 import configs
 from benchmarks.methods import Context
@@ -23,9 +24,9 @@ from benchmarks.studies.preference import (
     bradley_terry,
     make_pairs,
     preference_study,
+    rate_interval,
     read_votes,
     serve_poll,
-    win_rates,
 )
 from benchmarks.studies.report import Study, table_of, write_study
 from benchmarks.studies.variants import check_pictures, guidance_variants, instruction_variants, temporal_variants
@@ -209,10 +210,60 @@ def test_who_won_everything_stays_finite_and_first():
     assert 0 < found.min() < found.max() < 1
 
 
-def test_win_rates_by_hand():
-    rates = win_rates(np.array([[[0, 3, 0], [1, 0, 0], [0, 0, 0]]], float))
-    assert rates[0, :2].tolist() == [0.75, 0.25]
-    assert np.isnan(rates[0, 2])
+@pytest.mark.parametrize("kind", ["chain", "sparse", "one-sided"])
+def test_strengths_are_the_most_likely_ones(kind):
+    rng = np.random.default_rng(4)
+    wins = np.zeros((8, 8))
+    if kind == "chain":
+        for n in range(7):
+            wins[n, n + 1], wins[n + 1, n] = 1400, 600
+    elif kind == "sparse":
+        wins = rng.integers(50, size=(8, 8)) * (rng.random((8, 8)) < 0.2)
+    else:
+        wins = np.triu(np.full((8, 8), 1000.0), 1)
+    wins = wins.astype(float)
+    np.fill_diagonal(wins, 0)
+    prior = wins + 0.5 * (1 - np.eye(8))
+
+    def unlikeliness(strengths: np.ndarray) -> float:
+        gaps = strengths[:, None] - strengths[None]
+        return float((prior * np.log1p(np.exp(-gaps))).sum() + strengths.mean() ** 2)
+
+    direct = optimize.minimize(unlikeliness, np.zeros(8), method="BFGS", options={"gtol": 1e-3, "maxiter": 5000}).x
+    assert bradley_terry(wins) == pytest.approx(1 / (1 + np.exp(-direct)), abs=1e-4)
+
+
+@pytest.mark.parametrize("samples", [6, 10, 20])
+@pytest.mark.parametrize("truth", [0.5, 0.7, 0.9])
+@pytest.mark.parametrize("voters", [1, 4])
+def test_intervals_of_win_rates_cover_the_truth_as_often_as_they_say(samples, truth, voters):
+    rng = np.random.default_rng(samples)
+    hits = 0
+    for _ in range(1000):
+        # all voters see the same on a sample, as one sees it: their votes are one vote
+        votes = rng.integers(1, voters + 1, size=samples).astype(float)
+        low, high = rate_interval(votes * (rng.random(samples) < truth), votes)
+        hits += low <= truth <= high
+    assert hits / 1000 >= 0.93
+
+
+def test_intervals_of_win_rates_are_wilsons_with_students_quantile():
+    # 8 of 10: the quantile is 2.262
+    z2 = stats.t.ppf(0.975, 9) ** 2
+    low, high = rate_interval(np.repeat([1.0, 0.0], [8, 2]), np.ones(10))
+    # the ends of a score interval are the rates that the observed one is just z standard errors from
+    for end in (low, high):
+        assert (0.8 - end) ** 2 == pytest.approx(z2 * end * (1 - end) / 10)
+
+
+def test_six_of_six_votes_leave_room_and_five_samples_give_no_interval():
+    low, high = rate_interval(np.ones(6), np.ones(6))
+    assert low < 0.6
+    assert high == 1
+    assert rate_interval(np.full(5, 9.0), np.full(5, 9.0)) == (None, None)
+    # a method that was not shown on a sample has no vote there
+    shown = np.array([1.0, 1, 1, 1, 1, 0])
+    assert rate_interval(shown, shown) == (None, None)
 
 
 @pytest.fixture(scope="module")

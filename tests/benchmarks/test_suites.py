@@ -1,5 +1,6 @@
 """Public test sets in their own layouts, scored by their papers' protocols."""
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.commands import publish_report
 from benchmarks.metrics import METRICS, psnr
+from benchmarks.metrics.temporal import estimate_motion, warping_error
 from benchmarks.metrics.together import TOGETHER
 from benchmarks.report import make_boards, to_latex, to_markdown
 from benchmarks.runner import run
@@ -111,6 +113,17 @@ def test_video_completion_fills_the_papers_holes_and_averages_over_all_frames(co
     # what is outside the hole is the target already, so pasting changes nothing; 9 frames count alike
     assert line.entry.scores["psnr_pasted"].mean == pytest.approx(np.mean(expected), abs=1e-9)
     assert boards[0].metrics[0].name == "psnr_pasted"
+    # E_warp alone is a mean over videos, the longer one no heavier than the other
+    warped = [
+        warping_error(sample.source, estimate_motion(sample.target)).mean()
+        for sample in (suite.dataset[row["key"]] for row in suite.rows["inpaint"])
+    ]
+    assert line.entry.scores["warping_error_pasted"].mean == pytest.approx(np.mean(warped), abs=1e-9)
+    told = to_markdown(boards)
+    assert re.search(
+        r"- PSNR pasted.*mean over the clip's frames, then the mean over all clips by their frames\.", told
+    )
+    assert re.search(r"- E_warp pasted.*, then over videos\.", told)
     assert "| - | E2FGVI (reported) | 33.01 |" in to_markdown(boards)
     assert "NOT THE WHOLE TEST SET: 2 of 50 videos" in boards[0].protocol
 

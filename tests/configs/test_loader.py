@@ -55,7 +55,7 @@ def test_settings_are_frozen():
         ("ratte: 1", [], "no setting named 'ratte'; did you mean 'rate'"),
         ("inner:\n  sice: 1", [], "did you mean 'size'. available: size in inner"),
         ("inner: 3", [], "inner"),
-        ("rate: fast", [], "rate: .*came: 'fast'"),
+        ("rate: fast", [], "^recipe .*: rate: .*came: 'fast'"),
         ("- a\n- b", [], "a recipe is a mapping"),
         ("a: [", [], "is no recipe: not YAML"),
         ("rate: 1\nrate: 2", [], "the key 'rate' is given twice"),

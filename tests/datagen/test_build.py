@@ -14,6 +14,7 @@ from configs import DecoderLostError, OutputError, SourceError, load
 from datagen import Recipe, build
 from datagen.builder import Progress
 from datagen.ledger import load_examined
+from datagen.merge import merge
 from datagen.plan import make_plan, windows
 from datagen.sources import find_source
 from datagen.sources.layouts.videos import video_files
@@ -146,6 +147,21 @@ def test_another_recipe_needs_overwrite_and_the_difference_is_shown(video_folder
     assert manifest.recipe["codec"] == "lossless"
     assert (out / "notes.txt").read_text() == "mine"
     assert verify(out) == []
+
+
+def test_another_task_is_added_cheaply_by_a_merge_and_the_message_says_how(video_folder, small_recipe, tmp_path):
+    only = {task: small_recipe.model_copy(update={"tasks": {task: {}}}) for task in ("recolor", "dehaze")}
+    build(only["recolor"], tmp_path / "x", sources=[str(video_folder)])
+    with pytest.raises(OutputError) as error:
+        build(only["dehaze"], tmp_path / "x", sources=[str(video_folder)])
+    assert "tasks.dehaze is new; tasks.recolor is gone; give --overwrite" in str(error.value)
+    assert "to add dehaze cheaply, build it alone into another folder" in str(error.value)
+    assert f"datagen merge {tmp_path / 'x'} OTHER --out BOTH" in str(error.value)
+    build(only["dehaze"], tmp_path / "y", sources=[str(video_folder)])
+    assert {shard.task for shard in merge([tmp_path / "x", tmp_path / "y"], tmp_path / "both").shards} == only.keys()
+    with pytest.raises(OutputError) as error:
+        build(only["dehaze"].model_copy(update={"seed": 5}), tmp_path / "x", sources=[str(video_folder)])
+    assert "merge" not in str(error.value)
 
 
 def test_other_sources_need_overwrite_too(video_folder, small_recipe, tmp_path):

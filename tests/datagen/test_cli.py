@@ -10,12 +10,14 @@ from fractions import Fraction
 import pytest
 
 import shards.tasks
-from configs import ConfigError
+from configs import ConfigError, load
+from datagen import Recipe, commands
 from datagen.replay import replay
 from datagen.tasks import builder
 from shards import Dataset, get_task, verify, write_video
 from tests.conftest import moving_clip
 from tests.datagen.conftest import SMALL, command
+from tests.datagen.layout_files import RECIPE, frames, masks
 
 
 @pytest.mark.parametrize(
@@ -208,6 +210,27 @@ def test_a_frame_rate_that_a_video_cannot_give_is_said(tmp_path):
     )
     done = command("build", "--from", tmp_path / "v.mp4", "--fps", 15, *options, "--out", tmp_path / "y")
     assert "frames per second" not in done.stdout
+
+
+def test_a_split_that_is_empty_because_the_data_set_says_so_tells_how_to_deal_out_anew(tmp_path, capsys):
+    for seed, name in enumerate(("bear", "cows")):
+        frames(tmp_path / "JPEGImages" / "480p" / name, seed=seed)
+        masks(tmp_path / "Annotations" / "480p" / name)
+    (tmp_path / "ImageSets" / "2017").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "2017" / "val.txt").write_text("bear\ncows\n")
+    told = []
+    for name, more in (("official", []), ("anew", ["splits.official=false"])):
+        settings = load(
+            Recipe, "default", [*RECIPE, "tasks={recolor: {}}", "splits={train: 0.9, test: 0.1, val: 0}", *more]
+        )
+        source = [f"davis:{tmp_path}"]
+        commands.build_dataset(settings, str(tmp_path / name), source, "unknown", 0, None, False, False, None)
+        told.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("no ")])
+    assert told[0] == [
+        "no train samples: 2 sources with samples, none in train: the official split of their data set puts 2 of 2 elsewhere; "
+        "--set splits.official=false and another --out deals them out anew"
+    ]
+    assert told[1] == []
 
 
 def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(video_folder, tmp_path):

@@ -9,7 +9,7 @@ from datagen.effects.depth_model import model_depth
 from datagen.effects.haze import patches, through_haze
 from datagen.replay import replay
 from datagen.scenes import draw_scene, render
-from shards import Dataset
+from shards import Dataset, write_video
 from tests.conftest import moving_clip
 
 SCENES = ["clip.size=64", "clip.frames=5", "scenes.count=12", "codec=lossless"]
@@ -31,6 +31,20 @@ def test_the_far_end_lets_the_faintest_light_through_in_the_densest_patch(tmp_pa
         far = np.percentile(depth_of(sample), 95)
         t = np.exp(-sample.meta.parameters["beta"][0] * far * (1 + sample.meta.parameters["patches"]["amount"]))
         assert t > 0.19
+
+
+def test_what_is_hazy_itself_is_no_target_for_dehazing(tmp_path):
+    clear = moving_clip(3, frames=12, height=64, width=64)
+    hazy = (moving_clip(4, frames=12, height=64, width=64) * 0.4 + 130).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    for name, clip in (("clear", clear), ("hazy", hazy)):
+        write_video(tmp_path / "in" / f"{name}.mp4", clip, fps=25)
+    recipe = load(Recipe, "default", ["clip.size=64", "clip.frames=6", "tasks={dehaze: {}, inpaint: {}}"])
+    build(recipe, tmp_path / "out", sources=[str(tmp_path / "in")])
+    found = Dataset(tmp_path / "out")
+    assert set(found.index("dehaze")["source_id"].to_pylist()) == {"clear"}
+    assert set(found.index("inpaint")["source_id"].to_pylist()) == {"clear", "hazy"}
+    assert "hazy itself: black_point" in (tmp_path / "out" / "rejects.jsonl").read_text()
 
 
 @pytest.mark.parametrize("wind", [[0.05, 0.0], [-0.1, 0.05], [0.0, 0.0]])

@@ -196,6 +196,8 @@ def test_sigterm_ends_a_build_within_ten_seconds_and_leaves_temporaries_at_most(
     assert time.monotonic() - started < 10
     assert process.returncode == 130
     assert "Traceback" not in said
+    last = "error: stopped; the shards that are finished are kept; run the same command again to go on"
+    assert said.splitlines()[-1] == last
     time.sleep(1)
     files = [path for path in out.rglob("*") if path.is_file() and ".build" not in path.parts]
     assert not (out / "manifest.json").exists()

@@ -28,6 +28,7 @@ SCORES = {
     "contrast",
     "motion",
     "duplicates",
+    "black_point",
     "colourfulness",
     "pair_psnr",
     "jump",
@@ -257,6 +258,7 @@ def test_only_what_a_gate_wrote_is_read_as_a_score():
     reject = {"where": "gate", "reason": "still: motion 1e-05"}
     assert broken_score(reject) == ("motion", 1e-05)
     assert broken_score(reject | {"reason": "no change: pair_psnr 51.2", "where": "pair"}) == ("pair_psnr", 51.2)
+    assert broken_score(reject | {"reason": "still: motion 1e-05 < 0.02"}) == ("motion", 1e-05)
     assert broken_score(reject | {"reason": "failed: at frame 3", "where": "task"}) is None
     assert broken_score(reject | {"reason": "black"}) is None
 

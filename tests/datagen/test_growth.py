@@ -1,20 +1,28 @@
 """What happens to a finished dataset: more sources, sources taken out, copies, and what failed tried again."""
 
+import hashlib
 import json
 import shutil
 from contextlib import nullcontext
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from configs import DatasetError, SourceError, load
 from datagen import Recipe, build
 from datagen.builder import take_out
-from datagen.duplicates import Seen, doubles, leaks, perceptual_hashes
+from datagen.destination import find_destination
+from datagen.duplicates import Seen, find_doubles, leaks, perceptual_hashes
+from datagen.ledger import Ledger
+from datagen.likeness import is_like, likes_of
+from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
+from datagen.view import write_contact_sheet
 from shards import Dataset, verify, write_video
 from tests.conftest import moving_clip
+from tests.datagen.conftest import command
 
 SMALL = ["clip.frames=4", "clip.size=48", "clip.per_video=3", "tasks={dehaze: {}, recolor: {}}"]
 
@@ -119,18 +127,100 @@ def test_a_rejected_source_is_gone_only_its_shards_are_made_again_and_it_stays_o
     assert samples(out) == left
 
 
+def texts(out):
+    """Everything below a folder with its bytes, an index as text."""
+    for path in out.rglob("*"):
+        if path.suffix == ".parquet":
+            yield path, json.dumps(pq.read_table(path).to_pylist(), default=str).encode()
+        elif path.is_file():
+            yield path, path.read_bytes()
+
+
+def traces(out, *words):
+    return {(path.name, word) for path, content in texts(out) for word in words if word.encode() in content}
+
+
 def test_a_forgotten_source_leaves_no_trace_and_may_come_again(videos, tmp_path):
     inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
+    (inputs / "v03.mp4").rename(inputs / "grandmother.mp4")
+    copy_of(inputs / "grandmother.mp4", inputs / "a_wedding.mp4")
     build(recipe(), out, sources=[str(inputs)])
-    sha256 = next(row["source_sha256"] for row in Dataset(out).index().to_pylist() if row["source_id"] == "v03")
-    everything = samples(out)
-    take_out(out, [sha256[:12]], reason=None)
+    build(recipe(), tmp_path / "before", sources=[str(inputs)])
+    write_contact_sheet(out)
+    write_stats(collect(out), out / "stats.html")
+    (out / "notes.html").write_text("my own")
+    known = json.loads((out / ".build" / "sources.json").read_text())
+    kept = {row["source_id"] for row in Dataset(out).index().to_pylist()}
+    for name in sorted({"grandmother", "a_wedding"}, key=lambda name: name not in kept):
+        (sha256,) = (key for key, video in known.items() if video["id"] == name)
+        assert {word for _, word in traces(out, name, sha256)} == {name, sha256}
+        take_out(out, [sha256[:12]], reason=None)
+        assert traces(out, name, sha256, sha256[:12]) == set()
+        if name in kept:
+            assert not (out / "view.html").exists()
+            assert not (out / "stats.html").exists()
+            assert {"grandmother", "a_wedding"} - kept <= set(Dataset(out).index()["source_id"].to_pylist())
+    assert (out / "notes.html").read_text() == "my own"
+    build(recipe(), out, sources=[str(inputs)])
+    assert samples(out).keys() == samples(tmp_path / "before").keys()
+
+
+def test_a_copy_that_is_forgotten_leaves_no_trace_and_what_it_was_a_copy_of_stays(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
+    copy_of(inputs / "v03.mp4", inputs / "a_wedding.mp4")
+    build(recipe(), out, sources=[str(inputs)])
+    kept = {row["source_id"] for row in Dataset(out).index().to_pylist()}
+    (gone,) = {"v03", "a_wedding"} - kept
+    known = json.loads((out / ".build" / "sources.json").read_text())
+    (sha256,) = (key for key, video in known.items() if video["id"] == gone)
+    before = samples(out)
+    done = command("forget", out, "--source", gone, "--workers", 0)
+    assert done.returncode == 0, done.stderr
+    assert traces(out, gone, sha256) == set()
+    assert samples(out) == before
+
+
+@pytest.mark.parametrize("name", ["forget", "reject"])
+def test_pages_that_show_what_was_taken_out_are_removed_and_that_is_said(name, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
+    build(recipe("tasks={recolor: {}}"), out, sources=[str(inputs)])
+    assert command("view", out).returncode == command("gates", out).returncode == 0
+    done = command(name, out, "--source", "v01", "--workers", 0)
+    for page in ("view", "gates"):
+        assert f"{page}.html was out of date and was removed; 'datagen {page} {out}' makes it again\n" in done.stdout
+        assert not (out / f"{page}.html").exists()
+
+
+def test_a_captioned_video_is_forgotten_with_the_file_that_was_its_duplicate(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "clips", range(8)), tmp_path / "out"
+    files = sorted(inputs.iterdir())
+    (tmp_path / "t.csv").write_text("path,caption\n" + "".join(f"clips/{file.name},at noon\n" for file in files))
+    build(recipe(), out, sources=[str(tmp_path / "t.csv"), str(inputs)])
+    sha256 = hashlib.sha256(files[3].read_bytes()).hexdigest()
+    assert sha256 in (out / "rejects.jsonl").read_text()
+    take_out(out, [files[3].stem], reason=None)
     for path in out.rglob("*"):
         if path.is_file() and path.suffix != ".parquet":
             assert sha256.encode() not in path.read_bytes(), path
-    assert "v03" not in Dataset(out).index()["source_id"].to_pylist()
-    build(recipe(), out, sources=[str(inputs)])
-    assert samples(out).keys() == everything.keys()
+    assert (out / "rejects.jsonl").read_text().count("of which more is said") == 7
+
+
+@pytest.mark.parametrize("by", ["file name", "sha256", "path in the table"])
+def test_a_captioned_video_is_taken_out_by_its_file_and_stays_out_when_it_comes_alone(by, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "clips", range(8)), tmp_path / "out"
+    files = sorted(inputs.iterdir())
+    rows = [f"clips/{file.name},{file.stem} at noon" for file in files]
+    (tmp_path / "t.csv").write_text("\n".join(["path,caption", *rows]))
+    build(recipe(), out, sources=[str(tmp_path / "t.csv")])
+    sha256 = hashlib.sha256(files[3].read_bytes()).hexdigest()
+    went = files[3].stem
+    assert went in Dataset(out).index()["source_id"].to_pylist()
+    name = {"file name": files[3].name, "sha256": sha256, "path in the table": f"clips/{files[3].name}"}[by]
+    take_out(out, [name], reason="a licence withdrawn")
+    assert went not in Dataset(out).index()["source_id"].to_pylist()
+    if by == "sha256":
+        build(recipe(), out, sources=[str(tmp_path / "t.csv"), str(files[3])])
+        assert went not in Dataset(out).index()["source_id"].to_pylist()
 
 
 @pytest.mark.parametrize("reason", [None, "by hand"])
@@ -227,35 +317,173 @@ def test_hashes_survive_scaling_and_light_and_differ_between_videos():
         Seen(sha256=f"{k}", group=f"{k}", start=0, split="train", hashes=perceptual_hashes(clip))
         for k, clip in enumerate(clips)
     ]
-    assert list(doubles(seen, 8)) == []
+    assert find_doubles(seen, 8).doubles == ()
 
 
-@pytest.mark.parametrize("distance", [1, 4, 8])
+def test_a_mirrored_picture_has_nearly_the_hash_that_the_straight_one_tells():
+    for seed in range(10):
+        clip = moving_clip(seed, frames=3, height=96, width=96)
+        mirrored = np.clip(clip[:, :, ::-1] * 0.9 + 12, 0, 255).astype(np.uint8)
+        assert is_like(perceptual_hashes(clip), perceptual_hashes(mirrored), 8)
+
+
+def test_a_clip_of_a_dataset_that_was_built_with_three_hashes_is_known_again():
+    clip = moving_clip(7, frames=16, height=96, width=96)
+    once = [perceptual_hashes(clip[[k]])[0] for k in (0, 8, 15)]
+    assert is_like(once, perceptual_hashes(clip), 8)
+    assert not is_like(once, perceptual_hashes(moving_clip(8, frames=16, height=96, width=96)), 8)
+
+
+def test_notes_of_copies_as_they_were_written_once_are_read(tmp_path):
+    (tmp_path / ".build").mkdir()
+    noted = {"videos": {"c": "rejected: x"}, "clips": [["a", 4, "near-duplicate: of b", ["b", 0]]]}
+    (tmp_path / ".build" / "excluded.json").write_text(json.dumps(noted))
+    found = Ledger(find_destination(tmp_path, workers=0), recipe(), "1").excluded()
+    assert found.videos == {"c": "rejected: x"}
+    assert found.clips == {("a", 4): "near-duplicate: of b"}
+    assert found.alike == {("a", "b")}
+
+
+def test_frames_that_show_nothing_have_no_hash_and_are_like_none():
+    clip = moving_clip(1, frames=16, height=64, width=64)
+    fading = (clip * np.linspace(0, 1, 16)[:, None, None, None]).astype(np.uint8)
+    assert len(perceptual_hashes(clip)) == 8
+    assert 4 <= len(perceptual_hashes(fading)) < 8
+    assert perceptual_hashes(np.zeros_like(clip)) == []
+    assert not is_like([], [], 8)
+
+
+@pytest.mark.parametrize("distance", [1, 4, 5, 8])
 def test_copies_are_found_exactly_as_comparing_all_with_all_finds_them(distance):
     rng = np.random.default_rng(distance)
     seeds = rng.integers(0, 2**63, 60)
-    seen = []
-    for k in range(400):
+    hashes, groups = [], [f"{k // 3}" for k in range(300)]
+    for _ in groups:
         values = []
-        for _ in range(3):
-            value = int(seeds[rng.integers(60)])
+        for _ in range(rng.integers(0, 10)):
+            value = int(seeds[rng.integers(60)]) ^ (0x5555555555555555 if rng.random() < 0.2 else 0)
             for bit in rng.integers(0, 64, rng.integers(0, 9)):
                 value ^= 1 << int(bit)
             values.append(f"{value:016x}")
-        split = ("train", "val", "test")[int(rng.integers(3))]
-        seen.append(Seen(sha256=f"{k // 3:03d}", group=f"{k // 3:03d}", start=k, split=split, hashes=values))
-    kept, expected = [], set()
-    for clip in sorted(seen, key=lambda clip: clip.order):
-        near = False
-        for other in kept:
-            apart = sorted(min((int(a, 16) ^ int(b, 16)).bit_count() for b in other.hashes) for a in clip.hashes)
-            near |= other.sha256 != clip.sha256 and apart[1] < distance
-        if near:
-            expected.add((clip.sha256, clip.start))
-        else:
-            kept.append(clip)
-    assert {(double.clip.sha256, double.clip.start) for double in doubles(seen, distance)} == expected
+        hashes.append(values)
+    likes = likes_of(hashes, groups, distance)
+    expected = {
+        (i, j) for i in range(300) for j in range(300) if groups[i] != groups[j] and like(hashes, i, j, distance)
+    }
+    assert {(i, j) for i, others in enumerate(likes) for j in others} == expected
     assert expected
+
+
+def like(hashes, i, j, distance):
+    """Whether three eighths of the frames, and two, of both come near to the other's, all straight or all mirrored."""
+    wanted = max(3 * min(len(hashes[i]), len(hashes[j])) // 8, min(2, len(hashes[i]), len(hashes[j])))
+    for flip in (0, 0x5555555555555555):
+        counts = [
+            sum(any((int(a, 16) ^ flip ^ int(b, 16)).bit_count() < distance for b in theirs) for a in ours)
+            for ours, theirs in ((hashes[i], hashes[j]), (hashes[j], hashes[i]))
+        ]
+        if wanted and min(counts) >= wanted:
+            return True
+    return False
+
+
+def seen(name, split, *values, start=0):
+    return Seen(sha256=name, group=name, start=start, split=split, hashes=[f"{value:016x}" for value in values])
+
+
+def test_videos_with_copies_of_each_other_are_kept_in_one_split_whole():
+    rng = np.random.default_rng(0)
+    a, b, c, d, own = ([int(v) for v in rng.integers(0, 2**63, 8)] for _ in range(5))
+    clips = [
+        seen("A", "test", *a),
+        seen("B", "train", *a[4:], *b[:4]),
+        seen("B", "train", *b, start=16),
+        seen("C", "val", *b),
+        seen("C", "val", *c, start=16),
+        seen("C2", "val", *c),
+        seen("D", "train", *d),
+        seen("D", "train", *own, start=16),
+        seen("E", "train", *d),
+    ]
+    for order in (clips, clips[::-1], [clips[k] for k in rng.permutation(len(clips))]):
+        found = find_doubles(order, 8).doubles
+        told = {(each.clip.sha256, each.clip.start): (each.like.sha256, each.bits) for each in found}
+        assert told == {
+            ("B", 0): ("A", 0),
+            ("B", 16): ("C", 0),
+            ("C", 0): ("B", 0),
+            ("C", 16): ("A", None),
+            ("C2", 0): ("A", None),
+            ("E", 0): ("D", 0),
+        }
+    # what is kept has no copies any more, and which videos hang together stays known
+    alike = find_doubles(clips, 8).alike
+    left = [clip for clip in clips if (clip.sha256, clip.start) not in told]
+    assert find_doubles(left, 8, alike) == find_doubles([], 8)
+    more = seen("D", "test", *own).hashes
+    later = find_doubles([*left, Seen(sha256="F", group="F", start=0, split="test", hashes=more)], 8, alike)
+    assert {each.clip.sha256 for each in later.doubles} == {"D"}
+
+
+def test_films_that_share_a_title_sequence_lose_that_and_nothing_else():
+    rng = np.random.default_rng(1)
+    title = [int(v) for v in rng.integers(0, 2**63, 8)]
+    films = [
+        seen(f"F{n}", split, *(title if start == 0 else [int(v) for v in rng.integers(0, 2**63, 8)]), start=start)
+        for n, split in enumerate(["train", "train", "val", "test"])
+        for start in (0, 16, 32, 48)
+    ]
+    found = find_doubles(films, 8)
+    assert {(each.clip.sha256, each.clip.start) for each in found.doubles} == {("F0", 0), ("F1", 0), ("F2", 0)}
+    assert found.alike == ()
+
+
+@pytest.fixture(scope="module")
+def shifted(tmp_path_factory):
+    """Videos of 40 frames, and copies of some that lack the first frames, written anew."""
+    folder = tmp_path_factory.mktemp("shifted")
+    for number in range(10):
+        frames = moving_clip(300 + number, frames=40, height=54, width=72)
+        write_video(folder / f"v{number}.mp4", frames, fps=25)
+        if number < 5:
+            frames = frames[:, :, ::-1] if number == 4 else frames
+            write_video(
+                folder / f"v{number} late.mp4", np.clip(frames[3 + 2 * number :] + 4.0, 0, 255).astype(np.uint8), fps=25
+            )
+    return folder
+
+
+SHIFTED = ["clip.frames=16", "clip.hop=8", "tasks={recolor: {}}", "splits={train: 0.6, val: 0.1, test: 0.3}"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_copy_that_begins_later_is_in_no_other_split_and_the_bytes_do_not_depend_on_the_order(
+    seed, shifted, tmp_path
+):
+    files, settings = sorted(map(str, shifted.iterdir())), recipe(*SHIFTED, f"seed={seed}")
+    build(settings, tmp_path / "a", sources=files)
+    build(settings, tmp_path / "b", sources=files[::-1], workers=2 if seed == 1 else 0)
+    splits = {}
+    for row in Dataset(tmp_path / "a").index().to_pylist():
+        splits.setdefault(row["source_id"].split()[0], set()).add(row["split"])
+    assert set(map(len, splits.values())) == {1}
+    assert splits.keys() == {f"v{number}" for number in range(10)}
+    assert stamps_of(tmp_path / "a") == stamps_of(tmp_path / "b")
+    # taken out, the copy that was kept gives way to what was left out for its sake
+    kept = {row["source_id"] for row in Dataset(tmp_path / "a").index().to_pylist()}
+    gone = next(name for name in ("v0", "v0 late") if name in kept)
+    take_out(tmp_path / "a", [gone], reason="x")
+    build(settings, tmp_path / "c", sources=[file for file in files if not file.endswith(f"/{gone}.mp4")])
+    after = {row["source_id"]: row["split"] for row in Dataset(tmp_path / "a").index().to_pylist()}
+    assert after.keys() == {row["source_id"] for row in Dataset(tmp_path / "c").index().to_pylist()}
+
+
+def stamps_of(out):
+    return {
+        path.relative_to(out): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file() and ".build" not in str(path)
+    }
 
 
 def test_a_leak_is_an_equal_clip_of_another_video_in_another_split():

@@ -37,6 +37,15 @@ def test_videvo_has_the_papers_split_wherever_its_videos_lie(tmp_path):
     frames(whole / "test" / "processed" / "colorization" / "videvo" / "Koala", seed=9, names="{:05d}.jpg")
     assert {v.id: v.split for v in found(f"videvo:{whole}")} == {"Beach": "train", "Koala": "test"}
     assert [(v.id, v.split) for v in found(f"videvo:{whole / 'test' / 'input' / 'videvo'}")] == [("Koala", "test")]
+    (tmp_path / "above").mkdir()
+    (tmp_path / "above" / "videvo").symlink_to(whole)
+    for folder in (tmp_path / "above", whole / "test", whole / "test" / "input"):
+        found_in = [v.id for v in found(f"videvo:{folder}")]
+        assert sorted(found_in) == (["Beach", "Koala"] if folder.name == "above" else ["Koala"])
+    assert [v.name for v in found(f"videvo:{tmp_path / 'above'}")] == [
+        "videvo/test/input/videvo/Koala",
+        "videvo/train/input/videvo/Beach",
+    ]
     with pytest.raises(SourceError, match="looks like the layout 'videvo'"):
         found(str(whole))
     (tmp_path / "nothing").mkdir()

@@ -72,3 +72,54 @@ def test_lists_without_any_pair_are_an_error(tmp_path):
     part(tmp_path, "swap", 10, {"src": "0001/a.mp4"})
     with pytest.raises(SourceError, match="not of the layout edit_pairs"):
         items(f"edit_pairs:{tmp_path}")
+
+
+def clips(root: Path, *names: str) -> None:
+    for seed, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(root / name, moving_clip(seed, frames=4), fps=20)
+
+
+@pytest.mark.parametrize(
+    ("listed", "there"),
+    [
+        # Ditto-1M without the archive of sources: a style has a file of the name
+        ("source/00000.mp4", ["videos/local/00000.mp4", "videos/global_style1/00000.mp4"]),
+        # Senorita-2M: another group has a source of the name
+        ("obj_swap/source/00000.mp4", ["local_style/source/00000.mp4", "obj_swap/target/00000.mp4"]),
+        # nobody knows which of the two is meant
+        ("source/00000.mp4", ["part1/source/00000.mp4", "part2/source/00000.mp4"]),
+        ("obj_swap/00000.mp4", ["obj_swap_more/00000.mp4", "swap_upload/00000.mp4"]),
+    ],
+)
+def test_a_file_that_is_not_there_is_replaced_by_no_other_of_its_name(listed, there, tmp_path):
+    clips(tmp_path, "lists/x.mp4", *there)
+    (tmp_path / "lists" / "x.mp4").rename(tmp_path / "edited.mp4")
+    row = {"source_path": listed, "edited_path": "edited.mp4", "instruction": "Make it snow."}
+    (tmp_path / "lists" / "all.json").write_text(json.dumps([row]))
+    (reject,) = items(f"edit_pairs:{tmp_path}")
+    assert isinstance(reject, Reject)
+    assert reject.reason == f"no such file: {listed}"
+
+
+def test_a_list_beside_its_own_videos_looks_into_no_other_group(tmp_path):
+    clips(tmp_path, "obj_swap/target/1.mp4", "local_style/source/1.mp4")
+    row = {"source_path": "source/1.mp4", "edited_path": "target/1.mp4", "instruction": "Swap it."}
+    (tmp_path / "obj_swap" / "list.json").write_text(json.dumps([row]))
+    (reject,) = items(f"edit_pairs:{tmp_path}")
+    assert isinstance(reject, Reject)
+    assert reject.reason == "no such file: source/1.mp4"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["videos/source/1.mp4", "source/source/1.mp4", "videos/source_upload/1.mp4", "source/part_upload/1.mp4"],
+)
+def test_a_file_is_found_below_the_folders_that_archives_put_in(place, tmp_path):
+    clips(tmp_path, place, "local/1.mp4")
+    row = {"source_path": "source/1.mp4", "edited_path": "local/1.mp4", "instruction": "Make it snow."}
+    (tmp_path / "training_metadata").mkdir()
+    (tmp_path / "training_metadata" / "local.json").write_text(json.dumps([row]))
+    (video,) = items(f"edit_pairs:{tmp_path}")
+    assert isinstance(video, SourceVideo), video
+    assert video.locator == str(tmp_path / place)

@@ -13,6 +13,8 @@ from datagen.sources import find_source
 from datagen.sources.base import Reject, SourceVideo
 from datagen.sources.layouts._expressions import as_phrase
 from tests.conftest import moving_clip
+from tests.datagen.layout_files import frames
+from tests.datagen.layout_files import masks as annotations
 
 RECIPE = ["clip.frames=3", "clip.size=32", "gates.min_motion=0", "gates.max_duplicates=1"]
 
@@ -41,6 +43,37 @@ def test_videos_of_youtube_vos_without_public_masks_are_rejects(tmp_path):
         "valid/JPEGImages/first": "only its first mask is public",
         "valid/JPEGImages/hidden": "its masks are not public",
     }
+
+
+@pytest.mark.parametrize(("listed", "every"), [(True, 5), (False, 5), (False, 1)])
+def test_masks_of_objects_as_they_appear_are_not_those_of_a_whole_video(listed, every, tmp_path):
+    root = tmp_path / "valid"
+    for name, spacing in (("whole", 5), ("appearing", 30)):
+        frames(root / "JPEGImages" / name, count=60)
+        for number in range(60):
+            if number % every:
+                (root / "JPEGImages" / name / f"{number:05d}.jpg").unlink()
+        annotations(root / "Annotations" / name, count=60, every=spacing)
+    if listed:
+        numbers = [f"{n:05d}" for n in range(0, 60, 5)]
+        objects = {"1": {"category": "others", "frames": numbers}, "2": {"category": "others", "frames": numbers[6:]}}
+        said = {name: {"objects": objects} for name in ("whole", "appearing")}
+        (root / "meta.json").write_text(json.dumps({"videos": said}))
+    appearing, whole = items(f"youtube_vos:{tmp_path}")
+    assert isinstance(appearing, Reject)
+    assert appearing.reason == "only its first masks are public: 2 of 12"
+    assert isinstance(whole, SourceVideo)
+    assert (whole.frames, whole.fps) == (12, 6.0)
+
+
+def test_where_no_expression_names_an_object_segment_says_so(tmp_path):
+    sequence(tmp_path, "bear", masks=4, below="480p")
+    recipe = load(Recipe, "default", [*RECIPE, "tasks={segment: {}, recolor: {}}", "clip.per_video=1"])
+    build(recipe, tmp_path / "out", sources=[f"davis:{tmp_path}"])
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
+    assert [reject["reason"] for reject in rejects if reject["task"] == "segment"] == [
+        "nothing to refer to: the source names no object (no expressions)"
+    ]
 
 
 def test_when_no_mask_is_public_the_build_says_why(tmp_path):

@@ -43,12 +43,40 @@ def test_a_pair_that_exists_is_taken_as_it_is(layout, tmp_path):
     assert "taken as it is" in again.summary()
 
 
+@pytest.mark.parametrize("below", ["", "quantitative_datasets", "DeepVideoDeblurring_Dataset/quantitative_datasets"])
+def test_the_test_sequences_of_dvd_are_known_from_whichever_folder_above_them(below, tmp_path):
+    for seed, name in enumerate(("720p_240fps_2", "IMG_0001")):
+        for side, shift in (("GT", 0), ("input", 30)):
+            frames(tmp_path / below / name / side, seed=seed, shift=shift)
+    splits = {video.name.split("/")[-2]: video.split for video in found(f"dvd:{tmp_path}")}
+    assert splits == {"720p_240fps_2": "test", "IMG_0001": "train"}
+    (alone,) = found(f"dvd:{tmp_path / below / '720p_240fps_2'}")
+    assert alone.split == "test"
+
+
+def test_the_raw_pictures_of_bsd_are_no_videos(tmp_path):
+    for kind in ("RGB", "RAW"):
+        for side, shift in (("Sharp", 0), ("Blur", 20)):
+            frames(tmp_path / "BSD_1ms8ms" / "test" / "003" / side / kind, names="{:08d}.png", shift=shift)
+    (video,) = found(f"bsd:{tmp_path}")
+    assert (video.id, video.split) == ("BSD_1ms8ms-003", "test")
+    assert video.locator.endswith("Sharp/RGB")
+
+
 def test_of_two_blurs_gopro_gives_the_one_in_linear_light(tmp_path):
     sequence = tmp_path / "GOPRO_Large" / "test" / "GOPR0384_11_00"
     for name, shift in (("sharp", 0), ("blur", 20), ("blur_gamma", 40)):
         frames(sequence / name, shift=shift)
     (video,) = found(f"gopro:{tmp_path / 'GOPRO_Large'}")
     assert video.tracks["pair"].endswith("blur_gamma")
+
+
+def test_the_frame_rate_of_gopro_follows_from_how_many_frames_were_averaged(tmp_path):
+    for seed, name in enumerate(("GOPR0372_07_00", "GOPR0384_11_05", "mine")):
+        for side, shift in (("sharp", 0), ("blur", 20)):
+            frames(tmp_path / "train" / name / side, seed=seed, shift=shift)
+    rates = {video.id: video.fps for video in found(f"gopro:{tmp_path}", "clip.folder_fps=20")}
+    assert rates == {"GOPR0372_07_00": 240 / 7, "GOPR0384_11_05": 240 / 11, "mine": 20.0}
 
 
 def test_a_pair_of_uneven_length_uses_the_frames_that_both_have(tmp_path):
@@ -79,7 +107,11 @@ def test_the_four_hazes_of_one_hazeworld_video_share_its_clean_side_and_its_spli
     recipe = load(Recipe, "default", [*RECIPE, "tasks={dehaze: {}}", "splits.official=false", "clip.per_video=1"])
     manifest = build(recipe, tmp_path / "out", sources=[f"hazeworld:{tmp_path}"])
     assert manifest.samples == 12, "four strengths of haze are no copies of each other"
-    rows = Dataset(tmp_path / "out").index().to_pylist()
+    dataset = Dataset(tmp_path / "out")
+    for sample in map(dataset.__getitem__, dataset.keys()):
+        _, airlight, beta = sample.meta.source_id.split("_")
+        assert sample.meta.parameters == {"haze": {"airlight": int(airlight), "beta": float(beta)}}
+    rows = dataset.index().to_pylist()
     splits = {}
     for row in rows:
         splits.setdefault(row["source_id"].split("_")[0], set()).add(row["split"])

@@ -15,6 +15,7 @@ from datagen.sources.base import Reject, SourceVideo
 from shards import Dataset, write_video
 from tests.conftest import moving_clip
 from tests.datagen.conftest import command, contents
+from tests.datagen.layout_files import frames
 
 RECIPE = ["clip.frames=3", "clip.size=32", "gates.min_motion=0", "gates.max_duplicates=1", "clip.per_video=1"]
 
@@ -127,3 +128,28 @@ def test_other_kinds_of_table_say_whether_they_have_masks(ending, tmp_path):
         part.to_parquet(file) if ending == "parquet" else part.to_json(file, orient="records", lines=True)
     assert find_source(str(tmp_path / f"all.{ending}"), "").masks
     assert not find_source(str(tmp_path / f"none.{ending}"), "").masks
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"captoin": "a dog"}, "column 'captoin' is not used; did you mean 'caption'?"),
+        ({"licens": "CC0", "width": 48}, "columns 'licens', 'width' are not used; did you mean 'license' by 'licens'?"),
+        ({"caption": "a dog", "captions": "two"}, "column 'captions' is not used"),
+        ({f"score {n}": n for n in range(7)}, "'score 4', ... (7 in all) are not used"),
+        ({"license": "CC0", "Caption ": "a dog", "Unnamed: 0": 3}, ""),
+        ({"fps": 12}, "fps is that of a folder of pictures, not used of 2 video files, which have their own"),
+    ],
+)
+def test_what_a_table_has_that_is_not_used_is_said_once(columns, said, tmp_path, capsys):
+    for seed in range(2):
+        video(tmp_path / f"{seed}.mp4", seed)
+    frames(tmp_path / "2", seed=2)
+    spec = table(tmp_path / "t.csv", [{"path": path, **columns} for path in ("0.mp4", "1.mp4", "2")])
+    rates = [item.fps for item in items(spec)]
+    assert rates == [25, 25, 12 if "fps" in columns else 25]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(said)
+    assert all(line.startswith(f"warning: {spec}: ") and line.endswith(said) for line in lines)
+    items(spec)
+    assert capsys.readouterr().err == ""

@@ -71,7 +71,8 @@ def test_parameters_are_those_of_pandas(folder, rows):
     holes = pd.json_normalize(rows[rows["task"] == "inpaint"]["parameters"].map(json.loads).tolist())
     assert dict(found["inpaint"].categories["kind"]) == holes["kind"].value_counts().to_dict()
     assert len(found["inpaint"].numbers["fill.colour"]) == holes["fill.colour"].notna().sum()
-    assert set(found["dehaze"].numbers) | set(found["dehaze"].categories) == set(haze.columns)
+    quantities = {name for name in haze.columns if not name.endswith("seed")}
+    assert set(found["dehaze"].numbers) | set(found["dehaze"].categories) == quantities
 
 
 def test_codec_losses_and_words_are_those_of_pandas(folder, rows):
@@ -252,6 +253,12 @@ def test_a_line_outside_of_the_values_is_still_in_the_picture():
     place = float(re.search(r'class="threshold" d="M([\d.]+)', svg)[1])
     assert 0 <= place <= 340
     assert "max &lt;100&gt;" in svg
+
+
+def test_a_seed_is_no_quantity_and_has_no_chart(folder, rows):
+    assert '"seed": ' in "".join(rows["parameters"])
+    for found in collect(folder).tasks.values():
+        assert not {name for name in (*found.numbers, *found.categories) if name.endswith("seed")}
 
 
 def test_large_numbers_along_the_axis_do_not_run_into_each_other():

@@ -65,6 +65,11 @@ def test_a_source_shows_a_second_time_only_when_all_have_shown():
     assert len(spread(rows_of(test=1, train=1), 100)) == 8
 
 
+def test_on_the_page_the_sources_of_a_task_and_split_take_turns():
+    shown = [row["source_id"] for row in spread(rows_of(test=3), 100) if row["task"] == "recolor"]
+    assert shown == ["test0", "test1", "test2"] * 2
+
+
 def test_one_pair_is_enough():
     assert len(spread(rows_of(test=3, train=9), 1)) == 1
     assert spread([], 5) == []

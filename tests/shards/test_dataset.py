@@ -244,3 +244,12 @@ def test_an_unknown_task_or_key_is_named_with_what_was_meant(toy_dataset):
         dataset.index("dehase")
     with pytest.raises(DatasetError, match="did you mean 'dehaze-train-00"):
         dataset["dehaze-train-000"]
+
+
+def test_of_the_keys_that_an_unknown_one_could_be_few_are_listed(toy_dataset):
+    dataset = Dataset(toy_dataset)
+    with pytest.raises(DatasetError) as error:
+        dataset["nosuchkey"]
+    assert len(dataset.keys()) > 3
+    shown = ", ".join(sorted(dataset.keys())[:3])
+    assert str(error.value).endswith(f"available: {shown}, ... ({len(dataset.keys())} in all)")

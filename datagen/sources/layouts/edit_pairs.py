@@ -40,6 +40,8 @@ _EDITED = (
 )
 _WORDS = ("instruction", "edit_prompt", "edit_instruction", "enhanced_instruction", "edit", "prompt")
 _LISTS = ("edits", "data", "videos", "items")
+_INSERTED = "_upload"
+"""How a folder ends that Senorita's archives put in, or put in place of the one listed."""
 
 
 def entries(path: Path) -> Iterator[Entry]:
@@ -81,6 +83,7 @@ def _pair(root: Path, file: Path, number: int, row: Mapping[str, Any]) -> Entry 
     if not (source and edited and words):
         return None
     main, pair = (_located(file, name, root) for name in (source, edited))
+    gone = [name for name, place in ((source, main), (edited, pair)) if not place.exists()]
     return Entry(
         id=f"{Path(source).stem}-{Path(edited).stem}",
         name=f"{edited} ({file.name}, {number})",
@@ -88,6 +91,7 @@ def _pair(root: Path, file: Path, number: int, row: Mapping[str, Any]) -> Entry 
         pair=str(pair),
         task="edit",
         facts={"instruction": " ".join(words.split())},
+        problem=f"no such file: {' and '.join(gone)}" if gone else "",
     )
 
 
@@ -148,21 +152,38 @@ def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
 def _located(file: Path, name: str, root: Path) -> Path:
     """Return where a file is: below the list's folder, or below a folder above it, up to the one that was named.
 
-    Archives put folders in between that the lists do not know of (`obj_swap_upload`, `source/source`); then the file of
-    that name counts whose path has most in common with the list's.
+    Archives put folders in between that the lists do not know of (`videos`, `obj_swap_upload`, `source/source`). Then a file
+    elsewhere counts whose path ends as the list says, but for such folders, if it is the only one of the list's group: below
+    the nearest folder that has both the list and videos. One of the same name elsewhere is another video. Where there is none
+    the path is that which was expected, and nothing lies there.
     """
     top = root if root.is_dir() else root.parent
     folders = [folder for folder in file.parents if folder == top or top in folder.parents]
     found = next((folder / name for folder in folders if (folder / name).exists()), None)
     if found is None:
-        alike = _by_name(top).get(Path(name).name, [])
-        parts = set(Path(name).parts)
-        found = max(alike, key=lambda path: _in_common(path, parts), default=file.parent / name)
+        group = next((folder for folder in folders if _has_videos(top, folder)), top)
+        alike = [path for path in _by_name(top).get(Path(name).name, []) if group in path.parents]
+        fitting = [path for path in alike if _ends_as(path.relative_to(top).parts, Path(name).parts)]
+        found = fitting[0] if len(fitting) == 1 else file.parent / name
     return found.resolve()
 
 
-def _in_common(path: Path, parts: set[str]) -> int:
-    return sum(any(own == part or own == f"{part}_upload" for own in path.parts) for part in parts)
+def _ends_as(found: Sequence[str], listed: Sequence[str]) -> bool:
+    """Whether a path ends as a listed one does, but for folders that archives put in."""
+    wanted = _plain(listed)
+    without = [part for part in found if not part.endswith(_INSERTED)]
+    return any(parts[-len(wanted) :] == wanted for parts in (_plain(found), _plain(without)))
+
+
+def _plain(parts: Sequence[str]) -> list[str]:
+    """Return a path's parts as before it was packed: `obj_swap_upload` is `obj_swap`, and `source/source` is `source`."""
+    names = [part.removesuffix(_INSERTED) for part in parts]
+    return [name for place, name in enumerate(names) if place == 0 or name != names[place - 1]]
+
+
+@cache
+def _has_videos(top: Path, folder: Path) -> bool:
+    return any(folder in path.parents for paths in _by_name(top).values() for path in paths)
 
 
 @cache

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._pairs import folder_pairs
+from datagen.sources.library import Entry
+
+_CAMERA_FPS = 240.0
+_SEQUENCE = re.compile(r"GOPR\d+_(?P<averaged>\d+)_\d+")
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Yield every sequence; one called `GOPR0372_07_00` has a frame for every 7 that the camera took."""
+    # blur_gamma is the average in linear light, as METHOD has it; the smaller download has it as `blur`
+    for entry in folder_pairs(path, ("blur_gamma", "blur"), ("sharp",), task="deblur", layout="gopro"):
+        named = _SEQUENCE.fullmatch(Path(entry.main).parent.name)
+        averaged = int(named["averaged"]) if named else 0
+        yield replace(entry, fps=_CAMERA_FPS / averaged if averaged else 0.0)
+
 
 LAYOUT = Layout(
     summary="GoPro: train|test/SEQUENCE/blur_gamma or blur, and sharp",
-    # blur_gamma is the average in linear light, as METHOD has it; the smaller download has it as `blur`
-    entries=partial(folder_pairs, degraded=("blur_gamma", "blur"), clean=("sharp",), task="deblur", layout="gopro"),
+    entries=entries,
     marker="*/*/sharp",
 )

@@ -23,4 +23,4 @@ def entries(path: Path) -> Iterator[Entry]:
         yield Entry(id=file.stem, name=name, main=str(file.resolve()))
 
 
-LAYOUT = Layout(summary="pictures, each a clip of one frame (with clip.frames=1)", entries=entries)
+LAYOUT = Layout(summary="pictures, each a clip of one frame (with --set clip.frames=1)", entries=entries)

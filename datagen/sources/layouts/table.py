@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from configs import SourceError, unknown_name
 from datagen.sources.layouts import Layout
 from datagen.sources.library import Entry
 from shards import task_names
+from shards.video import EXTENSIONS
 
 _NAMES = {
     "path": ("path", "video", "video_path", "videopath", "file", "file_name", "filename", "source_path"),
@@ -32,6 +36,7 @@ _NAMES = {
     "expression": ("expression", "object"),
 }
 """What a column may be called."""
+_SHOWN = 5
 _WORDS = ("caption", "instruction", "before", "after")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -41,17 +46,24 @@ def entries(path: Path) -> Iterator[Entry]:
 
     Columns: `path`, and any of `id caption licence split group fps masks expression depth depth_scale pair task
     instruction before after`. `pair` needs `task`; `before` and `after` are captions of its sides. `expression` names the one
-    object that `masks` shows. `depth` needs `depth_scale`, metres per unit. Videos of one `group` come into one split, and so
-    do rows of one video; a row that says the same as one before it is a reject.
+    object that `masks` shows. `fps` is that of a folder of pictures; files have their own. `depth` needs `depth_scale`, metres
+    per unit. Videos of one `group` come into one split, and so do rows of one video; a row that says the same as one before it
+    is a reject. What a table has that is not used is said once on stderr.
 
     Raises:
         SourceError: the table cannot be read, has no column of paths, or a row makes no sense.
     """
     rows = _rows(path)
     columns = _columns(path, list(rows[0]) if rows else [])
+    _tell_unused(path, list(rows[0]), columns)
     values = [{field: _text(row[column]) for field, column in columns.items()} for row in rows]
     found = [_entry(path, number, row) for number, row in enumerate(values, start=1)]
-    groups = _groups(path, found)
+    rated = [entry for entry in found if entry.fps and Path(entry.main).suffix.lower() in EXTENSIONS]
+    if rated:
+        _tell(
+            f"{path}: fps is that of a folder of pictures, not used of {len(rated)} video files, which have their own"
+        )
+    groups = {entry.main: entry.group for entry in reversed(found) if entry.group}
     first: dict[str, int] = {}
     for number, entry in enumerate(found, start=1):
         same = first.setdefault(json.dumps([entry.tracks, entry.task, dict(entry.facts)], sort_keys=True), number)
@@ -66,20 +78,6 @@ def has_masks(path: Path) -> bool:
     rows = _rows(path)
     column = _columns(path, list(rows[0])).get("masks")
     return column is not None and any(_text(row[column]) for row in rows)
-
-
-def _groups(table: Path, found: Sequence[Entry]) -> dict[str, str]:
-    """Return a group for every video that has several rows, with other words, masks or pairs: they are no copies."""
-    by_video: dict[str, list[Entry]] = {}
-    for entry in found:
-        by_video.setdefault(entry.main, []).append(entry)
-    several = {main: rows for main, rows in by_video.items() if len(rows) > 1}
-    return {
-        main: next((row.group for row in rows if row.group), f"{table.name} {rows[0].name}")
-        for main, rows in several.items()
-        # pairs of one clean video belong together by its content, whatever table or folder they are in
-        if not all(row.pair for row in rows)
-    }
 
 
 def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
@@ -144,6 +142,30 @@ def _columns(path: Path, found: list[str]) -> dict[str, str]:
     return columns
 
 
+def _tell_unused(path: Path, found: Sequence[str], columns: dict[str, str]) -> None:
+    """Say which columns have no meaning here, and what was probably meant."""
+    # what pandas calls the column of an index
+    unused = [name for name in found if name not in columns.values() and not name.startswith("Unnamed: ")]
+    if not unused:
+        return
+    shown = ", ".join(map(repr, unused[:_SHOWN])) + (f", ... ({len(unused)} in all)" if len(unused) > _SHOWN else "")
+    hints = {name: close for name in unused if (close := _meant(name, _NAMES.keys() - columns.keys()))}
+    meant = [f"{close!r}" if len(unused) == 1 else f"{close!r} by {name!r}" for name, close in hints.items()]
+    what = f"column {shown} is" if len(unused) == 1 else f"columns {shown} are"
+    _tell(f"{path}: {what} not used" + (f"; did you mean {', '.join(meant)}?" if meant else ""))
+
+
+def _meant(name: str, fields: Collection[str]) -> str:
+    names = sorted(alias for field in fields for alias in _NAMES[field])
+    return next(iter(get_close_matches(name.strip().lower(), names, n=1, cutoff=0.75)), "")
+
+
+@cache
+def _tell(warning: str) -> None:
+    # a table is read more than once
+    print(f"warning: {warning}", file=sys.stderr)
+
+
 def _text(value: Any) -> str:
     # NaN, the emptiness of parquet, is the one value that differs from itself
     return "" if value is None or value != value else str(value).strip()
@@ -161,7 +183,7 @@ def _number(where: str, what: str, text: str) -> float:
 
 
 LAYOUT = Layout(
-    summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks, depth or pairs",
+    summary="a .csv, .parquet or .jsonl of paths with captions, licences, masks, depth or pairs, fps of folders",
     entries=entries,
     masks=has_masks,
 )

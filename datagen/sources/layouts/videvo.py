@@ -35,21 +35,21 @@ _TEST = frozenset(
     ]
 )
 """The twenty videos that results are reported on."""
-_FOLDERS = ("train/input/videvo", "test/input/videvo", "input/videvo", "videvo", ".")
+_FOLDERS = ("train/input/videvo", "test/input/videvo", "input/videvo")
+_RESULTS = "processed"
+"""Folder of what others made of the videos, under the same names."""
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yield the videos of `train|test/input/videvo/NAME`, as they come, or of `NAME` right below the path.
+    """Yield the videos of `train|test/input/videvo/NAME`, as they come, also one folder deeper, or else of every `NAME`.
 
     The papers' twenty are the test split wherever they lie.
 
     Raises:
         SourceError: there are no folders of frames.
     """
-    roots = [path / name for name in _FOLDERS if (path / name).is_dir()]
-    # beside the videos lie what others made of them, in folders of the same names
-    roots = [root for root in roots if root != path] or roots
-    found = [folder for root in roots for folder in sorted(folders_of_pictures(root))]
+    found = [folder for root in _roots(path) for folder in sorted(folders_of_pictures(root))]
+    found = [folder for folder in found if _RESULTS not in folder.relative_to(path).parts]
     if not found:
         raise SourceError(
             f"{path} is not of the layout videvo: it needs test/input/videvo/NAME/00000.jpg, or NAME/00000.jpg"
@@ -61,6 +61,14 @@ def entries(path: Path) -> Iterator[Entry]:
             main=str(folder.resolve()),
             split="test" if folder.name in _TEST else "train",
         )
+
+
+def _roots(path: Path) -> list[Path]:
+    """List the folders whose folders are the videos."""
+    for folder in (path, *sorted(path.glob("*/"))):
+        if roots := [folder / name for name in _FOLDERS if (folder / name).is_dir()]:
+            return roots
+    return [path / "videvo" if (path / "videvo").is_dir() else path]
 
 
 LAYOUT = Layout(

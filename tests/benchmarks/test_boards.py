@@ -1,0 +1,149 @@
+"""What a table says beside its numbers, and a comparison beside tables, on runs whose rows are made up."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import benchmarks.compare
+from benchmarks.metrics import METRICS
+from benchmarks.report import make_boards, to_markdown
+from benchmarks.runner import Run
+from benchmarks.settings import BenchSettings
+from benchmarks.suites import find_suite
+from configs import DatasetError
+
+SETTINGS = BenchSettings(bootstrap=100, permutations=1000)
+
+
+def row(method: str, video: int, psnr: float, **more) -> dict:
+    return {
+        "task": "deblur",
+        "board": "deblur",
+        "method": method,
+        "ranked": True,
+        "learns": False,
+        "leaked": False,
+        "parameters": 0,
+        "key": f"{video}",
+        "video": f"v{video:02}",
+        "status": "ok",
+        "scores": {"psnr": psnr},
+        "dataset": "d",
+        "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in METRICS.values()),
+        "weights": {},
+        "frames": 8,
+        "seconds_per_frame": 0.1,
+        **more,
+    }
+
+
+def board(rows: list[dict], settings: BenchSettings = SETTINGS, **facts):
+    (found,) = make_boards(Run(rows=rows, facts=facts), settings)
+    return found
+
+
+def contest(videos: int, methods: int) -> list[dict]:
+    # no two pairs of methods differ by the same on all videos
+    return [row(f"m{n}", v, 20 + n + (7 * v * (n + 1) % 5) / 10) for n in range(methods) for v in range(videos)]
+
+
+def test_a_table_says_when_its_videos_are_too_few_for_its_methods():
+    assert "8 clips of 8 videos" in board(contest(8, 5)).size
+    assert board(contest(8, 5)).size.endswith("; 8 videos cannot tell 5 methods apart")
+    assert "; shows differences from " in board(contest(8, 3)).size
+    assert board(contest(5, 3)).size.endswith("; below 6 videos nothing can be told apart")
+    assert board(contest(8, 1)).size.endswith("ranked by PSNR")
+
+
+def of_suite(average: str) -> dict:
+    standard = find_suite("gopro").model_copy(update={"average": average, "videos": None})
+    return {"suite": standard.model_dump(mode="json")}
+
+
+def uneven(level: float) -> list[dict]:
+    """Return rows of two methods on 8 videos in 2 sets, each cut into 32 frames and 3; one clip has failed."""
+    rng = np.random.default_rng(0)
+    rows = [
+        row(method, v, level + rng.normal(0, 5), key=f"{v}-{clip}", frames=frames, source=f"v{v}", set="ab"[v > 5])
+        for method in ("m", "identity")
+        for v in range(8)
+        for clip, frames in enumerate((32 + v, 3))
+    ]
+    rows[3] |= {"status": "failed", "scores": {}}
+    return rows
+
+
+@pytest.mark.parametrize("average", ["videos", "frames", "clips", "sets"])
+def test_a_comparison_says_the_means_of_the_tables_however_clips_were_cut(average, monkeypatch):
+    runs = {
+        name: Run(rows=uneven(level), facts=of_suite(average)) for name, level in (("before", 25.0), ("after", 27.0))
+    }
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    found = {one.method: one for one in benchmarks.compare.compare(Path("before"), Path("after"))}
+    for method in ("m", "identity"):
+        tables = [
+            {line.entry.method: line.entry for line in board(run.rows, **run.facts).lines} for run in runs.values()
+        ]
+        means = [table[method].scores["psnr"].mean for table in tables]
+        assert [found[method].first, found[method].second] == pytest.approx(means)
+        assert found[method].gain.mean == pytest.approx(means[1] - means[0])
+        assert (found[method].samples, found[method].videos) == (16, 8)
+
+
+def test_means_over_frames_and_over_clips_are_not_compared(monkeypatch):
+    runs = {average: Run(rows=uneven(25.0), facts=of_suite(average)) for average in ("frames", "clips")}
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    with pytest.raises(DatasetError, match="one run's mean is over frames, the other's over clips"):
+        benchmarks.compare.compare(Path("frames"), Path("clips"))
+
+
+def gopro_rows(videos: int, frames: int) -> list[dict]:
+    return [row("identity", v, 25.0, frames=frames) for v in range(videos)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "words"),
+    [
+        (gopro_rows(11, 101), None, None),
+        (gopro_rows(11, 1), None, "NOT THE WHOLE TEST SET: 11 of 1111 frames, while"),
+        (gopro_rows(2, 101), None, "NOT THE WHOLE TEST SET: 2 of 11 videos, 202 of 1111 frames, while"),
+        (gopro_rows(11, 1), 11, "NOT THE WHOLE TEST SET: 11 of 1111 frames, at most 11 clips (limit), while"),
+    ],
+)
+def test_a_part_of_a_test_set_is_said_with_the_number_that_is_short(rows, limit, words):
+    facts = {"suite": find_suite("gopro").model_dump(mode="json")}
+    told = board(rows, SETTINGS.model_copy(update={"limit": limit}), **facts).protocol
+    assert words in told if words else "NOT THE WHOLE" not in told
+
+
+def test_a_limit_is_said_where_a_test_set_has_no_numbers():
+    facts = {"suite": find_suite("bsd").model_dump(mode="json")}
+    told = board(gopro_rows(11, 1), SETTINGS.model_copy(update={"limit": 11}), **facts).protocol
+    assert "NOT THE WHOLE TEST SET: at most 11 clips (limit), while" in told
+    assert "NOT THE WHOLE" not in board(gopro_rows(11, 1), **facts).protocol
+
+
+def test_a_convention_says_the_mean_that_its_table_takes():
+    metric = METRICS["psnr"]
+    assert board(uneven(25.0)).average == "videos"
+    assert metric.in_full().endswith(
+        "mean over the clip's frames, then the mean over a video's clips by their frames, then over videos"
+    )
+    for average in ("frames", "clips", "sets"):
+        found = board(uneven(25.0), **of_suite(average))
+        assert metric.in_full(found.average) in to_markdown([found])
+        assert metric.in_full() not in to_markdown([found])
+    assert METRICS["warping_error_pasted"].in_full("frames").endswith("then over videos")
+    assert METRICS["overall_iou"].in_full("clips").endswith("one value for all clips together")
+
+
+@pytest.mark.parametrize(("videos", "failed", "told"), [(12, 0, False), (12, 2, True), (12, 6, False), (5, 2, False)])
+def test_a_method_whose_mean_rests_on_a_few_failures_is_marked(videos, failed, told):
+    rows = contest(videos, 2)
+    for number in range(failed):
+        rows[number] |= {"status": "failed", "scores": {}}
+    notes = {line.entry.method: line.notes for line in board(rows).lines}
+    words = f"m0 failed on {failed} of {videos} videos, and a failure counts as the worst value: its interval and rank rest on"
+    assert any(note.startswith(words) for note in notes["m0"]) == told
+    assert notes["m1"] == ()
