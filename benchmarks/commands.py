@@ -160,6 +160,11 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
             [one.task, one.method, one.metric.label + unit, *values, gain, f"{one.chance:.3f}", str(one.videos)]
         )
     out_console.print(narrow_table(("task", "method", "metric", "first", "second", "gain", "p", "videos"), lines))
+    for task, method, own, either in dict.fromkeys((one.task, one.method, one.samples, one.of) for one in found):
+        if own < either:
+            out_console.print(
+                f"{task} {method}: {own} of {either} samples are in both runs, and they alone are compared"
+            )
     few = f" (none below {LEAST_VIDEOS} videos)" * any(one.gain.low is None for one in found)
     out_console.print(
         f"gain: second minus first, turned so that more is better, with its 95 % interval, paired by video{few}; p: sign flips "

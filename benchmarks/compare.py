@@ -35,6 +35,8 @@ class Difference:
     chance: float
     """Of a mean difference at least as large if there were none (sign flips over videos; not corrected)."""
     samples: int
+    of: int
+    """How many samples either run scored."""
     videos: int
 
 
@@ -105,6 +107,7 @@ def _difference(runs: list[list[Row]], pair: tuple[str, str], metric: Metric, av
         gain=Estimate(mean=float(gains.mean()), low=low, high=high),
         chance=sign_flip(gains, permutations=_FLIPS, seed=0),
         samples=len(keys),
+        of=len(scored[0].keys() | scored[1].keys()),
         videos=len(gains),
     )
 

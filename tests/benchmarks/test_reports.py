@@ -313,6 +313,18 @@ def test_two_runs_are_compared_video_by_video(finished):
     assert {one.method for one in crossed} == {"clahe -> good"}
 
 
+def test_a_comparison_says_on_how_many_samples_it_rests(finished, toy_dataset, tmp_path, capsys):
+    from benchmarks.commands import compare as print_differences
+
+    print_differences(*finished, None)
+    assert "samples are in both runs" not in capsys.readouterr().out
+    fewer = SETTINGS.model_copy(update={"methods": ("clahe",), "limit": 3, "cost_samples": 0})
+    run(make_suite(toy_dataset, ["dehaze"], fewer), fewer, tmp_path)
+    print_differences(finished[0], tmp_path, None)
+    told = capsys.readouterr().out
+    assert "dehaze clahe: 3 of 4 samples are in both runs, and they alone are compared" in told
+
+
 def test_a_method_that_a_run_lacks_is_not_compared(finished):
     with pytest.raises(ConfigError, match="no method named 'goood'; did you mean 'good'"):
         compare(*finished, methods=("good", "goood"))
