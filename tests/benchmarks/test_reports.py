@@ -94,6 +94,33 @@ def test_a_run_that_was_left_alone_is_verified(finished):
     assert count == 4 * 3
 
 
+def test_a_run_with_failures_is_verified_at_first_after_a_second_run_and_after_one_on_fewer_samples(
+    toy_dataset, tmp_path, monkeypatch
+):
+    suite = make_suite(toy_dataset, ["dehaze"], SETTINGS)
+    bad = suite.dataset[suite.rows["dehaze"][1]["key"]].source
+
+    def fragile(clip, *_):
+        if np.array_equal(clip, bad):
+            raise ZeroDivisionError("no luck; <b>none</b>")
+        return clip // 2
+
+    def never(*_):
+        raise RuntimeError("no")
+
+    monkeypatch.setitem(METHODS, "good", method("good", fragile))
+    monkeypatch.setitem(METHODS, "never", method("never", never))
+    settings = SETTINGS.model_copy(update={"methods": ("good", "never")})
+    for own in (settings, settings, settings.model_copy(update={"limit": 2}), settings):
+        suite = make_suite(toy_dataset, ["dehaze"], own)
+        done = run(suite, own, tmp_path)
+        assert {row["status"] for row in done.rows} == {"ok", "failed"}
+        publish_report(tmp_path, done, own, suite.dataset)
+        assert audit(tmp_path)[0] == []
+        report(tmp_path)
+        assert audit(tmp_path)[0] == []
+
+
 def test_one_method_or_one_sample_can_be_verified_whole(finished):
     assert audit(finished[0], method="good") == ([], 4)
     key = pd.read_parquet(finished[0] / "rows.parquet")["key"][0]
