@@ -74,7 +74,8 @@ def measure(folder: Path, jobs: Sequence[Job], rows: Sequence[Row]) -> dict[tupl
             if value is not None:
                 said[column.name] = value
         if said:
-            found[job.task, job.method.name] = said
+            # as they will be read back: tables show them in their order
+            found[job.task, job.method.name] = dict(sorted(said.items()))
     return found
 
 

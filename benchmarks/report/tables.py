@@ -161,7 +161,8 @@ def _as_json(board: Board) -> dict[str, Any]:
                 "failures": line.entry.failures,
                 "invalid": line.entry.invalid,
                 "coverage": line.entry.coverage,
-                "cost": {name: value for name, value in line.cost.items() if name not in ("id", "task", "method")},
+                # in one order, whether they were measured now or are read back
+                "cost": {name: line.cost[name] for name in sorted(line.cost.keys() - {"id", "task", "method"})},
                 "parameters": line.parameters,
                 "notes": line.notes,
             }

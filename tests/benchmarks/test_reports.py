@@ -17,6 +17,8 @@ from benchmarks.audit import audit
 from benchmarks.commands import publish_report, report
 from benchmarks.compare import compare
 from benchmarks.methods import METHODS, Method
+from benchmarks.report import TEXTS, make_boards
+from benchmarks.report.stored import load_run
 from benchmarks.runner import prediction_path, run
 from benchmarks.serve import serve
 from benchmarks.settings import BenchSettings
@@ -119,6 +121,17 @@ def test_a_run_with_failures_is_verified_at_first_after_a_second_run_and_after_o
         assert audit(tmp_path)[0] == []
         report(tmp_path)
         assert audit(tmp_path)[0] == []
+
+
+def test_tables_are_the_same_bytes_in_whatever_order_costs_were_measured(finished):
+    done = load_run(finished[0])
+    measured = {"warm_seconds_per_frame": 1.0, "cold_seconds_per_frame": 2.0, "peak_bytes": 3, "id": "x"}
+    for text in TEXTS.values():
+        texts = set()
+        for names in (list(measured), sorted(measured), sorted(measured, reverse=True)):
+            cost = {name: measured[name] for name in names}
+            texts.add(text(make_boards(replace(done, costs={("dehaze", "good"): cost}), SETTINGS)))
+        assert len(texts) == 1
 
 
 def test_one_method_or_one_sample_can_be_verified_whole(finished):
