@@ -296,7 +296,7 @@ def test_pairs_below_a_threshold_are_rejected_with_their_scores(models, prompts,
     for reject in rejects:
         score = reject["scores"]["pair_clip_direction"]
         assert reject["where"] == "pair"
-        assert reject["reason"] == f"another change: pair_clip_direction {score:g}"
+        assert reject["reason"] == f"another change: pair_clip_direction {score:g} < 1"
     gate = collect(tmp_path / "all").gate("pair_clip_direction")
     assert sorted(gate.kept) == directions
     assert [limit.value for limit in gate.thresholds] == [-1]
