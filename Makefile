@@ -38,7 +38,7 @@ check: $(READY)
 	@$(BIN)/lint-imports > .lint-imports.log || (cat .lint-imports.log; exit 1)
 
 test: check
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 1 $(TESTS)
 
 format: $(READY)
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

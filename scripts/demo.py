@@ -58,13 +58,19 @@ def hazy_heldout_clip() -> Path:
 
     from configs import load
     from datagen import Recipe, build
-    from shards import Dataset, write_video
+    from shards import Dataset, probe, write_video
 
-    row = Dataset(DATA).index("dehaze", "test").to_pylist()[0]
-    video = json.loads((DATA / ".build" / "sources.json").read_text())[row["source_sha256"]]
-    length = min(video["frames"], 48)
-    recipe = load(Recipe, "demo", [f"clip.frames={length}", "clip.per_video=1", "clip.size=256", "tasks={dehaze: {}}"])
+    rows = [row for split in ("test", "val") for row in Dataset(DATA).index("dehaze", split).to_pylist()]
+    if not rows:
+        sys.exit(f"no video of {DATA} was held out from training; give the demo more videos (VIDIFF_CLIPS)")
+    video = json.loads((DATA / ".build" / "sources.json").read_text())[rows[0]["source_sha256"]]
+    length, side = min(video["frames"], 48), 256
     source = ["scenes"] if video["kind"] == "scenes" else [video["locator"]]
+    if source != ["scenes"]:
+        info = probe(video["locator"])
+        side = min(side, info.width, info.height)
+    clip = [f"clip.frames={length}", "clip.per_video=1", f"clip.size={side}"]
+    recipe = load(Recipe, "demo", [*clip, "tasks={dehaze: {}}"])
     heldout = REPORT / "heldout"
     build(recipe, heldout, sources=source, overwrite=True)
     dataset = Dataset(heldout)
