@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_the_demo_runs_to_its_end_on_small_videos_and_once_more_over_what_is_the
     scripts = tmp_path / "clone" / "scripts"
     scripts.mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "demo.py", scripts)
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     python_path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     at = {"PATH": path, "PYTHONPATH": python_path, "VIDIFF_CLIPS": str(clips), "VIDIFF_DEMO_MINUTES": "0.02"}
     for _ in range(2):
