@@ -62,6 +62,11 @@ class Scorer:
         self._sample: Sample | None = None
         self._given: _Given | None = None
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer to score."""
+        return self._given is not None
+
     def prepare(self, key: str) -> None:
         """Read a sample, and make the method if that has not been done.
 

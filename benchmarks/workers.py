@@ -83,9 +83,13 @@ def score_on_ray(
                 died = row.pop("died", False)
                 if died:
                     deaths[cell.job, cell.key] = deaths.get((cell.job, cell.key), 0) + 1
-                if died and deaths[cell.job, cell.key] < _TRIES:
+                again = died and deaths[cell.job, cell.key] < _TRIES
+                if again:
                     queue.appendleft(cell)
-                else:
+                if queue:
+                    # it works on while the row is written and shown
+                    worker.give(_next_for(worker, queue))
+                if not again:
                     yield cell, row
 
 
@@ -106,9 +110,8 @@ class _Worker:
     limits: LimitSettings
     cell: Cell | None = None
     job: int = -1
-    running: Any = None
-    step: int = 0
-    """Of `_STEPS`."""
+    ahead: list[Any] = field(default_factory=list)
+    """What it will answer: the row's steps from the one it is at, all asked for at once, so that it never waits for us."""
     since: float = 0.0
     actor: Any = field(default=None)
     started: Any = None
@@ -127,20 +130,27 @@ class _Worker:
             self.start()
         # how long a process takes to start is not the method's
         ray.get(self.started)
-        self.cell, self.job = cell, cell.job
+        self.cell, self.job, self.since = cell, cell.job, time.monotonic()
         # a job in a list is not fetched for the actor before it asks for it
-        self._begin(0, cell, [self.references[cell.job]])
+        prepared = self.actor.prepare.remote(cell, [self.references[cell.job]])
+        self.ahead = [prepared, self.actor.ask.remote(), self.actor.score.remote(cell)]
 
-    def _begin(self, step: int, *given: Any) -> None:
-        self.running = getattr(self.actor, _STEPS[step]).remote(*given)
-        self.step, self.since = step, time.monotonic()
+    @property
+    def running(self) -> Any:
+        """What it answers next."""
+        return self.ahead[0]
+
+    @property
+    def step(self) -> str:
+        """Of `_STEPS`, what it is at."""
+        return _STEPS[-len(self.ahead)]
 
     def take(self) -> Row | None:
         """Return the row if it is there, or if it will never be."""
         import ray
 
         ready, _ = ray.wait([self.running], timeout=0)
-        scoring = _STEPS[self.step] == "score"
+        scoring = self.step == "score"
         if not ready:
             late = not scoring and time.monotonic() - self.since > self.limits.sample_seconds
             return self._too_late() if late else None
@@ -156,18 +166,18 @@ class _Worker:
             if scoring:
                 return {"status": "invalid", "error": f"{why} while its answer was scored", "died": True}
             return {"status": "failed", "error": why, "died": True}
-        if row is None:
-            self._begin(self.step + 1, self.cell)
-        else:
+        self.since = time.monotonic()
+        del self.ahead[0]
+        if row is not None:
             self.cell = None
         return row
 
     def _too_late(self) -> Row:
         import ray
 
+        what = " to be made and to answer for the first time" if self.step == "prepare" else ""
         ray.kill(self.actor)
         self.actor, self.cell, self.job = None, None, -1
-        what = {"prepare": " to be made and to answer for the first time", "ask": ""}[_STEPS[self.step]]
         return {
             "status": "failed",
             "error": f"took over {self.limits.sample_seconds:g} s{what} (limits.sample_seconds)",
@@ -195,13 +205,13 @@ class _Actor:
             self._scorer, self._job = Scorer(ray.get(job[0])), cell.job
         self._scorer.prepare(cell.key)
 
-    def ask(self, cell: Cell) -> Row | None:
+    def ask(self) -> Row | None:
         """Ask the method; return the row if that is all there will be."""
         return self._made.ask()
 
-    def score(self, cell: Cell) -> Row:
-        """Return the row of the answer."""
-        return _score(self._made, cell)
+    def score(self, cell: Cell) -> Row | None:
+        """Return the row of the answer, if there was one."""
+        return _score(self._made, cell) if self._made.answered else None
 
     @property
     def _made(self) -> Scorer:
