@@ -26,6 +26,8 @@ _BLACK = 20.0
 """Grey level up to which a bar is black: 16 is black to many encoders, and there is noise."""
 _SUBTITLE = 0.5
 """Share of a line that subtitles may cover."""
+_DARK = 0.01
+"""Share of the pixels that lie below a clip's black point."""
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
@@ -50,7 +52,7 @@ def score(video: Video) -> dict[str, Any]:
         "motion": changes.mean() if len(changes) else 0.0,
         "duplicates": (changes == 0).mean() if len(changes) else 0.0,
         "colourfulness": colourfulness(small),
-        "black_point": np.percentile(small[::4].min(axis=3), 1),
+        "black_point": _percentile(_least(small[::4]), _DARK),
         "jump": changes.max() / (_JUMP_FLOOR + np.median(changes)) if len(changes) > 1 else 0.0,
         "borders": _borders(gray.reshape(small.shape[:3])),
         "lettering": lettering(video),
@@ -66,6 +68,19 @@ def _thinned(video: Video, every: int) -> Video:
     for frame, out in zip(video, small, strict=True):
         cv2.resize(frame, (width, height), dst=out, interpolation=cv2.INTER_NEAREST)
     return small
+
+
+def _least(video: Video) -> NDArray[np.uint8]:
+    """Return the least of each pixel's channels. numpy takes forty times as long along an axis of three."""
+    return reduce(cv2.min, cv2.split(video.reshape(1, -1, 3)))
+
+
+def _percentile(levels: NDArray[np.uint8], share: float) -> float:
+    """Return what `np.percentile` does, by counting the 256 levels: nothing is sorted."""
+    below = np.cumsum(np.bincount(levels.reshape(-1), minlength=256))
+    rank = share * (levels.size - 1)
+    first, last = np.searchsorted(below, [np.floor(rank), np.ceil(rank)], side="right")
+    return float(first + (last - first) * (rank % 1))
 
 
 def _sharpness(frame: NDArray[np.uint8]) -> float:
@@ -101,7 +116,6 @@ def pair_score(source: Video, target: Video, mask: NDArray[np.uint8] | None = No
     """
     every = max(max(source.shape[1:3]) // _LONG_SIDE, 1)
     apart = cv2.absdiff(_thinned(source, every).reshape(1, -1, 3), _thinned(target, every).reshape(1, -1, 3))
-    # numpy takes forty times as long along an axis of three
     largest = reduce(cv2.max, cv2.split(apart))
     found = {"pair_psnr": pooled_psnr(source, target), "pair_changed": (largest > _VISIBLE).mean()}
     if mask is not None:

@@ -25,7 +25,7 @@ def lightness(video: Video) -> Video:
         luminance = cv2.transform(cv2.LUT(frame, _TO_LINEAR), _LUMA)
         luminance *= _LEVELS
         luminance += 0.5
-        plane = _TO_LIGHTNESS[luminance.astype(np.uint16)]
+        plane = _TO_LIGHTNESS.take(luminance.astype(np.uint16))
         cv2.merge([plane, plane, plane], gray[i])
     return gray
 

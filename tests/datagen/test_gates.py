@@ -5,7 +5,7 @@ from skimage.filters import laplace
 
 from configs import load
 from datagen import Recipe
-from datagen.gates import judge, judge_pair, pair_score, score
+from datagen.gates import _percentile, judge, judge_pair, pair_score, score
 from tests.conftest import moving_clip
 
 GATES = load(Recipe, "default").gates
@@ -152,3 +152,10 @@ def test_subtitles_do_not_hide_the_bar_that_they_stand_in():
     for frame in barred:
         cv2.putText(frame, "Where to?", (30, 116), **cv2_line)
     assert score(barred)["borders"] == found == pytest.approx(52 / 128, abs=0.04)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 4096])
+def test_a_percentile_by_counting_levels_is_numpys(size):
+    levels = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8)
+    for share in (0, 0.01, 0.37, 0.5, 1):
+        assert _percentile(levels, share) == pytest.approx(np.percentile(levels, 100 * share), abs=1e-9)
