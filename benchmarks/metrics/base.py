@@ -15,7 +15,8 @@ from shards import Sample
 from shards.sample import Video
 
 Values = NDArray[np.float64] | Sequence[float] | float
-
+RESTORED = ("dehaze", "deblur", "inpaint", "recolor")
+"""Tasks whose answer has one right look, pixel by pixel."""
 
 POOLINGS = {
     "frames": "mean over the clip's frames",
