@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.scenes import Scene, Thing, Track, render_edited
+from datagen.scenes.camera import view_at
 from datagen.scenes.description import BACKDROPS, COLOURS, GROUNDS, MATERIALS, SHAPES, SIZES
 from datagen.scenes.editing import run_program, thing_to_plain
-from datagen.scenes.render import share_seen, view_at
+from datagen.scenes.render import share_seen
 from datagen.sources.base import Clip
 
 _WORDINGS: dict[str, tuple[str, ...]] = {
