@@ -18,6 +18,8 @@ MATERIALS = {"plain": "", "brick": "brick", "grassy": "grass", "stony": "gravel"
 SIZES = {"small": 0.45, "medium": 0.75, "large": 1.15}
 """Names of object sizes: radius in metres."""
 GROUNDS = ("grass", "gravel", "brick")
+ALIKE = ({"square", "diamond"}, {"disc", "hexagon"}, {"orange", "brown"})
+"""Words that may be taken for each other: a square turned by 45 degrees is a diamond."""
 BACKDROPS = ("hills", "rocket", "coffee", "chelsea", "hubble_deep_field")
 
 

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import replace
 
 import cv2
@@ -15,6 +16,7 @@ from datagen.scenes.description import COLOURS, SIZES
 from datagen.scenes.editing import run_program
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
+from datagen.tasks.base import UnsuitableClipError
 from datagen.tasks.edit import KINDS
 from shards import Dataset, verify
 from tests.conftest import moving_clip
@@ -22,15 +24,16 @@ from tests.conftest import moving_clip
 SIZE = 96
 
 
-def scene_clip(seed: int, frames: int = 6) -> Clip:
+def scene_clip(seed: int, frames: int = 6, window: Window | None = None) -> Clip:
     scene = draw_scene(np.random.default_rng(seed), frames=frames, size=(SIZE, SIZE))
-    rendered = render(scene)
+    window = window or Window(start=0, step=1, frames=frames)
+    rendered = render(scene, window.indices)
     return Clip(
         video=source(frames, "scenes"),
-        window=Window(start=0, step=1, frames=frames),
+        window=window,
         frames=rendered.frames,
         ids=rendered.ids,
-        names=expressions(describe(scene, rendered), (SIZE, SIZE)),
+        names=expressions(describe(scene, rendered, window.indices), (SIZE, SIZE)),
         scene=scene,
     )
 
@@ -54,13 +57,13 @@ def masked_clip(*, pan: int = 0, frames: int = 8) -> tuple[Clip, np.ndarray]:
     return clip, background
 
 
-def drawn(kind: str, seed: int):
+def drawn(kind: str, seed: int, frames: int = 6, window: Window | None = None):
     """Return a clip of a scene that allows the edit, what was drawn, and what it made."""
     edit = in_scenes.EDITS[kind]
     for k in range(seed, seed + 50):
-        clip = scene_clip(k)
-        found = edit.draw(clip, generator(f"{k:x}"))
-        if found is not None:
+        clip = scene_clip(k, frames, window)
+        with suppress(UnsuitableClipError):
+            found = edit.draw(clip, generator(f"{k:x}"))
             return clip, found, edit.apply(clip, found.program)
     raise AssertionError(f"no scene allows {kind}")
 
@@ -85,13 +88,15 @@ def test_painting_only_what_changed_gives_the_bytes_of_rendering_it_all(kind):
         assert np.array_equal(render_edited(scene, clip.scene, clip.frames[later], range(1, 6, 2)), whole[later])
 
 
-@pytest.mark.parametrize(("kind", "attribute"), [("recolour", "colour"), ("retexture", "material"), ("resize", "size")])
-def test_the_inverse_program_gives_the_scene_back(kind, attribute):
+@pytest.mark.parametrize(
+    ("kind", "attributes"), [("recolour", ["colour"]), ("retexture", ["material", "colour"]), ("resize", ["size"])]
+)
+def test_the_inverse_program_gives_the_scene_back(kind, attributes):
     clip, found, _ = drawn(kind, 7)
     (operation,) = found.program
-    before = getattr(clip.scene.things[operation["object"] - 1], attribute)
+    before = {name: getattr(clip.scene.things[operation["object"] - 1], name) for name in attributes}
     there = run_program(clip.scene, found.program)
-    back = run_program(there, [{**operation, attribute: before}])
+    back = run_program(there, [{**operation, **before}])
     assert there != clip.scene
     assert np.array_equal(render(back).frames, clip.frames)
 
@@ -103,6 +108,70 @@ def test_what_is_removed_is_gone_and_the_others_keep_their_numbers():
     assert not (ids == k).any()
     kept = (clip.ids > 0) & (clip.ids != k)
     assert np.array_equal(ids[kept], clip.ids[kept])
+
+
+def test_what_is_removed_takes_its_shadow_along():
+    clip, found, edited = drawn("remove", 3)
+    k = found.program[0]["object"]
+    never = replace(clip.scene, things=(*clip.scene.things[: k - 1], *clip.scene.things[k:]))
+    assert np.array_equal(edited.target, render(never).frames)
+    beyond = edited.mask.transpose(1, 2, 0) & ~cv2.dilate(
+        np.where(clip.ids == k, np.uint8(255), np.uint8(0)).transpose(1, 2, 0), np.ones((7, 7))
+    )
+    assert beyond.any()
+
+
+@pytest.mark.parametrize("kind", ["recolour", "retexture", "replace", "ground"])
+def test_what_gets_another_look_plainly_looks_other(kind):
+    for seed in range(0, 200, 20):
+        clip, found, edited = drawn(kind, seed)
+        inside = clip.ids == found.program[0]["object"] if "object" in found.program[0] else edited.mask > 0
+        difference = np.abs(edited.target.astype(int) - clip.frames).max(-1)[inside]
+        assert np.median(difference) > 40, found.words
+
+
+def test_the_words_name_the_color_of_a_new_texture():
+    for seed in range(0, 100, 20):
+        clip, found, _ = drawn("retexture", seed)
+        (operation,) = found.program
+        assert operation["colour"] in found.words
+        assert operation["material"] != clip.scene.things[operation["object"] - 1].material
+
+
+@pytest.mark.parametrize("window", [Window(start=0, step=1, frames=16), Window(start=60, step=2, frames=8)])
+def test_no_motion_is_asked_for_that_is_seen_in_the_clip_already(window):
+    """Judged by the pixels of the object alone, before and after."""
+    seen = set()
+    for seed in range(0, 700, 10):
+        clip, found, _ = drawn("motion", seed, 16 if window.start == 0 else 96, window)
+        (operation,) = found.program
+        k, after = operation["object"], run_program(clip.scene, found.program)
+        alone = [replace(s, hidden=tuple(n for n, _ in s.shown if n != k)) for s in (clip.scene, after)]
+        before, now = ([middle(ids) for ids in render(s, window.indices).ids] for s in alone)
+        old, new = (way[-1][0] - way[0][0] for way in (before, now))
+        if "x" in operation and "z" not in operation:
+            sign = -1 if "left" in found.words.split("to the ")[1] else 1
+            assert sign * old < 0.04 < 0.15 < sign * new, found.words
+            seen.add(sign)
+        elif "z" in operation:
+            assert abs(new) < 0.04, found.words
+            seen.add("still")
+        elif "y" in operation:
+            heights = [max(row for _, row in way) - min(row for _, row in way) for way in (before, now)]
+            assert heights[1] > 2 * heights[0], found.words
+            seen.add("bounce")
+        else:
+            turns = [s.things[k - 1].spin for s in (clip.scene, after)]
+            first, last = (n / (clip.scene.frames - 1) for n in (window.indices[0], window.indices[-1]))
+            assert abs(turns[0].at(last) - turns[0].at(first)) < 0.15 < 2 < abs(turns[1].at(last) - turns[1].at(first))
+            seen.add("spin")
+    assert len(seen) >= 4
+
+
+def middle(ids: np.ndarray) -> tuple[float, float]:
+    """Return the middle of what is seen, (column, row), as shares of the picture."""
+    rows, places = np.nonzero(ids)
+    return float(places.min() + places.max()) / 2 / SIZE, float(rows.min() + rows.max()) / 2 / SIZE
 
 
 def test_what_is_added_is_seen_where_the_words_say():
@@ -216,7 +285,8 @@ def test_there_is_no_clean_plate_behind_what_never_moves_or_before_a_moving_came
     assert local.clean_plate(still.frames, stuck) is None
     moving, _ = masked_clip(pan=3)
     assert local.clean_plate(moving.frames, np.where(moving.ids == 1, np.uint8(255), np.uint8(0))) is None
-    assert in_video.EDITS["remove"].draw(moving, generator("1")) is None
+    with pytest.raises(UnsuitableClipError, match="the camera moves"):
+        in_video.EDITS["remove"].draw(moving, generator("1"))
     assert "yellow square" in in_video.EDITS["remove"].draw(still, generator("1")).words
 
 
