@@ -58,13 +58,6 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
     "spin": ("make {x} spin", "let {x} rotate", "set {x} spinning"),
     "bounce": ("make {x} bounce", "let {x} hop up and down", "set {x} bouncing"),
 }
-_BACKDROPS = {
-    "hills": "a hilly landscape",
-    "rocket": "a rocket on its launch pad",
-    "coffee": "a cup of coffee",
-    "chelsea": "a cat's face",
-    "hubble_deep_field": "a sky full of galaxies",
-}
 _SURFACES = {
     "brick": ("brick", ("red", "white")),
     "grassy": ("grass", ("green", "yellow")),
@@ -156,7 +149,7 @@ def _add(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
 def _background(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
     backdrop = one_of([name for name in BACKDROPS if name != scene.backdrop], rng)
     operation = {"op": "background", "backdrop": backdrop, "seed": int(rng.integers(2**31))}
-    return _drawn("background", rng, operation, b=_BACKDROPS[backdrop])
+    return _drawn("background", rng, operation, b=BACKDROPS[backdrop])
 
 
 def _ground(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
