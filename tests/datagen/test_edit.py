@@ -10,6 +10,7 @@ from datagen import Recipe, build
 from datagen.edits import in_scenes, in_video
 from datagen.effects import local, removal
 from datagen.instructions import generator
+from datagen.rejects import read_rejects
 from datagen.replay import replay
 from datagen.scenes import describe, draw_scene, expressions, render, render_edited
 from datagen.scenes.description import COLOURS, SIZES
@@ -359,6 +360,26 @@ def test_every_kind_of_edit_is_built_replayed_and_verified(tmp_path):
     assert len(kinds) >= 0.7 * len(KINDS)
     for key in kinds.values():
         assert replay(tmp_path / "x", key).faithful
+
+
+def test_a_clip_that_allows_no_edit_is_a_reject_with_the_reason(video_folder, tmp_path):
+    settings = ["tasks={edit: {kinds: {remove: 1}}}", "clip.size=48", "clip.frames=4", "scenes.count=4"]
+    build(load(Recipe, "default", settings), tmp_path / "x", sources=[str(video_folder), "scenes"])
+    reasons = {reject["reason"] for reject in read_rejects(tmp_path / "x") if reject["task"] == "edit"}
+    assert "no edit: remove: no object masks" in reasons
+    assert not any("failed" in reason for reason in reasons)
+
+
+def test_each_kind_that_a_clip_does_not_allow_says_why():
+    clip, _ = masked_clip(pan=3)
+    options = builder("edit").options({"kinds": {"remove": 1, "ground": 1, "background": 1, "recolour": 1}})
+    hidden = replace(clip, ids=np.zeros_like(clip.ids))
+    with pytest.raises(UnsuitableClipError) as error:
+        builder("edit").draw(hidden, options, generator("1"))
+    assert str(error.value) == (
+        "no edit: background: its objects cover 0% to 0%, not 1% to 60%; ground: an edit of scenes; "
+        "recolour: no object that is named is large enough; remove: no object that is named is large enough"
+    )
 
 
 def test_a_kind_of_edit_that_is_none_is_named():

@@ -11,6 +11,7 @@ from datagen.instructions import choose_instruction, generator
 from datagen.replay import replay
 from datagen.scenes import absent, describe, draw_scene, expressions, render
 from datagen.scenes.description import COLOURS, SHAPES
+from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
 from shards import Dataset, get_task
 
@@ -180,6 +181,17 @@ def test_video_without_masks_is_refused_with_the_remedy(video_folder, tmp_path):
     build(recipe, tmp_path, sources=[str(video_folder), "scenes"])
     assert set(Dataset(tmp_path).index()["licence"].to_pylist()) == {"CC0-1.0"}
     assert "no object masks" in (tmp_path / "rejects.jsonl").read_text()
+
+
+def test_an_object_that_is_out_of_the_picture_in_a_clip_gives_an_empty_mask(scenes):
+    _, rendered = scenes[0]
+    frames, ids = rendered.frames, np.zeros_like(rendered.ids)
+    video = SourceVideo(kind="files", id="x", sha256="0" * 64, licence="CC0", frames=6, fps=25, locator="0", name="x")
+    clip = Clip(video=video, window=Window(start=0, step=1, frames=6), frames=frames, ids=ids, names={2: ["the dog"]})
+    segment = builder("segment")
+    pair = segment.apply(clip, segment.draw(clip, segment.options({}), generator("1")))
+    assert not pair.mask.any()
+    np.testing.assert_array_equal(pair.target, frames)
 
 
 def test_articles_fit_in_edits_too():
