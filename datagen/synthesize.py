@@ -22,7 +22,7 @@ from datagen.sources import open_reader
 from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
 from datagen.sources.tracks import DECODE_TRIES
 from datagen.tasks import builder
-from datagen.tasks.base import NATIVE
+from datagen.tasks.base import NATIVE, UnsuitableClipError
 from shards import EncodedSample, Meta, Sample, Shard, ShardWriter, encode_sample, get_task
 from shards.memory import keep_freed_buffers
 
@@ -123,6 +123,8 @@ def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, A
         if refusal := _refusal(clip, task, recipe, scores):
             return {"where": "task", "reason": refusal, "scores": scores}
         sample = make_sample(clip, task, split, recipe, scores)
+    except UnsuitableClipError as error:
+        return {"where": "task", "reason": str(error), "scores": scores}
     except VIDiffError:  # what is missing is missing for all clips
         raise
     except Exception as error:  # an odd clip loses its pair, and is listed; the build goes on

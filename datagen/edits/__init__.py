@@ -35,9 +35,9 @@ class Edited:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """One kind of edit. `draw` returns None where a clip does not allow it; `apply` executes a drawn program."""
+    """One kind of edit. `apply` executes a program that `draw` drew, or raises `UnsuitableClipError` with the reason why not."""
 
-    draw: Callable[[Clip, np.random.Generator], Drawn | None]
+    draw: Callable[[Clip, np.random.Generator], Drawn]
     apply: Callable[[Clip, Sequence[Operation]], Edited]
 
 

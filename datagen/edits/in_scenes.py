@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 
 import cv2
@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
+from datagen.edits.motion import other_motions
 from datagen.scenes import Scene, Thing, Track, render_edited
-from datagen.scenes.description import BACKDROPS, COLOURS, GROUNDS, MATERIALS, SHAPES, SIZES
+from datagen.scenes.camera import view_at
+from datagen.scenes.description import ALIKE, BACKDROPS, COLOURS, MATERIALS, SHAPES, SIZES
 from datagen.scenes.editing import run_program, thing_to_plain
-from datagen.scenes.render import share_seen, view_at
+from datagen.scenes.expressions import TEXTURE_SHOWS
+from datagen.scenes.render import share_seen
 from datagen.sources.base import Clip
+from datagen.tasks.base import UnsuitableClipError
 
 _WORDINGS: dict[str, tuple[str, ...]] = {
     "recolour": (
@@ -29,12 +33,6 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
         "give {x} a surface of {material}",
         "cover {x} with {material}",
         "let {x} have the texture of {material}",
-    ),
-    "smooth": (
-        "make {x} smooth",
-        "give {x} a plain surface",
-        "take the texture off {x}",
-        "let {x} be of one plain color",
     ),
     "larger": ("make {x} larger", "enlarge {x}", "scale {x} up", "increase the size of {x}"),
     "smaller": ("make {x} smaller", "shrink {x}", "scale {x} down", "reduce the size of {x}"),
@@ -60,18 +58,20 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
     "spin": ("make {x} spin", "let {x} rotate", "set {x} spinning"),
     "bounce": ("make {x} bounce", "let {x} hop up and down", "set {x} bouncing"),
 }
-_BACKDROPS = {
-    "hills": "a hilly landscape",
-    "rocket": "a rocket on its launch pad",
-    "coffee": "a cup of coffee",
-    "chelsea": "a cat's face",
-    "hubble_deep_field": "a sky full of galaxies",
+_SURFACES = {
+    "brick": ("brick", ("red", "white")),
+    "grassy": ("grass", ("green", "yellow")),
+    "stony": ("gravel", ("white", "brown")),
 }
-_MATERIALS = {"brick": "brick", "grassy": "grass", "stony": "gravel"}
-_GROUNDS = {"grass": "grass", "gravel": "gravel", "brick": "bricks"}
-_GROUND_COLOURS = {"grass": (96, 128, 62), "gravel": (134, 126, 118), "brick": (150, 84, 62)}
-_SEEN_STILL = 0.03
-"""Share of the picture's width by which a thing at rest may drift."""
+"""What materials are called, and the colours they come in: a relief alone does not show on most things."""
+_GROUNDS = {
+    "grass": ("grass", (66, 138, 40)),
+    "gravel": ("pale gravel", (198, 192, 182)),
+    "brick": ("red bricks", (182, 66, 44)),
+}
+_OTHER = 125.0
+"""Distance in RGB: nearer colours, blue and purple or red and brown, leave doubt about whether anything was done."""
+_OTHER_GROUND = 55.0
 _TRIES = 8
 _LEAST_SEEN, _MOSTLY_SEEN = 0.004, 0.6
 """Of the picture, and of the thing itself, that must be seen of it where an edit puts it."""
@@ -81,49 +81,53 @@ _PLACES = ((-0.28, "on the left"), (0.0, "in the middle"), (0.28, "on the right"
 """Offset from the middle, as a share of the picture's width."""
 
 
-def _recolour(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
+def _recolour(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
     k, x = _referred(clip, rng)
-    # near colours would leave doubt about what was done
-    alike = {
-        scene.things[k - 1].colour,
-        *({"orange", "brown"} if scene.things[k - 1].colour in ("orange", "brown") else ()),
-    }
-    colour = one_of([name for name in COLOURS if name not in alike and name not in x.split()], rng)
+    colour = one_of(_other_colours(scene.things[k - 1].colour), rng)
     return _drawn("recolour", rng, {"op": "recolour", "object": k, "colour": colour}, x=x, colour=colour)
 
 
-def _retexture(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
-    k, x = _referred(clip, rng)
-    material = one_of([name for name in MATERIALS if name != scene.things[k - 1].material], rng)
-    operation = {"op": "retexture", "object": k, "material": material}
-    if material == "plain":
-        return _drawn("smooth", rng, operation, x=x)
-    return _drawn("retexture", rng, operation, x=x, material=_MATERIALS[material])
+def _retexture(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
+    k, x = _referred(clip, rng, least=TEXTURE_SHOWS)
+    others = _other_colours(scene.things[k - 1].colour)
+    material, colour = one_of(
+        [
+            (material, colour)
+            for material, (_, colours) in _SURFACES.items()
+            for colour in colours
+            if material != scene.things[k - 1].material and colour in others
+        ],
+        rng,
+    )
+    operation = {"op": "retexture", "object": k, "material": material, "colour": colour}
+    return _drawn("retexture", rng, operation, x=x, material=f"{colour} {_SURFACES[material][0]}")
 
 
-def _resize(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
+def _resize(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
     k, x = _referred(clip, rng)
     old = scene.things[k - 1].radius
     size = one_of([name for name, radius in SIZES.items() if radius != old], rng)
     return _drawn("larger" if SIZES[size] > old else "smaller", rng, {"op": "resize", "object": k, "size": size}, x=x)
 
 
-def _replace(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
+def _replace(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
     k, x = _referred(clip, rng)
-    shape, colour = _new_look(scene, rng)
+    old = scene.things[k - 1]
+    alike = {old.shape}.union(*(pair for pair in ALIKE if old.shape in pair))
+    shape, colour = one_of(_new_looks(scene, set(SHAPES) - alike, _other_colours(old.colour)), rng)
     material = one_of(tuple(MATERIALS), rng)
     operation = {"op": "replace", "object": k, "shape": shape, "colour": colour, "material": material}
-    thing = replace(scene.things[k - 1], shape=shape, colour=colour, material=material)
+    thing = replace(old, shape=shape, colour=colour, material=material)
     return _drawn("replace", rng, operation, x=x, y=_called(thing, with_size=False))
 
 
-def _remove(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
+def _remove(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
     k, x = _referred(clip, rng)
     return _drawn("remove", rng, {"op": "remove", "object": k}, x=x)
 
 
-def _add(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
-    shape, colour = _new_look(scene, rng)
+def _add(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
+    shape, colour = one_of(_new_looks(scene, SHAPES, COLOURS), rng)
     offset, place = one_of(_free_places(clip), rng)
     size = one_of(tuple(SIZES), rng)
     # far enough that a large thing fits into the picture, and moving along with the camera so that it stays in its place
@@ -142,53 +146,31 @@ def _add(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
     return _drawn("add", rng, {"op": "add", "thing": thing_to_plain(thing)}, y=_called(thing), place=place)
 
 
-def _background(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
+def _background(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
     backdrop = one_of([name for name in BACKDROPS if name != scene.backdrop], rng)
     operation = {"op": "background", "backdrop": backdrop, "seed": int(rng.integers(2**31))}
-    return _drawn("background", rng, operation, b=_BACKDROPS[backdrop])
+    return _drawn("background", rng, operation, b=BACKDROPS[backdrop])
 
 
-def _ground(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
-    ground = one_of([name for name in GROUNDS if name != scene.ground], rng)
-    return _drawn(
-        "ground", rng, {"op": "ground", "ground": ground, "colour": list(_GROUND_COLOURS[ground])}, g=_GROUNDS[ground]
+def _ground(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
+    ground, (called, colour) = one_of(
+        [
+            (name, look)
+            for name, look in _GROUNDS.items()
+            if name != scene.ground and _distance(look[1], scene.ground_colour) > _OTHER_GROUND
+        ],
+        rng,
     )
+    return _drawn("ground", rng, {"op": "ground", "ground": ground, "colour": list(colour)}, g=called)
 
 
-def _motion(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn | None:
+def _motion(clip: Clip, scene: Scene, rng: np.random.Generator) -> Drawn:
+    if clip.window.frames < 2:
+        raise UnsuitableClipError("one frame shows no motion")
     k, x = _referred(clip, rng, with_motion=False)
-    if not x:
-        return None
-    thing = scene.things[k - 1]
-    start, end = thing.x.at(0), view_at(scene, scene.frames - 1)
-    # metres that one sees plainly: a fifth of the picture's width at the thing's distance, and the camera's own way
-    far = round(0.2 * scene.width / scene.focal * thing.z.offset, 4)
-    ways = {"left": end.x - scene.camera_x.at(0) - far, "right": end.x - scene.camera_x.at(0) + far}
-    tracks: dict[str, dict[str, Track]] = {
-        name: {"x": Track(offset=start, speed=way)}
-        for name, way in ways.items()
-        if 0.1 < end.project(start + way, 0, thing.z.at(1))[0] / scene.width < 0.9
-    }
-    tracks |= {
-        "spin": {"spin": Track(offset=thing.spin.offset, speed=2.4 if rng.random() < 0.5 else -2.4)},
-        "bounce": {"y": Track(offset=1.8 * thing.radius, sway=0.75 * thing.radius, phase=thing.y.phase)},
-    }
-    moves = abs(thing.x.speed) > far / 3 or thing.spin.speed != 0 or thing.y.sway > 0.2 * thing.radius
-    # to stand still in the world is to be seen standing still only before a camera that hardly moves
-    begin = view_at(scene, 0).project(start, 0, thing.z.at(0))[0]
-    seen_still = abs(end.project(start, 0, thing.z.at(0))[0] - begin) / scene.width < _SEEN_STILL
-    if moves and seen_still:
-        still = {"x": thing.x, "y": thing.y, "z": thing.z, "spin": thing.spin}
-        tracks["still"] = {axis: Track(offset=track.at(0)) for axis, track in still.items()}
-    # what it does already is no edit, and nobody sees a disc spin
-    if thing.shape in ("disc", "ring") or abs(thing.spin.speed) > 0.3:
-        del tracks["spin"]
-    if thing.y.sway > 0.2 * thing.radius:
-        del tracks["bounce"]
-    if abs(thing.x.speed) > far / 3:
-        tracks.pop("left" if thing.x.speed < 0 else "right", None)
+    tracks = other_motions(scene.things[k - 1], [view_at(scene, number) for number in clip.window.indices], rng)
     if not tracks:
-        return None
+        raise UnsuitableClipError("the object moves in all these ways already")
     way = one_of(sorted(tracks), rng)
     plain = {axis: _rounded(track) for axis, track in tracks[way].items()}
     return _drawn(way, rng, {"op": "motion", "object": k, **plain}, x=x)
@@ -208,27 +190,35 @@ def _differing(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.bitwise_not(same), np.uint8)
 
 
-def _shows(scene: Scene, operation: Operation) -> bool:
-    """Whether one sees, from the first frame to the last, the thing that was put somewhere."""
-    if operation["op"] not in ("add", "motion"):
+def _shows(clip: Clip, scene: Scene, operation: Operation) -> bool:
+    """Whether one sees, from the clip's first frame to its last, the thing that was changed or put somewhere."""
+    if operation["op"] not in ("add", "motion", "resize", "replace"):
         return True
     edited = run_program(scene, [operation])
     k = operation.get("object", len(edited.things))
-    seen = [share_seen(edited, k, frame) for frame in (0, scene.frames // 2, scene.frames - 1)]
+    numbers = clip.window.indices
+    seen = [share_seen(edited, k, numbers[i]) for i in (0, len(numbers) // 2, -1)]
     return all(picture >= _LEAST_SEEN and itself >= _MOSTLY_SEEN for picture, itself in seen)
 
 
-def _referred(clip: Clip, rng: np.random.Generator, *, with_motion: bool = True) -> tuple[int, str]:
-    """Draw an object and a phrase that fits it alone; without motion words where the motion is to change."""
+def _referred(clip: Clip, rng: np.random.Generator, *, with_motion: bool = True, least: float = 0.0) -> tuple[int, str]:
+    """Draw an object and a phrase that fits it alone; without motion words where the motion is to change.
+
+    `least`: share of the picture that must be seen of it in every frame.
+    """
     names = {
         k: [phrase for phrase in phrases if with_motion or " moving " not in phrase]
         for k, phrases in clip.names.items()
     }
-    numbers = [k for k, phrases in sorted(names.items()) if phrases]
+    numbers = [k for k, phrases in sorted(names.items()) if phrases and _least_seen(clip, k) >= least]
     if not numbers:
-        return 0, ""
+        raise UnsuitableClipError("no object that can be named is seen well enough in every frame")
     k = one_of(numbers, rng)
     return k, str(one_of(names[k], rng))
+
+
+def _least_seen(clip: Clip, k: int) -> float:
+    return 0.0 if clip.ids is None else float((clip.ids == k).mean((1, 2)).min())
 
 
 def _free_places(clip: Clip) -> list[tuple[float, str]]:
@@ -246,12 +236,20 @@ def _free_places(clip: Clip) -> list[tuple[float, str]]:
     return [place for place, share in covered.items() if share < _COVERED] or [min(covered, key=lambda p: covered[p])]
 
 
-def _new_look(scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-    """Draw a shape and a colour that no thing in the scene has together."""
+def _new_looks(scene: Scene, shapes: Collection[str], colours: Collection[str]) -> list[tuple[str, str]]:
+    """Return pairs of a shape and a colour that no thing in the scene has together."""
     taken = {(thing.shape, thing.colour) for thing in scene.things}
-    free = [(shape, colour) for shape in SHAPES for colour in COLOURS if (shape, colour) not in taken]
-    shape, colour = one_of(free, rng)
-    return shape, colour
+    pairs = ((shape, colour) for shape in SHAPES for colour in COLOURS if shape in shapes and colour in colours)
+    return [pair for pair in pairs if pair not in taken]
+
+
+def _other_colours(colour: str) -> list[str]:
+    """Return the colours that are plainly others."""
+    return [name for name, rgb in COLOURS.items() if _distance(rgb, COLOURS[colour]) > _OTHER]
+
+
+def _distance(one: Sequence[float], other: Sequence[float]) -> float:
+    return float(np.linalg.norm(np.subtract(one, other)))
 
 
 def _called(thing: Thing, *, with_size: bool = True) -> str:
@@ -269,27 +267,27 @@ def _drawn(wording: str, rng: np.random.Generator, operation: Operation, **words
     return Drawn(program=[operation], words=phrase(_WORDINGS[wording], rng, **words))
 
 
-def _in_scenes(draw: Callable[[Clip, Scene, np.random.Generator], Drawn | None], *, names: bool) -> Edit:
-    def drawn(clip: Clip, rng: np.random.Generator) -> Drawn | None:
-        if clip.scene is None or (names and not clip.names):
-            return None
+def _in_scenes(draw: Callable[[Clip, Scene, np.random.Generator], Drawn]) -> Edit:
+    def drawn(clip: Clip, rng: np.random.Generator) -> Drawn:
+        if clip.scene is None:
+            raise UnsuitableClipError("an edit of scenes")
         for _ in range(_TRIES):
             made = draw(clip, clip.scene, rng)
-            if made is None or _shows(clip.scene, made.program[0]):
+            if _shows(clip, clip.scene, made.program[0]):
                 return made
-        return None
+        raise UnsuitableClipError("what it changes would be hidden")
 
     return Edit(draw=drawn, apply=_apply)
 
 
 EDITS: dict[str, Edit] = {
-    "recolour": _in_scenes(_recolour, names=True),
-    "retexture": _in_scenes(_retexture, names=True),
-    "resize": _in_scenes(_resize, names=True),
-    "replace": _in_scenes(_replace, names=True),
-    "remove": _in_scenes(_remove, names=True),
-    "motion": _in_scenes(_motion, names=True),
-    "add": _in_scenes(_add, names=False),
-    "background": _in_scenes(_background, names=False),
-    "ground": _in_scenes(_ground, names=False),
+    "recolour": _in_scenes(_recolour),
+    "retexture": _in_scenes(_retexture),
+    "resize": _in_scenes(_resize),
+    "replace": _in_scenes(_replace),
+    "remove": _in_scenes(_remove),
+    "motion": _in_scenes(_motion),
+    "add": _in_scenes(_add),
+    "background": _in_scenes(_background),
+    "ground": _in_scenes(_ground),
 }

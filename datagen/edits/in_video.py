@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
-from datagen.effects import local
-from datagen.scenes.description import COLOURS
+from datagen.effects import local, removal
+from datagen.scenes.description import BACKDROPS, COLOURS
 from datagen.scenes.textures import backdrop_picture
 from datagen.sources.base import Clip
+from datagen.tasks.base import UnsuitableClipError
 from shards.sample import Video
 
 _RECOLOUR = (
@@ -30,11 +32,8 @@ _BACKGROUND = (
     "show {x} in front of {b}",
 )
 _REMOVE = ("remove {x}", "take {x} away", "erase {x}", "get rid of {x}", "make {x} disappear")
-_SCENES = {
-    "hills": "a hilly landscape",
-    "hubble_deep_field": "a sky full of galaxies",
-    "rocket": "a rocket on its launch pad",
-}
+_SCENES = ("hills", "hubble_deep_field", "rocket")
+"""Backdrops that something may stand before."""
 _PAINTS = tuple(name for name in COLOURS if name not in ("white", "brown"))
 """Colours that a change of hue and chroma alone can give to anything."""
 _WIDER = 1.25
@@ -43,17 +42,13 @@ _LEAST, _MOST = 0.01, 0.6
 """Of the picture: what an object must cover, in the mean over the clip, and what it may cover of a new background."""
 
 
-def _draw_recolour(clip: Clip, rng: np.random.Generator) -> Drawn | None:
-    names = {k: phrases for k, phrases in sorted(clip.names.items()) if _cover(clip, k) >= _LEAST}
-    if clip.ids is None or not names or clip.scene is not None:
-        return None
-    k = one_of(list(names), rng)
-    x = one_of(names[k], rng)
+def _draw_recolour(clip: Clip, rng: np.random.Generator) -> Drawn:
+    k, x = _referred(clip, rng)
     # an edit that shows: far from the colour that the object has
     own = clip.frames[clip.ids == k].mean(0)
     colours = [c for c in _PAINTS if c not in x.split() and np.linalg.norm(np.array(COLOURS[c]) - own) > 90]
     if not colours:
-        return None
+        raise UnsuitableClipError("no color would show on the object")
     colour = one_of(colours, rng)
     operation = {"op": "recolour", "object": k, "colour": colour, "rgb": list(COLOURS[colour])}
     return Drawn(program=[operation], words=phrase(_RECOLOUR, rng, x=x, colour=colour))
@@ -66,61 +61,90 @@ def _recolour(clip: Clip, program: Sequence[Operation]) -> Edited:
     return Edited(target=local.recoloured(clip.frames, mask, (red, green, blue)), mask=mask)
 
 
-def _draw_background(clip: Clip, rng: np.random.Generator) -> Drawn | None:
-    if clip.ids is None or clip.scene is not None:
-        return None
-    cover = [(ids > 0).mean() for ids in clip.ids]
+def _draw_background(clip: Clip, rng: np.random.Generator) -> Drawn:
+    cover = [(ids > 0).mean() for ids in _ids(clip)]
     if min(cover) < _LEAST or max(cover) > _MOST:
-        return None
-    backdrop = one_of(tuple(_SCENES), rng)
+        raise UnsuitableClipError(
+            f"its objects cover {min(cover):.0%} to {max(cover):.0%}, not {_LEAST:.0%} to {_MOST:.0%}"
+        )
+    backdrop = one_of(_SCENES, rng)
     operation = {"op": "background", "backdrop": backdrop, "seed": int(rng.integers(2**31))}
-    seen = np.unique(clip.ids)
-    alone = [k for k in seen if k > 0]
+    alone = [k for k in np.unique(_ids(clip)) if k > 0]
     x = one_of(clip.names[alone[0]], rng) if len(alone) == 1 and alone[0] in clip.names else "what is in the foreground"
-    return Drawn(program=[operation], words=phrase(_BACKGROUND, rng, x=x, b=_SCENES[backdrop]))
+    return Drawn(program=[operation], words=phrase(_BACKGROUND, rng, x=x, b=BACKDROPS[backdrop]))
 
 
 def _background(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
     height, width = clip.frames.shape[1:3]
     picture = backdrop_picture(operation["backdrop"], operation["seed"])
-    mask = _mask(clip, 0)
-    target = local.on_background(clip.frames, mask, _covering(picture, height, width))
-    return Edited(target=target, mask=255 - mask)
+    target, mask = local.on_background(clip.frames, _mask(clip, 0), _covering(picture, height, width))
+    return Edited(target=target, mask=mask)
 
 
-def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn | None:
-    names = {k: phrases for k, phrases in sorted(clip.names.items()) if _cover(clip, k) >= _LEAST}
-    if clip.ids is None or not names or clip.scene is not None:
-        return None
-    k = one_of(list(names), rng)
-    # what lies close to another object cannot be taken away without cutting into that one
-    others = (clip.ids > 0) & (clip.ids != k)
-    touched = bool((others & (local.widened(_mask(clip, k)) > 0)).any())
-    if touched or local.clean_plate(clip.frames, _mask(clip, k)) is None:
-        return None
-    return Drawn(program=[{"op": "remove", "object": k}], words=phrase(_REMOVE, rng, x=one_of(names[k], rng)))
+def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn:
+    k, x = _referred(clip, rng)
+    holes, plate = _behind(clip, k)
+    others = _others(clip, k)
+    refusals = (
+        (not removal.stands_still(clip.frames, holes | others), "the camera or the background moves"),
+        (bool((holes & others).any()), "the object or its shadow touches another one"),
+        (bool(((holes | others) > 0).all(0).any()), "what is behind the object is not seen in any frame"),
+        (
+            not removal.is_calm(clip.frames, holes | others, plate),
+            "a shadow that lies apart, or something else, changes",
+        ),
+    )
+    for refused, why in refusals:
+        if refused:
+            raise UnsuitableClipError(why)
+    return Drawn(program=[{"op": "remove", "object": k}], words=phrase(_REMOVE, rng, x=x))
 
 
 def _remove(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
-    mask = _mask(clip, operation["object"])
-    plate = local.clean_plate(clip.frames, mask)
-    if plate is None:
-        raise ValueError("what is behind the object is not seen in this clip")
-    target, holes = local.removed(clip.frames, mask, plate)
-    return Edited(target=target, mask=holes)
+    holes, plate = _behind(clip, operation["object"])
+    return Edited(target=removal.removed(clip.frames, holes, plate), mask=holes)
+
+
+@lru_cache(maxsize=1)  # drawing looks at it, and applying needs it a moment later
+def _behind(clip: Clip, number: int) -> tuple[Video, NDArray[np.uint8]]:
+    """Return the holes that an object and its shadow leave, uint8 [t h w], and what is behind them, uint8 [h w 3]."""
+    holes, others = removal.widened(_mask(clip, number)), removal.widened(_others(clip, number))
+    holes = removal.with_shadows(clip.frames, holes, others, removal.clean_plate(clip.frames, holes | others))
+    return holes, removal.clean_plate(clip.frames, holes | others)
+
+
+def _others(clip: Clip, number: int) -> Video:
+    """Return the mask of all objects but one."""
+    ids = _ids(clip)
+    return np.where((ids > 0) & (ids != number), np.uint8(255), np.uint8(0))
+
+
+def _referred(clip: Clip, rng: np.random.Generator) -> tuple[int, str]:
+    """Draw an object that is large enough, and a phrase that fits it."""
+    _ids(clip)
+    names = {k: phrases for k, phrases in sorted(clip.names.items()) if _cover(clip, k) >= _LEAST}
+    if not names:
+        raise UnsuitableClipError("no object that is named is large enough")
+    k = one_of(list(names), rng)
+    return k, one_of(names[k], rng)
+
+
+def _ids(clip: Clip) -> Video:
+    if clip.ids is None:
+        raise UnsuitableClipError("no object masks")
+    return clip.ids
 
 
 def _cover(clip: Clip, number: int) -> float:
-    return 0.0 if clip.ids is None else float((clip.ids == number).mean())
+    return float((_ids(clip) == number).mean())
 
 
 def _mask(clip: Clip, number: int) -> Video:
     """Return the mask of one object, or of all (0)."""
-    if clip.ids is None:
-        raise ValueError(f"{clip.video.id} has no object masks")
-    shown = clip.ids > 0 if number == 0 else clip.ids == number
+    ids = _ids(clip)
+    shown = ids > 0 if number == 0 else ids == number
     return np.where(shown, np.uint8(255), np.uint8(0))
 
 

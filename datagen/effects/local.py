@@ -1,4 +1,4 @@
-"""Edits of a part of a real video that object masks mark: another colour, another background, or gone."""
+"""Edits of a part of a real video that object masks mark: another colour, or another background."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ Mask = NDArray[np.uint8]
 """uint8 [t h w], 255 inside."""
 _FEATHER = 0.006
 """Of the picture's height: over so many pixels an edit fades in, inside the mask."""
-_STILL = 4.0
-"""Grey levels: with a camera that stands still the background of two frames differs by less, noise included."""
-_MOVED = 0.05
-"""Share of the background that may differ by more all the same: leaves, reflections."""
 _CORNERS = 120
 """So many corners of the background are followed from frame to frame."""
-_SHADOW = 0.02
-"""Of the picture's height: so far around an object its outline is taken for part of it when it is removed."""
 
 
 def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
@@ -48,11 +42,13 @@ def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
     return result
 
 
-def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> Video:
-    """Return the objects inside the mask before `backdrop`, uint8 [h' w' 3], which moves as the old background does.
+def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> tuple[Video, Mask]:
+    """Return the objects inside the mask before `backdrop`, uint8 [h' w' 3], which moves as the old background does; and
+    the mask of all that is not the inside of an object, whose pixels keep their bits.
 
-    The pixels of the mask keep their bits. `backdrop` should be a tenth larger than the frames or more: it follows the
-    camera as far as it reaches.
+    Along its outline an object is mixed with what it was before: there it takes the colours of its inside, and a share of
+    the new background. `backdrop` should be a tenth larger than the frames or more: it follows the camera as far as it
+    reaches.
     """
     height, width = video.shape[1:3]
     way = background_way(video, mask)
@@ -61,16 +57,35 @@ def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> Vide
     spans = way.max(0) - way.min(0)
     scale = float(min(1.0, *(room[axis] / spans[axis] for axis in (0, 1) if spans[axis] > room[axis] > 0), 1.0))
     corner = room / 2 - scale * (way - (way.max(0) + way.min(0)) / 2)
-    result = np.empty_like(video)
-    for i, (frame, hole) in enumerate(zip(video, mask, strict=True)):
+    reach = max(_FEATHER * height / 2, 0.7)
+    result, insides = np.empty_like(video), np.stack([_inside(hole, round(reach)) for hole in mask])
+    for i, (frame, hole, inside) in enumerate(zip(video, mask, insides, strict=True)):
         x, y = np.clip(corner[i], 0, room)
         shown = cv2.getRectSubPix(backdrop, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2))
-        # the objects' borders are mixed with their old surroundings: the new ones fade in outside the mask
-        share = cv2.GaussianBlur(hole, (0, 0), max(_FEATHER * height / 2, 0.5)).astype(np.float32)[..., None] / 255
-        mixed = shown + (frame.astype(np.float32) - shown) * share
+        share = cv2.GaussianBlur(hole, (0, 0), reach).astype(np.float32)[..., None] / 255
+        mixed = shown + (_spread(frame, inside).astype(np.float32) - shown) * share
         result[i] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-        cv2.copyTo(frame, hole, result[i])
-    return result
+        cv2.copyTo(frame, inside, result[i])
+    return result, 255 - insides
+
+
+def _inside(hole: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
+    """Return the mask without its outermost `reach` pixels, but with what is too thin to be left without them."""
+    disc, wider = (
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1)) for pixels in (reach, reach + 1)
+    )
+    inner = cv2.erode(hole, disc)
+    return np.asarray(inner | (hole & ~cv2.dilate(inner, wider)), np.uint8)
+
+
+def _spread(frame: NDArray[np.uint8], inside: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the frame with the colour of the nearest pixel inside at every pixel outside."""
+    if not inside.any():
+        return frame
+    _, nearest = cv2.distanceTransformWithLabels(255 - inside, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
+    colours[nearest[inside > 0]] = frame[inside > 0]
+    return colours[nearest]
 
 
 def background_way(video: Video, mask: Mask) -> NDArray[np.float64]:
@@ -92,48 +107,6 @@ def _median_step(
         return np.zeros(2)
     step: NDArray[np.float64] = np.median((found - corners).reshape(-1, 2)[tracked], axis=0).astype(np.float64)
     return step
-
-
-def clean_plate(video: Video, mask: Mask) -> NDArray[np.uint8] | None:
-    """Return uint8 [h w 3], what is behind the objects, or None where this clip does not show all of it.
-
-    The camera must stand still, and every pixel must be free of objects (and of their near surroundings, where their
-    shadows fall) in some frame; the plate is the median over these frames.
-    """
-    holes = widened(mask)
-    free = holes == 0
-    if not free.any(0).all() or not stands_still(video, holes):
-        return None
-    values = np.where(free[..., None], video.astype(np.float32), np.nan)
-    return (np.nanmedian(values, axis=0) + 0.5).astype(np.uint8)
-
-
-def widened(mask: Mask) -> Mask:
-    """Return the mask with a margin around it."""
-    side = 2 * max(round(_SHADOW * mask.shape[1]), 1) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return np.stack([cv2.dilate(hole, kernel) for hole in mask])
-
-
-def stands_still(video: Video, holes: Mask) -> bool:
-    """Whether the background outside the holes stays where it is."""
-    first, last = video[0].astype(np.int16), video[-1].astype(np.int16)
-    free = (holes[0] == 0) & (holes[-1] == 0)
-    if not free.any():
-        return False
-    differences = np.abs(first - last).max(-1)[free]
-    return bool((differences > 3 * _STILL).mean() < _MOVED and differences.mean() < _STILL)
-
-
-def removed(video: Video, mask: Mask, plate: NDArray[np.uint8]) -> tuple[Video, Mask]:
-    """Return the video with the plate in the place of the objects, and the mask of what was replaced."""
-    holes = widened(mask)
-    result = video.copy()
-    for frame, hole, out in zip(video, holes, result, strict=True):
-        share = feathered(hole)[..., None]
-        mixed = frame + (plate.astype(np.float32) - frame) * share
-        cv2.copyTo(np.clip(mixed + 0.5, 0, 255).astype(np.uint8), hole, out)
-    return result, holes
 
 
 def feathered(hole: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 from datagen.scenes.describe import Appearance, describe
 from datagen.scenes.description import Scene, Thing, Track, draw_scene
 from datagen.scenes.expressions import absent, expressions
-from datagen.scenes.render import Rendered, changed, optical_flow, render, render_edited, without
+from datagen.scenes.flow import optical_flow
+from datagen.scenes.render import Rendered, changed, render, render_edited, without
 
 __all__ = [
     "Appearance",

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.scenes.camera import View, view_at
 from datagen.scenes.description import Scene, Thing
-from datagen.scenes.render import Rendered, View, view_at
+from datagen.scenes.render import Rendered
 from datagen.scenes.textures import coverage
 
 

@@ -18,7 +18,16 @@ MATERIALS = {"plain": "", "brick": "brick", "grassy": "grass", "stony": "gravel"
 SIZES = {"small": 0.45, "medium": 0.75, "large": 1.15}
 """Names of object sizes: radius in metres."""
 GROUNDS = ("grass", "gravel", "brick")
-BACKDROPS = ("hills", "rocket", "coffee", "chelsea", "hubble_deep_field")
+ALIKE = ({"square", "diamond"}, {"disc", "hexagon"}, {"orange", "brown"})
+"""Words that may be taken for each other: a square turned by 45 degrees is a diamond."""
+BACKDROPS = {
+    "hills": "a hilly landscape",
+    "rocket": "a launch pad at dusk",
+    "coffee": "a cup of coffee",
+    "chelsea": "a cat's face",
+    "hubble_deep_field": "a sky full of galaxies",
+}
+"""What backdrops show, whatever part of them is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +155,7 @@ def draw_scene(rng: np.random.Generator, *, frames: int, size: tuple[int, int], 
         camera_z=Track(offset=0.0, speed=_number(rng, -0.5, 1.5) * seconds),
         ground=_pick(rng, GROUNDS),
         ground_colour=_ground_colour(rng),
-        backdrop=_pick(rng, BACKDROPS + ("hills",) * 3),
+        backdrop=_pick(rng, (*BACKDROPS, *("hills",) * 3)),
         backdrop_z=_number(rng, 30.0, 60.0),
         backdrop_seed=int(rng.integers(2**31)),
         light=_number(rng, 0.8, 1.15),

@@ -33,8 +33,8 @@ def _recolour(scene: Scene, *, object: int, colour: str) -> Scene:
     return changed(scene, object, colour=colour)
 
 
-def _retexture(scene: Scene, *, object: int, material: str) -> Scene:
-    return changed(scene, object, material=material)
+def _retexture(scene: Scene, *, object: int, material: str, colour: str) -> Scene:
+    return changed(scene, object, material=material, colour=colour)
 
 
 def _resize(scene: Scene, *, object: int, size: str) -> Scene:

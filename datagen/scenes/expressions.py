@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.scenes.describe import Appearance
-from datagen.scenes.description import COLOURS, SHAPES
+from datagen.scenes.description import ALIKE, COLOURS, SHAPES
 
 Fits = Callable[[Appearance], bool | None]
 """Whether a thing is what a word says; None where people could disagree."""
@@ -20,10 +20,8 @@ _SEEN = 0.0005
 """Share of the picture that a thing must cover in some frame to count as being there at all."""
 _NAMEABLE = 0.003
 """... and in every frame to be referred to."""
-_TEXTURE_SHOWS = 0.012
+TEXTURE_SHOWS = 0.012
 """... and for anyone to see what it is made of."""
-_ALIKE = ({"square", "diamond"}, {"disc", "hexagon"}, {"orange", "brown"})
-"""Words that may be taken for each other: a square turned by 45 degrees is a diamond."""
 _STILL, _MOVING = 0.01, 0.06
 """Of the picture's width: below the one nobody sees a thing move over the clip, above the other everybody does."""
 _SIDE, _CENTRE = 0.36, 0.44
@@ -96,7 +94,7 @@ def _answers(fits: Fits, there: list[Appearance]) -> _Answers:
 def _has(kind: str, value: str) -> Fits:
     def fits(thing: Appearance) -> bool | None:
         word = thing.words[kind]
-        if word != value and {word, value} in _ALIKE:
+        if word != value and {word, value} in ALIKE:
             return None
         return word == value
 
@@ -105,7 +103,7 @@ def _has(kind: str, value: str) -> Fits:
 
 def _is_made_of(material: str, size: tuple[int, int]) -> Fits:
     def fits(thing: Appearance) -> bool | None:
-        return thing.words["material"] == material if _least_seen(thing, size) >= _TEXTURE_SHOWS else None
+        return thing.words["material"] == material if _least_seen(thing, size) >= TEXTURE_SHOWS else None
 
     return fits
 

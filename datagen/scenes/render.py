@@ -1,4 +1,4 @@
-"""Rendering a scene: colours, exact depth, object ids and optical flow."""
+"""Rendering a scene: colours, exact depth and object ids; and again where an edit changed it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.scenes.camera import View, pose_of, view_at
 from datagen.scenes.description import Scene, Thing
 from datagen.scenes.textures import THING_PIXELS, Picture, backdrop_picture, thing_picture, tinted
 from shards.sample import Video
@@ -44,39 +45,6 @@ class Rendered:
     frames: Video
     depth: NDArray[np.float32]
     ids: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """Where the camera is in one frame, and what follows from it."""
-
-    scene: Scene
-    s: float
-    x: float
-    y: float
-    z: float
-
-    def project(self, x: float, y: float, z: float) -> tuple[float, float, float]:
-        """Return column, row and pixels per metre of a point in metres."""
-        scale = self.scene.focal / (z - self.z)
-        return self.scene.width / 2 + (x - self.x) * scale, self.row_of_horizon - (y - self.y) * scale, scale
-
-    @property
-    def row_of_horizon(self) -> float:
-        """Row, in pixels, where the ground would end if it were endless."""
-        return self.scene.horizon * self.scene.height
-
-    def ground_depth(self) -> NDArray[np.float32]:
-        """Return float32 [h]: depth of the ground, or of the backdrop where that is nearer, by row."""
-        rows = np.arange(self.scene.height, dtype=np.float32)
-        below = np.maximum(rows - np.float32(self.row_of_horizon), np.float32(1e-3))
-        return np.minimum(np.float32(self.scene.focal * self.y) / below, np.float32(self.scene.backdrop_z - self.z))
-
-
-def view_at(scene: Scene, frame: int) -> View:
-    """Return the camera's view in one frame."""
-    s = frame / max(scene.frames - 1, 1)
-    return View(scene=scene, s=s, x=scene.camera_x.at(s), y=scene.camera_y.at(s), z=scene.camera_z.at(s))
 
 
 def render(scene: Scene, numbers: Sequence[int] | None = None) -> Rendered:
@@ -160,29 +128,6 @@ def changed(scene: Scene, k: int, **attributes: Any) -> Scene:
 def _check_number(scene: Scene, k: int) -> None:
     if not 1 <= k <= len(scene.things):
         raise IndexError(f"the scene has things 1 to {len(scene.things)}, not {k}")
-
-
-def optical_flow(scene: Scene, rendered: Rendered) -> NDArray[np.float32]:
-    """Return float32 [t-1 h w 2]: how far each pixel's surface point moves to the next frame, (columns, rows).
-
-    Exact: the point that a pixel shows is taken back to metres (or to its place on the thing) and projected again.
-    """
-    v, u = np.mgrid[0 : scene.height, 0 : scene.width].astype(np.float32)
-    flow = np.empty((scene.frames - 1, scene.height, scene.width, 2), np.float32)
-    for i in range(scene.frames - 1):
-        now, then = view_at(scene, i), view_at(scene, i + 1)
-        ratio = rendered.depth[i] / (rendered.depth[i] + now.z - then.z)
-        world_x = (u - scene.width / 2) * rendered.depth[i] / scene.focal + now.x - then.x
-        world_y = (now.row_of_horizon - v) * rendered.depth[i] / scene.focal + now.y - then.y
-        scale = ratio * scene.focal / rendered.depth[i]
-        flow[i, ..., 0] = scene.width / 2 + world_x * scale - u
-        flow[i, ..., 1] = then.row_of_horizon - world_y * scale - v
-        for k, thing in scene.shown:
-            shown = rendered.ids[i] == k
-            step = _pose(then, thing) @ np.linalg.inv(_pose(now, thing))
-            points = np.stack([u[shown], v[shown], np.ones(shown.sum(), np.float32)])
-            flow[i][shown] = ((step @ points)[:2] - points[:2]).T
-    return flow
 
 
 class _Layer:
@@ -290,15 +235,6 @@ def _backdrop(view: View, backdrop: Picture) -> NDArray[np.float32]:
     return warped.astype(np.float32)
 
 
-def _pose(view: View, thing: Thing) -> NDArray[np.float64]:
-    """Return the 3 x 3 matrix from the pixels of a thing's picture to the pixels of the frame."""
-    u, v, scale = view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s))
-    zoom = 2 * thing.radius * scale / THING_PIXELS
-    cos, sin = np.cos(thing.spin.at(view.s)) * zoom, np.sin(thing.spin.at(view.s)) * zoom
-    centre = (THING_PIXELS - 1) / 2
-    return np.array([[cos, -sin, u - (cos - sin) * centre], [sin, cos, v - (sin + cos) * centre], [0, 0, 1]])
-
-
 def _reach(view: View, thing: Thing) -> _Box | None:
     """Return a part of the picture outside of which a thing and its shadow change nothing."""
     u, v, scale = view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s))
@@ -340,7 +276,7 @@ def _paint(canvas: NDArray[np.float32], view: View, thing: Thing) -> tuple[_Box,
 
     Returns the part of the picture and how much the thing covers of each pixel there, or None where it is outside.
     """
-    pose = _pose(view, thing)
+    pose = pose_of(view, thing)
     box = _box_of_thing(view.scene, pose)
     if box is None:
         return None

@@ -20,6 +20,13 @@ Parameters = Mapping[str, Any]
 """Everything an effect needs besides the clip, as JSON values; lists are per frame."""
 
 
+class UnsuitableClipError(Exception):
+    """A task cannot make its pair of this clip, though of others it can: the clip is a reject with this message as its reason.
+
+    The message begins with what kind of trouble it is, then a colon and the details: `no edit: the camera moves`.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """What a builder makes of one clip: uint8 [t h w 3] twice, and the optional members."""
@@ -84,7 +91,11 @@ class Builder(ABC, Generic[O]):
 
     @abstractmethod
     def draw(self, clip: Clip, options: O, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw the parameters of one clip."""
+        """Draw the parameters of one clip.
+
+        Raises:
+            UnsuitableClipError: none fit it.
+        """
 
     @abstractmethod
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from pydantic import Field, PositiveFloat, field_validator
 from configs import Settings, unknown_name
 from datagen.edits import Edit, in_scenes, in_video, looks
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters, pick
+from datagen.tasks.base import Builder, Pair, Parameters, UnsuitableClipError, pick
 
 SCOPES: dict[str, dict[str, Edit]] = {"scene": in_scenes.EDITS, "video": in_video.EDITS, "look": looks.EDITS}
 """All edits: of scenes, of what masks mark in real video, of the whole picture."""
@@ -39,31 +38,31 @@ class EditTask(Builder[EditOptions]):
 
     name = "edit"
     effect = "edit"
-    version = 1
+    version = 2
     Options = EditOptions
     made = "target"
-
-    def refuse(self, clip: Clip, scores: Mapping[str, Any], options: EditOptions) -> str | None:
-        """Turn away a clip that allows none of the kinds wanted."""
-        if clip.scene is None and clip.ids is None and not set(options.kinds) & looks.EDITS.keys():
-            return f"no edit: of {', '.join(options.kinds)} it allows none"
-        return None
 
     def draw(self, clip: Clip, options: EditOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw an edit that the clip allows.
 
         Raises:
-            ValueError: it allows none of those that were tried.
+            UnsuitableClipError: it allows none of those that are wanted; with the reason of each.
         """
-        kinds = dict(options.kinds)
+        kinds, reasons = dict(options.kinds), {}
         while kinds:
             kind = pick(kinds, rng)
-            for scope, edits in SCOPES.items():
-                drawn = edits[kind].draw(clip, rng) if kind in edits else None
-                if drawn is not None:
-                    return {"kind": kind, "scope": scope, "program": list(drawn.program), "words": drawn.words}
             del kinds[kind]
-        raise ValueError("the clip allows none of the edits")
+            scope = _scope(kind, clip)
+            if scope is None:
+                reasons[kind] = "an edit of scenes" if clip.scene is None else "an edit of real video"
+                continue
+            try:
+                drawn = SCOPES[scope][kind].draw(clip, rng)
+            except UnsuitableClipError as error:
+                reasons[kind] = str(error)
+                continue
+            return {"kind": kind, "scope": scope, "program": list(drawn.program), "words": drawn.words}
+        raise UnsuitableClipError(f"no edit: {'; '.join(f'{kind}: {why}' for kind, why in sorted(reasons.items()))}")
 
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Execute the program."""
@@ -76,6 +75,12 @@ class EditTask(Builder[EditOptions]):
             attributes={"edit": parameters["words"]},
             family="whole" if parameters["scope"] == "look" else "",
         )
+
+
+def _scope(kind: str, clip: Clip) -> str | None:
+    """Return which of the scopes edits a clip in this way."""
+    own = "video" if clip.scene is None else "scene"
+    return next((scope for scope in (own, "look") if kind in SCOPES[scope]), None)
 
 
 BUILDER = EditTask()

@@ -12,7 +12,7 @@ from pydantic import Field
 from configs import Settings, Share
 from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip
-from datagen.tasks.base import Builder, Pair, Parameters
+from datagen.tasks.base import Builder, Pair, Parameters, UnsuitableClipError
 from shards.sample import Video
 
 _SHOWS = 110.0
@@ -66,7 +66,7 @@ class Segment(Builder[SegmentOptions]):
     def apply(self, clip: Clip, parameters: Parameters) -> Pair:
         """Paint the object."""
         if clip.ids is None:
-            raise ValueError(f"{clip.video.id} has no object masks")
+            raise UnsuitableClipError("no object masks")
         number = parameters["object"]
         mask = np.where((clip.ids == number) & (number > 0), np.uint8(255), np.uint8(0))
         return Pair(
@@ -80,7 +80,8 @@ class Segment(Builder[SegmentOptions]):
 def _draw_paint(clip: Clip, number: int, phrase: str, rng: np.random.Generator) -> str:
     """Draw a colour that shows on the object, and that the phrase does not name as the object's own."""
     paints = [colour for colour in COLOURS if colour not in phrase.split()]
-    if number:
+    # what a data set asks for may be out of the picture in this clip
+    if number and (clip.ids == number).any():
         own = clip.frames[clip.ids == number].mean(0)
         paints = [colour for colour in paints if np.linalg.norm(np.array(COLOURS[colour]) - own) > _SHOWS]
     return paints[int(rng.integers(len(paints)))]

@@ -6,7 +6,7 @@ import pytest
 
 from configs import ConfigError
 from datagen.scenes import Scene, Track, changed, draw_scene, optical_flow, render, without
-from datagen.scenes.render import view_at
+from datagen.scenes.camera import view_at
 
 
 @pytest.fixture(scope="module", params=range(4))
