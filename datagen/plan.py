@@ -279,15 +279,16 @@ def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:
 
 def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:
     clips = [(video.sha256, window) for video in videos for window in video_windows(video, recipe.clip)]
-    size = _clips_per_unit(len(clips), recipe)
+    size = _clips_per_unit(videos, len(clips), recipe)
     for number, start in enumerate(range(0, len(clips), size), start=first):
         yield Assigned(split=split, number=number, clips=tuple(clips[start : start + size]))
 
 
-def _clips_per_unit(clips: int, recipe: Recipe) -> int:
+def _clips_per_unit(videos: Sequence[SourceVideo], clips: int, recipe: Recipe) -> int:
     """Return how many clips a shard gets: a matter of sizes and counts, never of the number of workers."""
     bits_per_pixel = {"jpeg": 2.5, "lossless": 12.0, "compact": 0.7}[recipe.codec]
-    pair = 2 * recipe.clip.frames * recipe.clip.width * recipe.clip.height * bits_per_pixel / 8
+    pixels = max((math.prod(recipe.clip.size_of(video.width, video.height)) for video in videos), default=1)
+    pair = 2 * recipe.clip.frames * pixels * bits_per_pixel / 8
     by_size = max(int(recipe.shard_megabytes * 2**20 / pair), 1)
     return min(by_size, clips_for_parallelism(clips))
 

@@ -33,6 +33,9 @@ class SourceVideo:
     locator: str
     name: str
     """What rejects call it: the path of its file below the folder that was named; for a scene its id."""
+    width: int = 0
+    """Pixels of its frames as shown; 0 where they are drawn as large as the recipe says."""
+    height: int = 0
     split: str = ""
     """`train`, `val` or `test` where its data set says which; else its sha256 decides."""
     tracks: Mapping[str, str] = field(default_factory=dict)
@@ -168,7 +171,7 @@ class Reader(Protocol):
     """Reads windows; opened once per shard and used in order."""
 
     def read(self, video: SourceVideo, window: Window) -> Clip:
-        """Return the clip, scaled and cropped to the recipe's size; `VideoError` when that cannot be done."""
+        """Return the clip, in the recipe's size; `VideoError` when that cannot be done."""
         ...
 
 

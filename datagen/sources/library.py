@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from configs import DecoderLostError, VideoError
-from datagen.settings import Recipe
+from datagen.settings import LEAST_SIDE, NATIVE, ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
 from datagen.sources.files import aligned, content_sha256, gaps, status
@@ -155,16 +155,18 @@ class Library:
         info, (digest, clean) = probed["main"], _digests(entry)
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
-        width, height = recipe.clip.width, recipe.clip.height
+        width, height = recipe.clip.size_of(info.width, info.height)
         cuts = gaps(entry.main, numbers.get("main", ()))
         fps = (info.fps or entry.fps or recipe.clip.folder_fps) * _share_taken(numbers, cuts)
         in_a_row = max(end - first for first, end in pairwise((0, *cuts, frames)))
         span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
-        reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
+        reason = _other_kind(probed) or _other_shape(probed, recipe.clip) or _other_length(probed, numbers) or ""
         if reason:
             pass
         elif in_a_row < span:
             reason = _too_short(in_a_row, frames, span)
+        elif min(width, height) < LEAST_SIDE:
+            reason = f"too small: {info.width}x{info.height}, a clip's sides are {LEAST_SIDE} at least"
         elif max(width / info.width, height / info.height) > MAX_UPSCALE:
             reason = f"too small: {info.width}x{info.height}, a clip is {width}x{height} (clip.size)"
         if reason:
@@ -178,6 +180,8 @@ class Library:
             fps=fps,
             locator=entry.main,
             name=entry.name,
+            width=info.width,
+            height=info.height,
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),
@@ -205,11 +209,18 @@ def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
     return None
 
 
-def _other_shape(info: VideoInfo, probed: Mapping[str, VideoInfo]) -> str | None:
-    """Say which track has other proportions than the main one, or is so small that it would have to be enlarged much more."""
+def _other_shape(probed: Mapping[str, VideoInfo], clip: ClipSettings) -> str | None:
+    """Say which track has other proportions than the main one, or is so small that it would have to be enlarged much more.
+
+    Frames and holes that are stretched to one size may have any; a pair that keeps its pixels has one size.
+    """
+    info = probed["main"]
     for track, other in probed.items():
         stretched = abs(other.width / other.height * info.height / info.width - 1)
-        if stretched > _STRETCHED or (track == "pair" and other.height * 2 < info.height):
+        uneven = stretched > _STRETCHED and not (clip.crop == "stretch" and track == "hole")
+        smaller = track == "pair" and other.height * 2 < info.height
+        resized = track == "pair" and clip.size == NATIVE and (other.width, other.height) != (info.width, info.height)
+        if uneven or smaller or resized:
             return f"uneven {track}: {info.width}x{info.height} and {other.width}x{other.height}"
     return None
 
