@@ -112,6 +112,17 @@ def make_plan(
     rejects += [*doubles, *bare]
     if not videos:
         raise SourceError(f"no usable clip: {_first_reasons(rejects)}")
+    rejects += [
+        Reject(
+            where="frames",
+            source=video.name,
+            sha256=video.sha256,
+            split=video.split,
+            reason=f"unpaired frames: {video.unpaired}",
+        )
+        for video in videos
+        if video.unpaired
+    ]
     videos = _grouped(videos)
     _check_all_there(known, videos, excluded)
     splits = assign_splits(videos, recipe.splits, recipe.seed, known)
@@ -239,7 +250,9 @@ def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reje
             continue
         if video.sha256 in kept:
             reason = f"duplicate: the same content as {kept[video.sha256].name}"
-            rejects.append(Reject(where="source", source=video.name, sha256=video.sha256, reason=reason))
+            rejects.append(
+                Reject(where="source", source=video.name, sha256=video.sha256, split=video.split, reason=reason)
+            )
         else:
             kept[video.sha256] = video
     return list(kept.values()), rejects

@@ -106,6 +106,9 @@ class SplitSettings(Settings):
 
     official: bool = True
     """Leave videos in the split that their data set puts them in, whatever the shares."""
+    only: Literal["train", "val", "test"] | None = None
+    """Leave out, unread, all videos but those that their data set puts in this split; where it puts none there, all but
+    those of which it says nothing."""
 
     train: float = Field(0.8, ge=0, le=1)
     val: float = Field(0.1, ge=0, le=1)

@@ -46,6 +46,8 @@ class SourceVideo:
     """Of the clean video alone, where there is more than that in `sha256`: its other side, its masks, what is said of it. All
     that is made of one clean video belongs to the same split."""
 
+    unpaired: str = ""
+    """How many frames of which track have no like in the others, and are left out."""
     group_name: str = ""
     """Of what it is a part, where its data set says."""
 
@@ -145,13 +147,16 @@ class Reject:
     """A video, clip or pair that did not make it into the dataset, and why."""
 
     where: str
-    """`source`, `decode`, `gate`, `task` or `pair`; `excluded` was taken out later, by hand or as a copy."""
+    """`source`, `decode`, `gate`, `task` or `pair`; `frames`: a video lost some of them; `excluded` was taken out later, by
+    hand or as a copy."""
     source: str
     reason: str
     """What kind of trouble, then a colon and the details."""
     sha256: str = ""
     start: int = -1
     task: str = ""
+    split: str = ""
+    """That of its video, where it is known."""
     tries: int = 1
     scores: Mapping[str, Any] = field(default_factory=dict)
     """What the gates saw of it, if it came so far."""

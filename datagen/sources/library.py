@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from configs import DecoderLostError, VideoError
+from configs import DecoderLostError, SourceError, VideoError
 from datagen.settings import LEAST_SIDE, NATIVE, ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
@@ -97,7 +97,7 @@ class Library:
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject."""
-        entries = list(self.entries())
+        entries = _of_split(list(self.entries()), recipe.splits.only)
         at_once = min(os.cpu_count() or 1, _MOST_AT_ONCE)
         with ExitStack() as stack:
             fences: SimpleQueue[FencedReader] = SimpleQueue()
@@ -127,7 +127,7 @@ class Library:
     ) -> tuple[SourceVideo | Reject, bool]:
         """Return what an entry is, and whether that is a property of its files: a decoder that died may have other reasons."""
         if entry.problem:
-            return Reject(where="source", source=entry.name, reason=entry.problem), True
+            return Reject(where="source", source=entry.name, split=entry.split, reason=entry.problem), True
         fence = fences.get()
         try:
             if not all(_is_text(locator) for locator in entry.tracks.values()):
@@ -146,10 +146,11 @@ class Library:
         except VideoError as error:
             reason, lasting = f"unreadable: {_without_paths(error, entry)}", True
         except OSError as error:
-            reason, lasting = f"unreadable: {error.strerror}", False
+            name = f"{Path(error.filename).name}: " if error.filename else ""
+            reason, lasting = f"unreadable: {name}{(error.strerror or str(error)).lower()}", False
         finally:
             fences.put(fence)
-        return Reject(where="source", source=entry.name, reason=reason), lasting
+        return Reject(where="source", source=entry.name, split=entry.split, reason=reason), lasting
 
     def _judge(self, entry: Entry, probed: Mapping[str, VideoInfo], recipe: Recipe) -> SourceVideo | Reject:
         info, (digest, clean) = probed["main"], _digests(entry)
@@ -170,7 +171,7 @@ class Library:
         elif max(width / info.width, height / info.height) > MAX_UPSCALE:
             reason = f"too small: {info.width}x{info.height}, a clip is {width}x{height} (clip.size)"
         if reason:
-            return Reject(where="source", source=entry.name, sha256=digest, reason=reason)
+            return Reject(where="source", source=entry.name, sha256=digest, split=entry.split, reason=reason)
         return SourceVideo(
             kind=self.kind,
             id=entry.id,
@@ -186,6 +187,7 @@ class Library:
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),
             clean_sha256=clean if clean != digest else "",
+            unpaired=_unpaired(probed, numbers),
             group_name=entry.group,
         )
 
@@ -195,6 +197,19 @@ class Library:
         """Open a reader whose decoders run in processes of their own, which can be killed."""
         with ExitStack() as stack:
             yield TrackReader(recipe, stack)
+
+
+def _of_split(entries: list[Entry], only: str | None) -> list[Entry]:
+    """Return the entries that their data set puts in a split, or else those that it puts nowhere; all for no split."""
+    if only is None:
+        return entries
+    kept = [entry for entry in entries if entry.split == only] or [entry for entry in entries if not entry.split]
+    if entries and not kept:
+        raise SourceError(
+            f"of {len(entries)} videos found ({entries[0].name}, ...) none is in the {only} split of its data set; "
+            f"they are in {', '.join(sorted({entry.split for entry in entries}))}"
+        )
+    return kept
 
 
 def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
@@ -239,6 +254,15 @@ def _other_length(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequenc
         if numbers and max(numbers[track]) >= other.frames:
             return f"uneven {track}: frame {max(numbers[track])} is wanted, it has {other.frames}"
     return None
+
+
+def _unpaired(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequence[int]]) -> str:
+    """Say which tracks have frames without their like in the others. Masks of every fifth frame leave none unpaired."""
+    steps = {after - before for before, after in pairwise(numbers.get("main", ()))}
+    if "masks" in probed and (steps != {1} or probed["main"].container != "pictures"):
+        return ""
+    lost = {track: probed[track].frames - len(own) for track, own in numbers.items()}
+    return ", ".join(f"{count} of {probed[track].frames} in {track}" for track, count in lost.items() if count > 0)
 
 
 def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:

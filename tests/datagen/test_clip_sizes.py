@@ -118,7 +118,7 @@ def test_what_is_too_small_for_a_clip_is_no_native_clip(tmp_path):
 
 
 def test_scenes_have_no_size_of_their_own():
-    with pytest.raises(ConfigError, X):
+    with pytest.raises(ConfigError, match=r"clip\.size is 'native'.*give pixels"):
         _found("scenes", recipe())
 
 
