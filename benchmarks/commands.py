@@ -190,6 +190,8 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
         heads, lines = part_lines(board)
         if lines:
             out_console.print(narrow_table(heads, lines, title=f"{label(board.first)} by part"))
+        if board.warning:
+            out_console.print(board.warning)
         if board.protocol:
             out_console.print(f"protocol: {board.protocol}")
         for line in board.lines:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from benchmarks.metrics.together import get_together
 from benchmarks.networks import version
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite, damage, spread
+from benchmarks.suite import Suite, damage, lacking, named_parts, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError
 from shards.storage import publish, publish_json, remove_temporaries, sha256_of
@@ -116,7 +115,7 @@ def run(
     rows = list(found.values())
     done = Run(
         rows=rows,
-        facts=_facts(suite, settings),
+        facts=_facts(suite, settings, rows),
         costs=spent,
         together=kept.measure(out, jobs, rows),
     )
@@ -297,15 +296,7 @@ def _grouped(index: dict[str, Any], suite: Suite) -> Row:
     """Return what a sample's source is a part of: the video that is drawn again as one, and the set."""
     # names of videos may repeat from folder to folder, contents do not
     video = index["source_sha256"]
-    pattern = suite.standard.names if suite.standard else ""
-    found = re.fullmatch(pattern, index["source_id"]) if pattern else None
-    named = found.groupdict() if found else {}
-    return {
-        "video": named.get("video") or video,
-        "set": named.get("set") or "",
-        "part": named.get("part") or "",
-        "source": video,
-    }
+    return {"video": video, "set": "", "part": "", **named_parts(index["source_id"], suite.standard), "source": video}
 
 
 def _measure_costs(
@@ -342,7 +333,8 @@ def _new_costs(
         yield name, job, next(measured)
 
 
-def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
+def _facts(suite: Suite, settings: BenchSettings, rows: Sequence[Row]) -> dict[str, Any]:
+    short = lacking(suite.standard, rows, settings.limit) if suite.standard else ()
     return {
         "protocol": PROTOCOL,
         "dataset": str(suite.dataset.root.resolve()),
@@ -352,6 +344,7 @@ def _facts(suite: Suite, settings: BenchSettings) -> dict[str, Any]:
         "networks": {name: known for task in suite.tasks for name, known in _networks(task, settings).items()},
         "machine": machine(),
         "suite": suite.standard.model_dump(mode="json") if suite.standard else None,
+        "left_out": [*short, *suite.left_out],
     }
 
 

@@ -111,6 +111,12 @@ class SuiteSettings(Settings):
     """How many the papers' test set has: of fewer, their numbers say little."""
     frames: int | None = None
     """How many these videos have together, where that is known."""
+    sets: int | None = None
+    """Of how many sets of videos it is, where means are over sets."""
+    size: str = ""
+    """`WIDTHxHEIGHT` of all its frames, where they have one size."""
+    folder: tuple[str, ...] = ()
+    """Patterns of folders (or files) one of which the right folder has: whoever gives one above or below it is told so."""
     metrics: tuple[str, ...] = ()
     """What heads its table, the first of which ranks; empty for what heads the task's."""
     average: Literal["videos", "frames", "clips", "sets"] = "videos"

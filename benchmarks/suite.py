@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,8 @@ class Suite:
     rows: dict[str, list[dict[str, Any]]]
     standard: SuiteSettings | None = None
     """The standard suite that this is, with its protocol and the papers' numbers."""
+    left_out: tuple[str, ...] = ()
+    """What of that test set was not there or not usable, a phrase each; its numbers of videos apart."""
 
     @cached_property
     def continues(self) -> dict[str, str]:
@@ -54,6 +57,28 @@ class Suite:
     def has_references(self, task: str) -> bool:
         """Return whether any sample of a task has a reference picture."""
         return any(member["name"].startswith("reference.") for row in self.rows[task] for member in row["members"])
+
+
+def named_parts(source_id: str, standard: SuiteSettings | None) -> dict[str, str]:
+    """Return what the name of a source says in a standard suite: its `video`, `set` and `part`, as far as it does."""
+    found = re.fullmatch(standard.names, source_id) if standard and standard.names else None
+    return {name: value for name, value in found.groupdict().items() if value} if found else {}
+
+
+def lacking(standard: SuiteSettings, rows: Collection[Mapping[str, Any]], limit: int | None) -> Iterator[str]:
+    """Yield each number in which what was scored is another than the papers' test set."""
+    frames = {row["key"]: row["frames"] for row in rows}
+    scored = {
+        "videos": len({row["video"] for row in rows}),
+        "frames": sum(frames.values()),
+        "sets": len({row.get("set", "") for row in rows}),
+    }
+    wanted = {"videos": standard.videos, "frames": standard.frames, "sets": standard.sets}
+    yield from (
+        f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
+    )
+    if limit is not None:
+        yield f"at most {limit} clips (limit)"
 
 
 def damage(dataset: Dataset, tasks: Collection[str], split: str) -> list[str]:

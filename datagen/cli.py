@@ -74,10 +74,13 @@ def build(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(help="Pixels of the clips, 256 or 432x240; short for clip.size.", show_default=False),
+        typer.Option(
+            help="Pixels of the clips, 256 or 432x240, or 'native' for those of each video; short for clip.size.",
+            show_default=False,
+        ),
     ] = None,
     crop: Annotated[
-        str | None, typer.Option(help="'middle' or 'random'; short for clip.crop.", show_default=False)
+        str | None, typer.Option(help="'middle', 'random' or 'stretch'; short for clip.crop.", show_default=False)
     ] = None,
     depth: Annotated[
         str | None,

@@ -119,7 +119,7 @@ class Ledger:
         """Return what the last run found in the sources, without looking at them again."""
         videos = [SourceVideo(**values) for values in self._read("sources.json", {}).values()]
         rejects = [Reject(**values) for values in self._read(PLAN, {"rejects": []})["rejects"]]
-        return [*videos, *(reject for reject in rejects if reject.where != "excluded")]
+        return [*videos, *(reject for reject in rejects if reject.where not in ("excluded", "frames"))]
 
     def excluded(self) -> Excluded:
         """Return what was taken out."""

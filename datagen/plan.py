@@ -112,6 +112,17 @@ def make_plan(
     rejects += [*doubles, *bare]
     if not videos:
         raise SourceError(f"no usable clip: {_first_reasons(rejects)}")
+    rejects += [
+        Reject(
+            where="frames",
+            source=video.name,
+            sha256=video.sha256,
+            split=video.split,
+            reason=f"unpaired frames: {video.unpaired}",
+        )
+        for video in videos
+        if video.unpaired
+    ]
     videos = _grouped(videos)
     _check_all_there(known, videos, excluded)
     splits = assign_splits(videos, recipe.splits, recipe.seed, known)
@@ -239,7 +250,9 @@ def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reje
             continue
         if video.sha256 in kept:
             reason = f"duplicate: the same content as {kept[video.sha256].name}"
-            rejects.append(Reject(where="source", source=video.name, sha256=video.sha256, reason=reason))
+            rejects.append(
+                Reject(where="source", source=video.name, sha256=video.sha256, split=video.split, reason=reason)
+            )
         else:
             kept[video.sha256] = video
     return list(kept.values()), rejects
@@ -279,15 +292,16 @@ def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:
 
 def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:
     clips = [(video.sha256, window) for video in videos for window in video_windows(video, recipe.clip)]
-    size = _clips_per_unit(len(clips), recipe)
+    size = _clips_per_unit(videos, len(clips), recipe)
     for number, start in enumerate(range(0, len(clips), size), start=first):
         yield Assigned(split=split, number=number, clips=tuple(clips[start : start + size]))
 
 
-def _clips_per_unit(clips: int, recipe: Recipe) -> int:
+def _clips_per_unit(videos: Sequence[SourceVideo], clips: int, recipe: Recipe) -> int:
     """Return how many clips a shard gets: a matter of sizes and counts, never of the number of workers."""
     bits_per_pixel = {"jpeg": 2.5, "lossless": 12.0, "compact": 0.7}[recipe.codec]
-    pair = 2 * recipe.clip.frames * recipe.clip.width * recipe.clip.height * bits_per_pixel / 8
+    pixels = max((math.prod(recipe.clip.size_of(video.width, video.height)) for video in videos), default=1)
+    pair = 2 * recipe.clip.frames * pixels * bits_per_pixel / 8
     by_size = max(int(recipe.shard_megabytes * 2**20 / pair), 1)
     return min(by_size, clips_for_parallelism(clips))
 

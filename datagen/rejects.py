@@ -33,7 +33,7 @@ def read_rejects(folder: Path) -> Iterator[dict[str, Any]]:
                 raise DatasetError(
                     f"{path}, line {number} is damaged; delete the file and run the same 'datagen build' again"
                 ) from None
-            yield {"where": "", "source": "", "sha256": "", "start": -1, "task": ""} | reject
+            yield {"where": "", "source": "", "sha256": "", "start": -1, "task": "", "split": ""} | reject
 
 
 def kind_of(reject: Mapping[str, Any]) -> str:

@@ -7,16 +7,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from configs import Settings, Share, ShareInterval
+from configs import ConfigError, Settings, Share, ShareInterval
 from shards.tasks import Task, with_templates
+
+NATIVE = "native"
+"""What `clip.size` says of clips that are as large as their videos."""
+LEAST_SIDE = 16
+"""Pixels of a clip."""
 
 
 def _size(value: int | str) -> int | str:
+    if value == NATIVE:
+        return value
     if isinstance(value, str) and not re.fullmatch(r"\d{2,4}x\d{2,4}", value):
-        raise ValueError("must be a number of pixels, or WIDTHxHEIGHT as in 432x240")
+        raise ValueError(f"must be a number of pixels, or WIDTHxHEIGHT as in 432x240, or {NATIVE!r}")
     sides = [value] if isinstance(value, int) else [int(side) for side in value.split("x")]
-    if not all(16 <= side <= 4096 for side in sides):
-        raise ValueError("sides must be 16 to 4096 pixels")
+    if not all(LEAST_SIDE <= side <= 4096 for side in sides):
+        raise ValueError(f"sides must be {LEAST_SIDE} to 4096 pixels")
     return value
 
 
@@ -39,9 +46,11 @@ class ClipSettings(Settings):
     folder_fps: float = Field(25.0, gt=0, le=1000)
     """Frames per second of a folder of frames whose layout does not say."""
     size: Annotated[int | str, AfterValidator(_size)] = 256
-    """Of a clip in pixels: the side of a square, or `WIDTHxHEIGHT`. The picture is scaled to cover it, and cropped."""
-    crop: Literal["middle", "random"] = "middle"
-    """Which part of the picture is kept where its proportions are others; one place for all frames of a clip."""
+    """Of a clip in pixels: the side of a square, or `WIDTHxHEIGHT`. The picture is scaled to cover it, and cropped.
+    `native`: each clip is as large as its video, whose pixels stay as they are."""
+    crop: Literal["middle", "random", "stretch"] = "middle"
+    """Which part of the picture is kept where its proportions are others; one place for all frames of a clip. `stretch`
+    keeps all of it, in other proportions."""
     remainder: bool = False
     """Keep the frames that are left at the end of a video or a shot as one more, shorter clip; of a video shorter than a
     clip that is all of it. Off, they are left out, and clips have one length."""
@@ -61,13 +70,17 @@ class ClipSettings(Settings):
 
     @property
     def width(self) -> int:
-        """Pixels."""
+        """Pixels; `ConfigError` where each video has its own."""
         return self._sides()[0]
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """Pixels; `ConfigError` where each video has its own."""
         return self._sides()[1]
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height of the clips of a video of this size, in pixels."""
+        return (width, height) if self.size == NATIVE else self._sides()
 
     def step_at(self, fps: float) -> int:
         """Return the distance between two frames of a clip in a video of `fps` frames per second."""
@@ -78,6 +91,10 @@ class ClipSettings(Settings):
         return (self.frames - 1) * self.step_at(fps) + 1
 
     def _sides(self) -> tuple[int, int]:
+        if self.size == NATIVE:
+            raise ConfigError(
+                f"clip.size is {NATIVE!r}, and what is drawn or generated has no size of its own; give pixels, as in 256"
+            )
         if isinstance(self.size, int):
             return self.size, self.size
         width, height = map(int, self.size.split("x"))
@@ -89,6 +106,9 @@ class SplitSettings(Settings):
 
     official: bool = True
     """Leave videos in the split that their data set puts them in, whatever the shares."""
+    only: Literal["train", "val", "test"] | None = None
+    """Leave out, unread, all videos but those that their data set puts in this split; where it puts none there, all but
+    those of which it says nothing."""
 
     train: float = Field(0.8, ge=0, le=1)
     val: float = Field(0.1, ge=0, le=1)

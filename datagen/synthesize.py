@@ -87,7 +87,7 @@ def clip_samples(
 ) -> tuple[list[EncodedSample], list[Reject]]:
     """Decode one clip of a unit once and make a sample of it for every task."""
     video, window = unit.clips[number]
-    at: dict[str, Any] = {"source": video.name, "sha256": video.sha256, "start": window.start}
+    at: dict[str, Any] = {"source": video.name, "sha256": video.sha256, "start": window.start, "split": unit.split}
     if (number, "") in watch.avoid:
         return [], [Reject(where="decode", reason=watch.avoid[number, ""], tries=CRASHES, **at)]
     watch.at(number)

@@ -49,8 +49,8 @@ def in_order(name: str) -> tuple[tuple[int, int | str], ...]:
 class PictureReader:
     """The pictures of one folder as frames; what `VideoReader` is to a video file.
 
-    `info` says what the first picture is like; its `fps` is 0, for a folder does not tell. All frames come out as large
-    as the first.
+    `info` says what the first picture is like; its `fps` is 0, for a folder does not tell. Frames that are read in its
+    size, uncropped, must all have it.
 
     Raises:
         VideoError: no pictures, or the first is none.
@@ -84,6 +84,7 @@ class PictureReader:
         clip = np.empty((len(wanted), height, width, 3), np.uint8)
         for place, number in enumerate(wanted):
             picture = cut(self._decode(self.files[number]), (width, height), crop)
+            self._check_as_is(self.files[number], picture, (width, height), crop)
             shrinks = picture.shape[0] >= height and picture.shape[1] >= width
             cv2.resize(
                 picture,
@@ -137,6 +138,11 @@ class PictureReader:
                 f"the limit is {self.limits.clip_bytes}; read fewer at a time, or smaller"
             )
         return wanted
+
+    def _check_as_is(self, file: Path, picture: Picture, size: tuple[int, int], crop: Place | None) -> None:
+        found = picture.shape[1::-1]
+        if crop is None and found != size == (self.info.width, self.info.height):
+            raise VideoError(f"{file}: {found[0]}x{found[1]} pixels, the first picture has {size[0]}x{size[1]}")
 
     def _size_of(self, file: Path) -> tuple[int, int]:
         """Return width and height as shown, from the header alone."""

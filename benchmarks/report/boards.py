@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
 from benchmarks.statistics import Entry, Estimate, leaderboard, shares
+from benchmarks.suite import lacking
 from benchmarks.suspicions import RETURNED
 from benchmarks.ties import LEAST_VIDEOS
 
@@ -92,6 +93,8 @@ class Board:
     """What counts alike in its means, as its suite says."""
     protocol: str = ""
     """What a standard suite measures, in words."""
+    left_out: tuple[str, ...] = ()
+    """In what this is not the whole test set of the papers, a phrase each."""
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The mean of the metric that ranks by part of the suite and method."""
     reported: tuple[Reported, ...] = ()
@@ -101,6 +104,14 @@ class Board:
     def first(self) -> Metric:
         """The metric that ranks."""
         return METRICS[self.metrics[0].name]
+
+    @property
+    def warning(self) -> str:
+        """A line for every report of what is not the whole test set; else nothing."""
+        if not self.left_out:
+            return ""
+        beside = ", while reported numbers are for all of it and cannot be compared" * bool(self.reported)
+        return f"NOT THE WHOLE TEST SET: {', '.join(self.left_out)}{beside}"
 
     @property
     def size(self) -> str:
@@ -166,7 +177,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
         average=average,
         parts=_parts(rows, metrics[0], standard, settings),
-        **_protocol(standard, rows, settings.limit),
+        **_protocol(standard, rows, settings.limit, run.facts.get("left_out", ())),
     )
 
 
@@ -192,24 +203,14 @@ def _ordered(task: str, standard: SuiteSettings | None) -> list[Metric]:
     return [*wanted, *(metric for metric in metrics if metric not in wanted)]
 
 
-def _protocol(standard: SuiteSettings | None, rows: Sequence[Row], limit: int | None) -> dict[str, Any]:
+def _protocol(
+    standard: SuiteSettings | None, rows: Sequence[Row], limit: int | None, left_out: Sequence[str]
+) -> dict[str, Any]:
     if standard is None:
         return {}
-    short = ", ".join(_missing(standard, rows, limit))
-    told = f". NOT THE WHOLE TEST SET: {short}, while reported numbers are for all of it" if short else ""
-    return {"protocol": standard.protocol + told, "reported": standard.reported}
-
-
-def _missing(standard: SuiteSettings, rows: Sequence[Row], limit: int | None) -> Iterator[str]:
-    """Yield each number in which what was scored is another than the papers' test set."""
-    frames = {row["key"]: row["frames"] for row in rows}
-    scored = {"videos": len({row["video"] for row in rows}), "frames": sum(frames.values())}
-    wanted = {"videos": standard.videos, "frames": standard.frames}
-    yield from (
-        f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
-    )
-    if limit is not None:
-        yield f"at most {limit} clips (limit)"
+    # the numbers follow from the rows, whatever a file says
+    told = dict.fromkeys([*lacking(standard, rows, limit), *left_out])
+    return {"protocol": standard.protocol, "left_out": tuple(told), "reported": standard.reported}
 
 
 def _parts(
@@ -252,10 +253,10 @@ def part_lines(board: Board) -> tuple[list[str], list[list[str]]]:
 
 def reported_cells(board: Board) -> list[list[str]]:
     """Return the papers' rows as the table has them: no rank, no interval, nothing where they give no number."""
-    found = []
+    found, mark = [], "reported, not comparable" if board.left_out else "reported"
     for row in board.reported:
         scores = [f"{row.scores[m.name]:.{m.digits}f}" if m.name in row.scores else "" for m in board.metrics]
-        found.append(["-", f"{row.method} (reported)", *scores, "", ""])
+        found.append(["-", f"{row.method} ({mark})", *scores, "", ""])
     return found
 
 

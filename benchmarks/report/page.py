@@ -92,6 +92,7 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "name": board.name,
         "size": board.size,
         "protocol": board.protocol,
+        "warning": board.warning,
         "unavailable": [f"{name}: n/a ({why})" for name, why in board.unavailable.items()],
         "reported": reported_cells(board),
         "parts": part_lines(board),

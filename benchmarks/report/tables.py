@@ -59,6 +59,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         lines = [header(board), ["---"] * len(header(board)), *(cells(board, line) for line in board.lines)]
         lines += reported_cells(board)
         parts.append(f"## {board.name} ({board.size})")
+        parts += [f"**{board.warning}.**"] if board.warning else []
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
         by_part, own = part_lines(board)
         if own:
@@ -122,7 +123,7 @@ def _around(line: Line, scores: list[str]) -> list[str]:
 
 _COLUMNS = (
     "board", "task", "rank", "method", "mark", "metric", "mean", "low", "high", "samples", "failures", "invalid", "videos",
-    "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes", "parameters",
+    "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes", "parameters", "warning",
 )  # fmt: skip
 
 
@@ -134,6 +135,7 @@ def _record(board: Board, line: Line, metric: Column) -> dict[str, Any]:
         **{"samples": entry.samples, "failures": entry.failures, "invalid": entry.invalid, "videos": entry.videos},
         **{name: line.cost.get(name) for name in _COLUMNS if name in line.cost},
         "parameters": line.parameters,
+        "warning": board.warning,
     }
 
 
@@ -147,6 +149,7 @@ def _as_json(board: Board) -> dict[str, Any]:
         "least_difference": board.least_difference,
         "unavailable": board.unavailable,
         "protocol": board.protocol,
+        "left_out": board.left_out,
         "parts": board.parts,
         "reported": [row.model_dump(mode="json") for row in board.reported],
         "metrics": {metric.name: _metric_as_json(metric, board.average) for metric in [*board.metrics, *board.more]},
@@ -187,7 +190,7 @@ def _latex(board: Board) -> str:
     ]
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_escaped(board.name)}: {_escaped(board.size)}}}",
+        rf"\caption{{{_escaped(board.name)}: {_escaped(board.size)}{_escaped(f'. {board.warning}' * bool(board.warning))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(heads)}r}}",
         r"\toprule",
         " & ".join(["Method", *heads, "s/frame"]) + r" \\",

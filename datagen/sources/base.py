@@ -33,6 +33,9 @@ class SourceVideo:
     locator: str
     name: str
     """What rejects call it: the path of its file below the folder that was named; for a scene its id."""
+    width: int = 0
+    """Pixels of its frames as shown; 0 where they are drawn as large as the recipe says."""
+    height: int = 0
     split: str = ""
     """`train`, `val` or `test` where its data set says which; else its sha256 decides."""
     tracks: Mapping[str, str] = field(default_factory=dict)
@@ -43,6 +46,8 @@ class SourceVideo:
     """Of the clean video alone, where there is more than that in `sha256`: its other side, its masks, what is said of it. All
     that is made of one clean video belongs to the same split."""
 
+    unpaired: str = ""
+    """How many frames of which track have no like in the others, and are left out."""
     group_name: str = ""
     """Of what it is a part, where its data set says."""
 
@@ -142,13 +147,16 @@ class Reject:
     """A video, clip or pair that did not make it into the dataset, and why."""
 
     where: str
-    """`source`, `decode`, `gate`, `task` or `pair`; `excluded` was taken out later, by hand or as a copy."""
+    """`source`, `decode`, `gate`, `task` or `pair`; `frames`: a video lost some of them; `excluded` was taken out later, by
+    hand or as a copy."""
     source: str
     reason: str
     """What kind of trouble, then a colon and the details."""
     sha256: str = ""
     start: int = -1
     task: str = ""
+    split: str = ""
+    """That of its video, where it is known."""
     tries: int = 1
     scores: Mapping[str, Any] = field(default_factory=dict)
     """What the gates saw of it, if it came so far."""
@@ -168,7 +176,7 @@ class Reader(Protocol):
     """Reads windows; opened once per shard and used in order."""
 
     def read(self, video: SourceVideo, window: Window) -> Clip:
-        """Return the clip, scaled and cropped to the recipe's size; `VideoError` when that cannot be done."""
+        """Return the clip, in the recipe's size; `VideoError` when that cannot be done."""
         ...
 
 

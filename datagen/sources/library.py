@@ -14,8 +14,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from configs import DecoderLostError, VideoError
-from datagen.settings import Recipe
+from configs import DecoderLostError, SourceError, VideoError
+from datagen.settings import LEAST_SIDE, NATIVE, ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
 from datagen.sources.files import aligned, content_sha256, gaps, status
@@ -97,7 +97,7 @@ class Library:
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject."""
-        entries = list(self.entries())
+        entries = _of_split(list(self.entries()), recipe.splits.only)
         at_once = min(os.cpu_count() or 1, _MOST_AT_ONCE)
         with ExitStack() as stack:
             fences: SimpleQueue[FencedReader] = SimpleQueue()
@@ -127,7 +127,7 @@ class Library:
     ) -> tuple[SourceVideo | Reject, bool]:
         """Return what an entry is, and whether that is a property of its files: a decoder that died may have other reasons."""
         if entry.problem:
-            return Reject(where="source", source=entry.name, reason=entry.problem), True
+            return Reject(where="source", source=entry.name, split=entry.split, reason=entry.problem), True
         fence = fences.get()
         try:
             if not all(_is_text(locator) for locator in entry.tracks.values()):
@@ -146,29 +146,32 @@ class Library:
         except VideoError as error:
             reason, lasting = f"unreadable: {_without_paths(error, entry)}", True
         except OSError as error:
-            reason, lasting = f"unreadable: {error.strerror}", False
+            name = f"{Path(error.filename).name}: " if error.filename else ""
+            reason, lasting = f"unreadable: {name}{(error.strerror or str(error)).lower()}", False
         finally:
             fences.put(fence)
-        return Reject(where="source", source=entry.name, reason=reason), lasting
+        return Reject(where="source", source=entry.name, split=entry.split, reason=reason), lasting
 
     def _judge(self, entry: Entry, probed: Mapping[str, VideoInfo], recipe: Recipe) -> SourceVideo | Reject:
         info, (digest, clean) = probed["main"], _digests(entry)
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
-        width, height = recipe.clip.width, recipe.clip.height
+        width, height = recipe.clip.size_of(info.width, info.height)
         cuts = gaps(entry.main, numbers.get("main", ()))
         fps = (info.fps or entry.fps or recipe.clip.folder_fps) * _share_taken(numbers, cuts)
         in_a_row = max(end - first for first, end in pairwise((0, *cuts, frames)))
         span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
-        reason = _other_kind(probed) or _other_shape(info, probed) or _other_length(probed, numbers) or ""
+        reason = _other_kind(probed) or _other_shape(probed, recipe.clip) or _other_length(probed, numbers) or ""
         if reason:
             pass
         elif in_a_row < span:
             reason = _too_short(in_a_row, frames, span)
+        elif min(width, height) < LEAST_SIDE:
+            reason = f"too small: {info.width}x{info.height}, a clip's sides are {LEAST_SIDE} at least"
         elif max(width / info.width, height / info.height) > MAX_UPSCALE:
             reason = f"too small: {info.width}x{info.height}, a clip is {width}x{height} (clip.size)"
         if reason:
-            return Reject(where="source", source=entry.name, sha256=digest, reason=reason)
+            return Reject(where="source", source=entry.name, sha256=digest, split=entry.split, reason=reason)
         return SourceVideo(
             kind=self.kind,
             id=entry.id,
@@ -178,10 +181,13 @@ class Library:
             fps=fps,
             locator=entry.main,
             name=entry.name,
+            width=info.width,
+            height=info.height,
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),
             clean_sha256=clean if clean != digest else "",
+            unpaired=_unpaired(probed, numbers),
             group_name=entry.group,
         )
 
@@ -191,6 +197,19 @@ class Library:
         """Open a reader whose decoders run in processes of their own, which can be killed."""
         with ExitStack() as stack:
             yield TrackReader(recipe, stack)
+
+
+def _of_split(entries: list[Entry], only: str | None) -> list[Entry]:
+    """Return the entries that their data set puts in a split, or else those that it puts nowhere; all for no split."""
+    if only is None:
+        return entries
+    kept = [entry for entry in entries if entry.split == only] or [entry for entry in entries if not entry.split]
+    if entries and not kept:
+        raise SourceError(
+            f"of {len(entries)} videos found ({entries[0].name}, ...) none is in the {only} split of its data set; "
+            f"they are in {', '.join(sorted({entry.split for entry in entries}))}"
+        )
+    return kept
 
 
 def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
@@ -205,11 +224,18 @@ def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
     return None
 
 
-def _other_shape(info: VideoInfo, probed: Mapping[str, VideoInfo]) -> str | None:
-    """Say which track has other proportions than the main one, or is so small that it would have to be enlarged much more."""
+def _other_shape(probed: Mapping[str, VideoInfo], clip: ClipSettings) -> str | None:
+    """Say which track has other proportions than the main one, or is so small that it would have to be enlarged much more.
+
+    Frames and holes that are stretched to one size may have any; a pair that keeps its pixels has one size.
+    """
+    info = probed["main"]
     for track, other in probed.items():
         stretched = abs(other.width / other.height * info.height / info.width - 1)
-        if stretched > _STRETCHED or (track == "pair" and other.height * 2 < info.height):
+        uneven = stretched > _STRETCHED and not (clip.crop == "stretch" and track == "hole")
+        smaller = track == "pair" and other.height * 2 < info.height
+        resized = track == "pair" and clip.size == NATIVE and (other.width, other.height) != (info.width, info.height)
+        if uneven or smaller or resized:
             return f"uneven {track}: {info.width}x{info.height} and {other.width}x{other.height}"
     return None
 
@@ -228,6 +254,15 @@ def _other_length(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequenc
         if numbers and max(numbers[track]) >= other.frames:
             return f"uneven {track}: frame {max(numbers[track])} is wanted, it has {other.frames}"
     return None
+
+
+def _unpaired(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequence[int]]) -> str:
+    """Say which tracks have frames without their like in the others. Masks of every fifth frame leave none unpaired."""
+    steps = {after - before for before, after in pairwise(numbers.get("main", ()))}
+    if "masks" in probed and (steps != {1} or probed["main"].container != "pictures"):
+        return ""
+    lost = {track: probed[track].frames - len(own) for track, own in numbers.items()}
+    return ", ".join(f"{count} of {probed[track].frames} in {track}" for track, count in lost.items() if count > 0)
 
 
 def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:

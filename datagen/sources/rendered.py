@@ -10,7 +10,7 @@ from typing import Any
 from configs.loader import check
 from datagen.instructions import generator
 from datagen.scenes import absent, describe, draw_scene, expressions, render
-from datagen.settings import ClipSettings, Recipe, SceneSettings
+from datagen.settings import NATIVE, ClipSettings, Recipe, SceneSettings
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 
 VERSION = 1
@@ -48,9 +48,9 @@ class Scenes:
 def is_scene(source_id: str, sha256: str, recipe: Mapping[str, Any]) -> bool:
     """Whether a sample's source is a scene, by the recipe (as plain values) of the dataset that it is in."""
     number = source_id.removeprefix("scene-")
-    if not number.isdecimal():
-        return False
     clip = check(ClipSettings, recipe["clip"], where="clip")
+    if not number.isdecimal() or clip.size == NATIVE:
+        return False
     span = _span(clip, check(SceneSettings, recipe["scenes"], where="scenes"))
     return any(_sha256(recipe["seed"], int(number), clip, span, version) == sha256 for version in range(1, VERSION + 1))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs import DecoderLostError
-from datagen.settings import ClipSettings, Recipe
+from datagen.settings import NATIVE, ClipSettings, Recipe
 from datagen.sources.base import EXACT, Clip, Moments, Native, SourceVideo, Window
 from datagen.sources.depth_track import metric_depth
 from shards.fence import FencedReader
@@ -42,7 +42,7 @@ class TrackReader:
     def read(self, video: SourceVideo, window: Window) -> Clip:
         """Return the clip."""
         clip = self._recipe.clip
-        size, crop = (clip.width, clip.height), crop_place(clip, self._recipe.seed, video, window)
+        size, crop = clip.size_of(video.width, video.height), crop_place(clip, self._recipe.seed, video, window)
         wanted = {track: _numbers(video, track, window) for track in ("main", *video.tracks)}
         frames = with_new_decoders(
             lambda: self._fence("main").read(video.locator, wanted["main"], size=size, crop=crop)
@@ -89,7 +89,7 @@ class TrackReader:
         )
 
     def _depth(
-        self, video: SourceVideo, wanted: Mapping[str, list[int]], size: tuple[int, int], crop: Place
+        self, video: SourceVideo, wanted: Mapping[str, list[int]], size: tuple[int, int], crop: Place | None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         stored = with_new_decoders(
             lambda: self._fence("depth").read_depth(video.tracks["depth"], wanted["depth"], size=size, crop=crop)
@@ -101,7 +101,7 @@ class TrackReader:
         exists = video.facts.get("task") == "deblur"
         return "deblur" in self._recipe.tasks and window.step > 1 and video.fps >= HIGH_RATE and not exists
 
-    def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place) -> Moments:
+    def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place | None) -> Moments:
         reach = math.ceil(_LONGEST_EXPOSURE / 2 * video.fps)
         shots = pairwise((0, *video.facts.get("cuts", ()), video.frames))
         begin, end = next((begin, end) for begin, end in shots if begin <= window.start < end)
@@ -119,8 +119,10 @@ class TrackReader:
         return self._fences[track]
 
 
-def crop_place(clip: ClipSettings, seed: int, video: SourceVideo, window: Window) -> Place:
-    """Return where a window is cropped: in the middle, or somewhere that follows from what it is."""
+def crop_place(clip: ClipSettings, seed: int, video: SourceVideo, window: Window) -> Place | None:
+    """Return where a window is cropped: nowhere, in the middle, or somewhere that follows from what it is."""
+    if clip.crop == "stretch" or clip.size == NATIVE:
+        return None
     if clip.crop == "middle":
         return MIDDLE
     text = f"crop {seed} {video.sha256} {window.start} {window.step}"

@@ -1,5 +1,6 @@
 """Public test sets in their own layouts, scored by their papers' protocols."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from skimage.metrics import peak_signal_noise_ratio
 
+from benchmarks.audit import audit
 from benchmarks.commands import publish_report
 from benchmarks.metrics import METRICS, psnr
 from benchmarks.metrics.temporal import estimate_motion, warping_error
@@ -17,10 +20,11 @@ from benchmarks.runner import run
 from benchmarks.scoring import enlarged, reduced
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import EMBEDDED, build_scenes, describe_scenes
-from benchmarks.suites import build_suite, find_suite, suite_names
-from configs import ConfigError
+from benchmarks.suites import build_suite, check_folder, find_suite, suite_names
+from configs import ConfigError, SourceError
+from datagen.sources.layouts import layout
 from shards import get_task
-from tests.conftest import make_sample
+from tests.conftest import make_sample, moving_clip
 from tests.datagen.layout_files import REAL, frames, masks
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
@@ -57,10 +61,10 @@ def test_reported_rows_stand_beside_and_are_never_ranked(gopro, tmp_path):
     suite = build_suite(small("gopro", "clip.size=48x32"), gopro[0], tmp_path / "o", SETTINGS, workers=0)
     boards = make_boards(run(suite, SETTINGS, tmp_path / "o"), SETTINGS)
     markdown = to_markdown(boards)
-    assert "| - | VRT (reported) | 34.81 | 0.9724 |" in markdown
+    assert "| - | VRT (reported, not comparable) | 34.81 | 0.9724 |" in markdown
     assert "NOT THE WHOLE TEST SET: 2 of 11 videos" in markdown
     assert [line.entry.method for line in boards[0].lines] == ["identity"]
-    assert "VRT (reported) & 34.81" in to_latex(boards)
+    assert "VRT (reported, not comparable) & 34.81" in to_latex(boards)
     assert r"\textbf{34.81}" not in to_latex(boards)
 
 
@@ -124,8 +128,8 @@ def test_video_completion_fills_the_papers_holes_and_averages_over_all_frames(co
         r"- PSNR pasted.*mean over the clip's frames, then the mean over all clips by their frames\.", told
     )
     assert re.search(r"- E_warp pasted.*, then over videos\.", told)
-    assert "| - | E2FGVI (reported) | 33.01 |" in to_markdown(boards)
-    assert "NOT THE WHOLE TEST SET: 2 of 50 videos" in boards[0].protocol
+    assert "| - | E2FGVI (reported, not comparable) | 33.01 |" in to_markdown(boards)
+    assert boards[0].warning.startswith("NOT THE WHOLE TEST SET: 2 of 50 videos, while")
 
 
 def test_a_packed_video_of_a_completion_set_is_turned_away_with_the_remedy(completion, tmp_path):
@@ -290,3 +294,134 @@ def test_the_embedded_suite_comes_with_a_sweep_of_the_damage(tmp_path):
     refused = bench("--suite", "scenes", "--data", tmp_path, "--out", tmp_path / "o")
     assert refused.returncode == 2
     assert "makes its own data" in refused.stderr
+
+
+def lay_pair(folder, degraded: str, clean: str, seed: int = 0) -> None:
+    for side, shift in ((degraded, 20), (clean, 0)):
+        frames(folder / side, 3, seed=seed, names="{:05d}.png", shift=shift)
+
+
+def lay_suite(name: str, root) -> None:
+    """Write one sequence in a suite's native layout."""
+    if name in ("davis-recolor", "ref-davis17"):
+        frames(root / "JPEGImages" / "480p" / "dog", 3)
+        masks(root / "Annotations" / "480p" / "dog", 3)
+        (root / "Davis17_annot1.txt").write_text('dog 1 "a dog"')
+    elif name.endswith("inpaint"):
+        frames(root / "JPEGImages" / "dog", 3)
+        masks(root / "test_masks" / "dog", 3)
+    elif name == "videvo-recolor":
+        frames(root / "test" / "input" / "videvo" / "Koala", 3)
+    else:
+        lay_pair(root, *{
+            "gopro": ("test/GOPR0384_11_00/blur", "test/GOPR0384_11_00/sharp"),
+            "dvd": ("IMG_0003/input", "IMG_0003/GT"),
+            "bsd": ("test/070/Blur/RGB", "test/070/Sharp/RGB"),
+            "revide": ("Test/hazy/C005", "Test/gt/C005"),
+            "hazeworld": ("test/hazy/DAVIS/bear_239_0.005", "test/gt/DAVIS/bear_239_0.005"),
+        }[name])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_a_folder_above_or_below_the_right_one_is_one_line_that_names_it(name, tmp_path):
+    right = tmp_path / "above" / "right"
+    lay_suite(name, right)
+    standard = find_suite(name)
+    check_folder(standard, right)
+    lower = right / next(folder.name for folder in sorted(right.iterdir()) if folder.is_dir())
+    for wrong in (right.parent, lower):
+        with pytest.raises(SourceError, match=f"is not the folder of .* it has no .*give --data {right}$") as found:
+            check_folder(standard, wrong)
+        assert "\n" not in str(found.value)
+    with pytest.raises(SourceError, match="there is no such folder; did you mean"):
+        check_folder(standard, right.parent / "rihgt")
+
+
+def test_of_several_exposures_of_bsd_one_is_to_be_given(tmp_path):
+    for exposure in ("BSD_1ms8ms", "BSD_2ms16ms", "BSD_3ms24ms"):
+        lay_suite("bsd", tmp_path / exposure)
+    done = bench("--suite", "bsd", "--data", tmp_path, "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"give --data {tmp_path}/BSD_1ms8ms or {tmp_path}/BSD_2ms16ms or {tmp_path}/BSD_3ms24ms" in done.stderr
+
+
+def test_what_a_suite_lost_stands_in_the_run_and_in_every_report(tmp_path):
+    root = tmp_path / "set"
+    for seed, name in enumerate(("GOPR0384_11_00", "GOPR0384_11_05", "GOPR0385_11_01", "mine")):
+        lay_pair(root, f"test/{name}/blur", f"test/{name}/sharp", seed=seed)
+    (root / "test" / "GOPR0384_11_05" / "blur" / "00000.png").write_bytes(b"no picture")
+    (root / "test" / "GOPR0385_11_01" / "sharp" / "00002.png").unlink()
+    suite = build_suite(find_suite("gopro"), root, tmp_path / "o", SETTINGS, workers=0)
+    done = run(suite, SETTINGS, tmp_path / "o")
+    left_out = json.loads((tmp_path / "o" / "run.json").read_text())["left_out"]
+    assert left_out == done.facts["left_out"]
+    numbers, names, others, sizes, lost = left_out[:2], *left_out[2:]
+    assert numbers == ["3 of 11 videos", "8 of 1111 frames"]
+    assert names == (
+        "without GOPR0384_11_05, GOPR0396_11_00, GOPR0410_11_00, GOPR0854_11_00, GOPR0862_11_00 and 4 more"
+    )
+    assert others == "with what is not of it (mine)"
+    assert sizes == "frames of 48x32 that should be 1280x720"
+    assert lost == (
+        "lost test/GOPR0384_11_05/blur (unreadable: 00000.png: not a picture, or damaged), "
+        "test/GOPR0385_11_01/blur (unpaired frames: 1 of 3 in pair)"
+    )
+    publish_report(tmp_path / "o", done, SETTINGS, suite.dataset)
+    for report in ("leaderboard.md", "leaderboard.csv", "leaderboard.tex", "index.html"):
+        told = (tmp_path / "o" / report).read_text().replace("\\_", "_")
+        assert "NOT THE WHOLE TEST SET: 3 of 11 videos, 8 of 1111 frames, without GOPR0384_11_05" in told
+        assert "with what is not of it (mine)" in told
+    (board,) = json.loads((tmp_path / "o" / "leaderboard.json").read_text())
+    assert board["left_out"] == left_out
+
+
+def test_a_whole_test_set_is_not_said_to_lack_anything(tmp_path):
+    root = tmp_path / "set"
+    for seed, name in enumerate(sorted(layout("gopro").reported_on)):
+        lay_pair(root, f"test/{name}/blur", f"test/{name}/sharp", seed=seed)
+    lay_pair(root, "train/GOPR0372_07_00/blur", "train/GOPR0372_07_00/sharp", seed=99)
+    whole = small("gopro", frames=33, size="48x32")
+    suite = build_suite(whole, root, tmp_path / "o", SETTINGS, workers=0)
+    assert suite.dataset.splits == ["test"], "what is for training is left alone"
+    boards = make_boards(run(suite, SETTINGS, tmp_path / "o"), SETTINGS)
+    assert boards[0].left_out == ()
+    assert "VRT (reported) |" in to_markdown(boards)
+    limited = SETTINGS.model_copy(update={"limit": 2})
+    suite = build_suite(whole, root, tmp_path / "o", limited, workers=0)
+    boards = make_boards(run(suite, limited, tmp_path / "o"), limited)
+    assert boards[0].left_out == ("2 of 11 videos", "6 of 33 frames", "at most 2 clips (limit)")
+
+
+def test_a_suite_of_videos_of_several_sizes_is_scored_in_their_own(tmp_path):
+    """Odd sizes too; the page plays them, and what was turned away of other splits is nothing lost."""
+    root, expected = tmp_path / "set", []
+    sizes = {"dog": (45, 31), "cows": (48, 32), "goat": (33, 61), "bear": (48, 32), "bus": (12, 8)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        clip = np.stack([cv2.resize(frame, size) for frame in moving_clip(seed, frames=3)])
+        for part, pictures in (
+            ("JPEGImages", clip[..., ::-1]),
+            ("Annotations", np.full(clip.shape[:3], 255, np.uint8)),
+        ):
+            (root / part / "480p" / name).mkdir(parents=True)
+            for number, picture in enumerate(pictures):
+                cv2.imwrite(str(root / part / "480p" / name / f"{number:05d}.png"), picture)
+        if name in ("dog", "cows", "goat"):
+            expected.append(size)
+    settings = SETTINGS.model_copy(update={"examples": 3, "methods": ("identity", "mean_chroma")})
+    suite = build_suite(find_suite("davis-recolor"), root, tmp_path / "o", settings, workers=0)
+    assert sorted((row["width"], row["height"]) for row in suite.rows["recolor"]) == sorted(expected)
+    done = run(suite, settings, tmp_path / "o")
+    assert {row["status"] for row in done.rows} == {"ok"}
+    scores = []
+    for row in suite.rows["recolor"]:
+        sample = suite.dataset[row["key"]]
+        pairs = zip(sample.source, sample.target, strict=True)
+        scores.append(np.mean([peak_signal_noise_ratio(target, source) for source, target in pairs]))
+    publish_report(tmp_path / "o", done, settings, suite.dataset)
+    (board,) = make_boards(done, settings)
+    line = next(line for line in board.lines if line.entry.method == "identity")
+    assert line.entry.scores["psnr"].mean == pytest.approx(np.mean(scores))
+    assert board.left_out[0] == "3 of 30 videos"
+    assert not any("bus" in told for told in board.left_out), "a video for training"
+    assert audit(tmp_path / "o")[0] == []

@@ -183,6 +183,9 @@ def test_size_rate_and_crop_have_options_of_their_own(tmp_path):
     assert "size: 96x64" in shown
     assert "fps: 12.5" in shown
     assert "crop: random" in shown
+    shown = command("build", "--size", "native", "--crop", "stretch", "--print-config").stdout
+    assert "size: native" in shown
+    assert "crop: stretch" in shown
     for wrong in (
         ["--size", "9"],
         ["--size", "96x"],

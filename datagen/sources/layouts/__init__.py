@@ -19,7 +19,8 @@ class Layout:
     `entries` lists the videos below a path and raises `SourceError` where the path is not of this layout. `masks`: whether
     they have object masks; a function where that depends on the path. `marker`: a pattern that matches something in such
     a folder and in few others, for a hint. `of_videos`: whether its files are videos, which a PATH alone would take
-    without what stands beside them. `licence`: that of the data set.
+    without what stands beside them. `licence`: that of the data set. `reported_on`: names of the sequences that papers report
+    results on, where they are known.
     """
 
     summary: str
@@ -28,6 +29,7 @@ class Layout:
     marker: str = ""
     of_videos: bool = False
     licence: str = ""
+    reported_on: frozenset[str] = frozenset()
 
 
 def layout_names() -> list[str]:

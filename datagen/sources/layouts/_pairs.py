@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from configs import SourceError
-from datagen.sources.layouts.frames import folders_of_pictures
+from datagen.sources.layouts.frames import DEAD_LINK, dead_links, folders_of_pictures
 from datagen.sources.library import Entry
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -26,41 +26,77 @@ def folder_pairs(
 
     It does not matter whether sequences lie inside (`hazy/A000`, `gt/A000`) or outside (`SEQ/blur`, `SEQ/sharp`). Where
     there are several names the first that exists counts. `counterparts` gives the paths that the clean sequence may
-    have, by the degraded one's. The split is that which a folder above is called after.
+    have, by the degraded one's. The split is that which a folder above is called after. A sequence of which one side is
+    missing, or lies behind a broken link, is a reject.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is no pair.
     """
-    found = 0
-    for folder in sorted(folders_of_pictures(path)):
-        below = folder.relative_to(path).parts
-        place = next((k for k, part in enumerate(below) if part in degraded), None)
-        if place is None or _better_named(path.joinpath(*below[:place]), below[place], degraded):
-            continue
-        above, inside = path.joinpath(*below[:place]), "/".join(below[place + 1 :])
-        partners = [above / name / like for name in clean for like in counterparts(inside)]
-        partner = next((partner for partner in partners if partner.is_dir()), None)
-        if partner is None:
-            continue
-        found += 1
-        # what lies below tells the sequences apart, or what lies above does
-        sequence = [part for part in (*below[:place], *below[place + 1 :]) if part.lower() not in (*_SPLITS, "rgb")]
-        yield Entry(
-            id="-".join(sequence) or path.name,
-            name=folder.relative_to(path).as_posix(),
-            main=str(partner.resolve()),
-            pair=str(folder.resolve()),
-            task=task,
-            split=next(
-                (_SPLITS[part.lower()] for part in reversed((path.name, *below)) if part.lower() in _SPLITS), ""
-            ),
-            fps=fps,
-        )
-    if not found:
+    folders = sorted(folders_of_pictures(path))
+    partners = dict(_partners(path, folders, degraded, clean, counterparts))
+    if not any(partners.values()):
         raise SourceError(
             f"{path} is not of the layout {layout}: no folder of frames below {' or '.join(degraded)} "
             f"has its like below {' or '.join(clean)}"
         )
+
+    def entry(folder: Path, main: Path, pair: str = "", problem: str = "") -> Entry:
+        below = folder.relative_to(path).parts
+        # what lies below tells the sequences apart, or what lies above does
+        place = _place(below, (*degraded, *clean))
+        sequence = [part for k, part in enumerate(below) if k != place and part.lower() not in (*_SPLITS, "rgb")]
+        split = next((_SPLITS[part.lower()] for part in reversed((path.name, *below)) if part.lower() in _SPLITS), "")
+        return Entry(
+            id="-".join(sequence) or path.name,
+            name=folder.relative_to(path).as_posix(),
+            main=str(main),
+            pair=pair,
+            task=task,
+            split=split,
+            fps=fps,
+            problem=problem,
+        )
+
+    for folder, partner in partners.items():
+        if partner is not None:
+            yield entry(folder, partner.resolve(), str(folder.resolve()))
+    taken = set(partners.values())
+    lone = [(folder, clean) for folder, partner in partners.items() if partner is None]
+    lone += [(folder, degraded) for folder in folders if _is_lone(folder, path, degraded, clean, taken)]
+    problems = [entry(link, link, problem=DEAD_LINK) for link in dead_links(path)]
+    problems += [entry(own, own, problem=f"unpaired: it has no like below {' or '.join(names)}") for own, names in lone]
+    # a side behind a broken link is missing for that reason
+    yield from {problem.id: problem for problem in reversed(problems)}.values()
+
+
+def _partners(
+    path: Path,
+    folders: Sequence[Path],
+    degraded: tuple[str, ...],
+    clean: tuple[str, ...],
+    counterparts: Callable[[str], Sequence[str]],
+) -> Iterator[tuple[Path, Path | None]]:
+    """Yield every degraded sequence with its clean one."""
+    for folder in folders:
+        below = folder.relative_to(path).parts
+        place = _place(below, degraded)
+        if place is None or _better_named(path.joinpath(*below[:place]), below[place], degraded):
+            continue
+        above, inside = path.joinpath(*below[:place]), "/".join(below[place + 1 :])
+        likes = [above / name / like for name in clean for like in counterparts(inside)]
+        yield folder, next((like for like in likes if like.is_dir()), None)
+
+
+def _is_lone(
+    folder: Path, path: Path, degraded: tuple[str, ...], clean: tuple[str, ...], taken: set[Path | None]
+) -> bool:
+    """Whether a folder is a clean sequence that no degraded one belongs to."""
+    below = folder.relative_to(path).parts
+    return folder not in taken and _place(below, clean) is not None and _place(below, degraded) is None
+
+
+def _place(below: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((k for k, part in enumerate(below) if part in names), None)
 
 
 def _better_named(parent: Path, name: str, names: tuple[str, ...]) -> bool:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import Names, as_phrase, referring_names
+from datagen.sources.layouts.frames import DEAD_LINK, visible_folders
 from datagen.sources.library import Entry
 
 _RESOLUTIONS = ("480p", "Full-Resolution", "1080p", ".")
 _SPLITS = {"train": "train", "val": "test"}
 """Results are reported on `val`; it is a test set to everybody."""
+_VAL_2017 = (
+    "bike-packing blackswan bmx-trees breakdance camel car-roundabout car-shadow cows dance-twirl dog dogs-jump drift-chicane "
+    "drift-straight goat gold-fish horsejump-high india judo kite-surf lab-coat libby loading mbike-trick motocross-jump "
+    "paragliding-launch parkour pigs scooter-black shooting soapbox"
+)
+"""The thirty sequences that results are reported on."""
 
 
 def entries(path: Path) -> Iterator[Entry]:
@@ -28,19 +35,30 @@ def entries(path: Path) -> Iterator[Entry]:
                 f"{root} is not of the layout davis: JPEGImages and Annotations have no resolution in common"
             )
         names = expressions(path)
-        for folder in sorted((root / "JPEGImages" / resolution).iterdir()):
+        folders = list(visible_folders(root / "JPEGImages" / resolution))
+        own = splits or known_splits([folder.name for folder in folders])
+        for folder in folders:
             masks = root / "Annotations" / resolution / folder.name
-            if folder.is_dir():
-                yield Entry(
-                    id=folder.name,
-                    name=folder.relative_to(path).as_posix(),
-                    main=str(folder.resolve()),
-                    masks=str(masks.resolve()) if masks.is_dir() else "",
-                    facts={"names": names[folder.name]} if folder.name in names else {},
-                    split=splits.get(folder.name, {"train": "train", "valid": "test"}.get(root.name, "")),
-                    fps=24.0,
-                    problem="" if masks.is_dir() else "no masks: Annotations has no folder of that name",
-                )
+            no_masks = "" if masks.is_dir() else "no masks: Annotations has no folder of that name"
+            yield Entry(
+                id=folder.name,
+                name=folder.relative_to(path).as_posix(),
+                main=str(folder.resolve()),
+                masks=str(masks.resolve()) if masks.is_dir() else "",
+                facts={"names": names[folder.name]} if folder.name in names else {},
+                split=own.get(folder.name, {"train": "train", "valid": "test"}.get(root.name, "")),
+                fps=24.0,
+                problem=no_masks if folder.exists() else DEAD_LINK,
+            )
+        for name in splits.keys() - {folder.name for folder in folders} if root == path else ():
+            problem = f"missing: ImageSets names it, and JPEGImages/{resolution} has no such folder"
+            yield Entry(id=name, name=name, main=str(path), split=splits[name], problem=problem)
+
+
+def known_splits(names: Sequence[str]) -> dict[str, str]:
+    """Return the split of each sequence if any of them is of the validation set of 2017, else nothing."""
+    found = {name: "test" if name in LAYOUT.reported_on else "train" for name in names}
+    return found if "test" in found.values() else {}
 
 
 def official_splits(path: Path) -> dict[str, str]:
@@ -83,4 +101,5 @@ LAYOUT = Layout(
     entries=entries,
     masks=True,
     marker="JPEGImages/480p",
+    reported_on=frozenset(_VAL_2017.split(" ")),
 )

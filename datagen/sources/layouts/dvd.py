@@ -35,4 +35,4 @@ def entries(path: Path) -> Iterator[Entry]:
         yield replace(entry, split=entry.split or ("test" if sequence in _TEST else "train"))
 
 
-LAYOUT = Layout(summary="DVD: SEQUENCE/input and GT", entries=entries, marker="*/GT")
+LAYOUT = Layout(summary="DVD: SEQUENCE/input and GT", entries=entries, marker="*/GT", reported_on=_TEST)

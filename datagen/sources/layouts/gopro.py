@@ -12,6 +12,21 @@ from datagen.sources.layouts._pairs import folder_pairs
 from datagen.sources.library import Entry
 
 _CAMERA_FPS = 240.0
+_TEST = frozenset(
+    [
+        "GOPR0384_11_00",
+        "GOPR0384_11_05",
+        "GOPR0385_11_01",
+        "GOPR0396_11_00",
+        "GOPR0410_11_00",
+        "GOPR0854_11_00",
+        "GOPR0862_11_00",
+        "GOPR0868_11_00",
+        "GOPR0869_11_00",
+        "GOPR0871_11_00",
+        "GOPR0881_11_01",
+    ]
+)
 _SEQUENCE = re.compile(r"GOPR\d+_(?P<averaged>\d+)_\d+")
 
 
@@ -28,4 +43,5 @@ LAYOUT = Layout(
     summary="GoPro: train|test/SEQUENCE/blur_gamma or blur, and sharp",
     entries=entries,
     marker="*/*/sharp",
+    reported_on=_TEST,
 )

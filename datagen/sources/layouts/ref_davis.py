@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from configs import SourceError
 from datagen.sources.layouts import Layout, davis
 from datagen.sources.library import Entry
 
@@ -14,6 +15,11 @@ def entries(path: Path) -> Iterator[Entry]:
     """Yield each test sequence of DAVIS as often as there are expressions for its objects, with the one that it is about."""
     found = list(davis.entries(path))
     names = davis.expressions(path, repeats=True)
+    if not names:
+        raise SourceError(
+            f"{path} is not of the layout ref_davis: it has no meta_expressions/valid/meta_expressions.json, and no "
+            "Davis17_annot1.txt anywhere below it"
+        )
     official = any(entry.split for entry in found)
     for entry in found:
         if official and entry.split != "test":
@@ -32,4 +38,9 @@ def entries(path: Path) -> Iterator[Entry]:
             )
 
 
-LAYOUT = Layout(summary="Ref-DAVIS17 for scoring: one clip for every expression", entries=entries, masks=True)
+LAYOUT = Layout(
+    summary="Ref-DAVIS17 for scoring: one clip for every expression",
+    entries=entries,
+    masks=True,
+    reported_on=davis.LAYOUT.reported_on,
+)

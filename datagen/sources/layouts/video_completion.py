@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
-from datagen.sources.layouts.frames import folders_of_pictures
+from datagen.sources.layouts.frames import DEAD_LINK, dead_links, folders_of_pictures
 from datagen.sources.library import Entry
 from shards.picture_folder import pictures_in
 
@@ -27,7 +27,7 @@ def entries(path: Path) -> Iterator[Entry]:
         raise SourceError(
             f"{path} is not of the layout video_completion: it needs test_masks/NAME/*.png and JPEGImages/NAME/*.jpg"
         )
-    for folder in sorted(folders_of_pictures(holes)):
+    for folder in sorted([*folders_of_pictures(holes), *dead_links(holes)]):
         name = folder.relative_to(holes).as_posix()
         main = frames / name
         count = min(_count(main), _count(folder))
@@ -39,10 +39,14 @@ def entries(path: Path) -> Iterator[Entry]:
             facts={"numbers": {"main": list(range(count)), "hole": list(range(count))}},
             split="test",
             fps=24.0,
-            problem=""
-            if count
-            else f"no frames: {frames.name} has no folder of that name ({name}.zip must be unpacked)",
+            problem="" if count else _problem(main, folder, frames.name),
         )
+
+
+def _problem(main: Path, holes: Path, frames: str) -> str:
+    if any(folder.is_symlink() and not folder.exists() for folder in (main, holes)):
+        return DEAD_LINK
+    return f"no frames: {frames} has no folder of that name ({main.name}.zip must be unpacked)"
 
 
 def _count(folder: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
-from datagen.sources.layouts.frames import folders_of_pictures
+from datagen.sources.layouts.frames import DEAD_LINK, dead_links, folders_of_pictures
 from datagen.sources.library import Entry
 
 _TEST = frozenset(
@@ -48,9 +48,9 @@ def entries(path: Path) -> Iterator[Entry]:
     Raises:
         SourceError: there are no folders of frames.
     """
-    found = [folder for root in _roots(path) for folder in sorted(folders_of_pictures(root))]
+    found = [folder for root in _roots(path) for folder in sorted([*folders_of_pictures(root), *dead_links(root)])]
     found = [folder for folder in found if _RESULTS not in folder.relative_to(path).parts]
-    if not found:
+    if not any(folder.exists() for folder in found):
         raise SourceError(
             f"{path} is not of the layout videvo: it needs test/input/videvo/NAME/00000.jpg, or NAME/00000.jpg"
         )
@@ -60,6 +60,7 @@ def entries(path: Path) -> Iterator[Entry]:
             name=folder.relative_to(path).as_posix(),
             main=str(folder.resolve()),
             split="test" if folder.name in _TEST else "train",
+            problem="" if folder.exists() else DEAD_LINK,
         )
 
 
@@ -75,4 +76,5 @@ LAYOUT = Layout(
     summary="Videvo: train|test/input/videvo/NAME, frames of clean videos with the papers' split",
     entries=entries,
     marker="*/input/videvo",
+    reported_on=_TEST,
 )

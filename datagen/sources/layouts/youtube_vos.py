@@ -10,6 +10,7 @@ from configs import SourceError
 from datagen.sources.files import usual_step
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import category_names, load_json, referring_names
+from datagen.sources.layouts.frames import DEAD_LINK, visible_folders
 from datagen.sources.library import Entry
 from shards.picture_folder import pictures_in
 
@@ -33,20 +34,19 @@ def entries(path: Path) -> Iterator[Entry]:
         names = category_names(root / "meta.json")
         said = load_json(root / "meta.json").get("videos", {}) if (root / "meta.json").is_file() else {}
         names |= referring_names(root.parent / "meta_expressions" / part / "meta_expressions.json")
-        for folder in sorted((root / "JPEGImages").iterdir()):
-            masks = root / "Annotations" / folder.name
-            if folder.is_dir():
-                problem = _problem(masks, _annotated(folder, said.get(folder.name, {})))
-                yield Entry(
-                    id=folder.name,
-                    name=folder.relative_to(path).as_posix(),
-                    main=str(folder.resolve()),
-                    masks="" if problem else str(masks.resolve()),
-                    facts={"names": names[folder.name]} if folder.name in names else {},
-                    split=_PARTS.get(part, ""),
-                    fps=_FPS / (usual_step(str(folder)) or _ANNOTATED),
-                    problem=problem,
-                )
+        for folder in visible_folders(root / "JPEGImages"):
+            masks, there = root / "Annotations" / folder.name, folder.exists()
+            problem = _problem(masks, _annotated(folder, said.get(folder.name, {}))) if there else DEAD_LINK
+            yield Entry(
+                id=folder.name,
+                name=folder.relative_to(path).as_posix(),
+                main=str(folder.resolve()),
+                masks="" if problem else str(masks.resolve()),
+                facts={"names": names[folder.name]} if folder.name in names else {},
+                split=_PARTS.get(part, ""),
+                fps=_FPS / (usual_step(str(folder)) or _ANNOTATED),
+                problem=problem,
+            )
 
 
 def _annotated(folder: Path, said: Mapping[str, Any]) -> int:
