@@ -304,6 +304,19 @@ def test_a_folder_with_somebody_else_s_manifest_is_left_alone(text, video_folder
     assert (tmp_path / "manifest.json").read_text() == text
 
 
+def test_hdr_and_interlaced_videos_are_left_out_with_a_remedy(video_folder, small_recipe, tmp_path):
+    from tests.shards.hard_files import write
+
+    write(tmp_path / "hdr.mp4", pixels="yuv420p10le", matrix=9, transfer=16)
+    write(tmp_path / "fields.mp4", options={"x264-params": "tff=1"})
+    shutil.copy(video_folder / "video 1.mp4", tmp_path)
+    items = find_source(str(tmp_path), "").videos(small_recipe, {})
+    reasons = {getattr(item, "source", "video 1.mp4"): getattr(item, "reason", "") for item in items}
+    assert reasons.pop("hdr.mp4").startswith("unreadable: transfer smpte2084 (HDR), ")
+    assert reasons.pop("fields.mp4").startswith("interlaced: its frames are of two moments each; deinterlace it first")
+    assert reasons == {"video 1.mp4": ""}
+
+
 def test_odd_names_of_files_and_folders(video_folder, small_recipe, tmp_path):
     good = (video_folder / "video 0.mp4").read_bytes()
     folder = tmp_path / "bad [x] 'quote\n\u00fc"
