@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, 
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import find_copies, is_published, publish_dataset
 from datagen.settings import Recipe
-from datagen.sources import find_source
-from datagen.sources.base import Examined, Reject, SourceVideo
+from datagen.sources import any_masks, find_source
+from datagen.sources.base import Examined, Reject, Source, SourceVideo
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder
 from datagen.workers import run_here, run_on_ray
@@ -78,18 +79,23 @@ def build(
     check_depth(recipe.depth)
     place = _pulled(out, workers, staging)
     check_foreign(place.folder)
-    examined = load_examined(place.folder)
-    if retry_failed:
-        examined = {
-            mark: item for mark, item in examined.items() if not item.get("reason", "").startswith("unreadable")
-        }
-    found = list(_examine(sources, licence, recipe, progress, examined, place.folder))
+    # looking at the sources may take hours, so what can be wrong without them is told before
     with locked(place.folder):
+        if not overwrite:
+            begun_removal(place)
         ledger = Ledger(place, recipe, version("vidiff"))
         fresh = ledger.is_fresh(overwrite=overwrite)
+        listed = [find_source(spec, licence) for spec in sources]
+        _check_masks(recipe, lambda: any_masks(listed))
+        examined = load_examined(place.folder)
+        if retry_failed:
+            examined = {
+                mark: item for mark, item in examined.items() if not item.get("reason", "").startswith("unreadable")
+            }
+        found = list(_examine(listed, recipe, progress, examined, place.folder))
         before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
         plan = make_plan(found, recipe, before=before, excluded=excluded)
-        _check_tasks(recipe, plan)
+        _check_masks(recipe, lambda: any(video.has_masks for video in plan.videos))
         ledger.claim(plan, fresh=fresh, overwrite=overwrite)
         save_examined(place.folder, examined)
         if retry_failed:
@@ -120,8 +126,9 @@ def take_out(
     progress = progress or Progress()
     place = _pulled(out, workers, staging)
     out = place.folder
-    begun = begun_removal(out, names, reason)
+    begun = begun_removal(place, names, reason)
     values, code = (begun["recipe"], begun["code"]) if begun else _made_by(load_manifest(out), out)
+    reason = begun["reason"] if begun else reason
     recipe = check(Recipe, values, where=f"{out}/manifest.json")
     with locked(out):
         ledger = Ledger(place, recipe, code)
@@ -138,6 +145,7 @@ def take_out(
             raise SourceError(f"{out}: nothing would be left; delete the folder instead")
         # from here on the videos are not known by name any more: killed, it goes on by this note
         ledger.begin_removal(names, reason, chosen)
+        place.remove(MANIFEST)
         for page in PAGES:
             if (out / page).is_file():
                 (out / page).unlink()
@@ -272,26 +280,26 @@ def _begins(sha256: str, name: str) -> bool:
     return len(name) >= 8 and sha256.startswith(name)
 
 
-def _check_tasks(recipe: Recipe, plan: Plan) -> None:
-    if any(video.has_masks for video in plan.videos):
-        return
-    for task in sorted(recipe.tasks):
-        if builder(task).needs_masks:
-            raise SourceError(
-                f"task {task!r} needs object masks, and none of the sources has any; take --from scenes or a data set "
-                "with masks (davis:PATH), or leave the task out (--all leaves out what the sources cannot give)"
-            )
+def _check_masks(recipe: Recipe, has_masks: Callable[[], bool]) -> None:
+    needing = [task for task in sorted(recipe.tasks) if builder(task).needs_masks]
+    if needing and not has_masks():
+        raise SourceError(
+            f"task {needing[0]!r} needs object masks, and none of the sources has any; take --from scenes or a data set "
+            "with masks (davis:PATH), or leave the task out (--all leaves out what the sources cannot give)"
+        )
 
 
 def _examine(
-    sources: Sequence[str], licence: str, recipe: Recipe, progress: Progress, examined: Examined, out: Path
+    sources: Sequence[Source], recipe: Recipe, progress: Progress, examined: Examined, out: Path
 ) -> Iterable[SourceVideo | Reject]:
     saved = time.monotonic()
-    for source in [find_source(spec, licence) for spec in sources]:
-        for item in source.videos(recipe, examined):
+    try:
+        for item in chain.from_iterable(source.videos(recipe, examined) for source in sources):
             progress.examined(item)
             yield item
             # hashing terabytes takes hours; a kill loses the last minute of it
             if time.monotonic() - saved > _SAVE_SECONDS:
                 save_examined(out, examined)
                 saved = time.monotonic()
+    except OSError as error:
+        raise SourceError(f"cannot read {error.filename or 'the sources'}: {error.strerror or error}") from None

@@ -23,9 +23,8 @@ from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
 from datagen.plan import SPLITS, Plan
 from datagen.settings import Recipe, SplitSettings
-from datagen.sources import find_source, source_summaries
+from datagen.sources import any_masks, find_source, source_summaries
 from datagen.sources.base import Reject, SourceVideo
-from datagen.sources.library import Library
 from datagen.synthesize import UnitResult
 from datagen.tasks import builder, builder_names
 from shards import Dataset, Manifest, get_task, load_manifest, verify
@@ -49,12 +48,7 @@ def recipe(name: str, tasks: list[str], overrides: list[str], instructions: Path
 
 def possible_tasks(sources: list[str]) -> list[str]:
     """Return every task that the sources can give, and say which they cannot."""
-    found = [find_source(spec, "") for spec in sources]
-    for source in found:
-        if isinstance(source, Library):
-            # what is no source at all is told before what it has not
-            next(iter(source.entries()), None)
-    masks = any(source.masks for source in found)
+    masks = any_masks(find_source(spec, "") for spec in sources)
     left_out = [name for name in builder_names() if builder(name).needs_masks and not masks]
     if left_out:
         err_console.print(f"leaving out {', '.join(left_out)}: no source has object masks (--from scenes does)")

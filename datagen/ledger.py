@@ -201,13 +201,13 @@ class Ledger:
         return {"recipe": identity_of(values["recipe"]), "code": values.get("code_version")}
 
 
-def begun_removal(out: Path, names: Sequence[str], reason: str | None) -> dict[str, Any] | None:
-    """Return the note of the same removal that was begun and not finished, or None.
+def begun_removal(place: Destination, names: Sequence[str] = (), reason: str | None = None) -> dict[str, Any] | None:
+    """Return the note of the same removal that was begun and not finished, or None. No `names`: nothing is to be removed.
 
     Raises:
         DatasetError: another one was begun.
     """
-    path = out / NOTES / _REMOVAL
+    path = place.folder / NOTES / _REMOVAL
     if not path.is_file():
         return None
     noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -216,7 +216,7 @@ def begun_removal(out: Path, names: Sequence[str], reason: str | None) -> dict[s
     command = "forget" if noted["reason"] is None else "reject"
     said = " ".join(f"--source {shlex.quote(name)}" for name in noted["names"])
     raise DatasetError(
-        f"{out}: a removal did not finish; first run 'datagen {command} {shlex.quote(str(out))} {said}' again"
+        f"{place.name}: a removal did not finish; first run 'datagen {command} {shlex.quote(place.name)} {said}' again"
     )
 
 

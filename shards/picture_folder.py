@@ -151,7 +151,8 @@ class PictureReader:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             try:
                 with Image.open(file) as image:
-                    width, height = image.size
+                    # Pillow turns TIFF by itself, and its size with it
+                    width, height = image.size if image.format != "TIFF" else (image.tag_v2[256], image.tag_v2[257])  # type: ignore[attr-defined]
                     turned = image.getexif().get(0x0112, 1) >= 5
             except Image.DecompressionBombError:
                 raise DecodeLimitError(f"{file}: too many pixels, the limit is {self.limits.pixels}") from None

@@ -14,6 +14,9 @@ from shards.containers import Limits
 from shards.frame_index import FrameIndex, Packets, build_index, read_packets
 from shards.pictures import Orientation, orientation_of
 
+_HDR = {16: "smpte2084", 18: "arib-std-b67"}
+"""Transfer functions of HDR, by their numbers in ITU-T H.273; all others come out right, but for a little colour."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
@@ -34,6 +37,8 @@ class VideoInfo:
     container: str
     """`mov` (also mp4), `matroska` (also webm), `mpegts`, `avi`, ..."""
     pixel_format: str
+    interlaced: bool
+    """Each frame is two fields, of two moments: every other row each."""
     has_audio: bool
     constant_rate: bool
     """The same time between all neighbouring frames, to one tick of the file's clock."""
@@ -59,6 +64,7 @@ def described_frames(
         codec=codec,
         container=container,
         pixel_format=pixel_format,
+        interlaced=False,
         has_audio=False,
         constant_rate=True,
         open_gop=False,
@@ -84,7 +90,7 @@ def probe(path: Path | str, limits: Limits | None = None) -> VideoInfo:
     """Look at a video file, within `limits`.
 
     Raises:
-        VideoError: missing, not a video, without frames, cut off or damaged.
+        VideoError: missing, not a video, without frames, HDR, cut off or damaged.
         DecodeLimitError: larger than `limits`; nothing was decoded.
     """
     return scan(Path(path), limits or Limits())[0]
@@ -95,6 +101,11 @@ def scan(path: Path, limits: Limits) -> tuple[VideoInfo, FrameIndex, Orientation
     packets, first = read_packets(path, limits)
     if first is None:
         raise VideoError(f"{path}: none of its {len(packets.pts)} frames can be decoded")
+    if first.color_trc in _HDR:
+        raise VideoError(
+            f"{path}: transfer {_HDR[first.color_trc]} (HDR), which would look washed out here; convert it to SDR first (with "
+            "ffmpeg's filters zscale and tonemap, say)"
+        )
     index = build_index(path, limits, packets, first.pts)
     return _describe(packets, first, index), index, orientation_of(first)
 
@@ -113,6 +124,7 @@ def _describe(packets: Packets, first: av.VideoFrame, index: FrameIndex) -> Vide
         codec=packets.codec,
         container=packets.container,
         pixel_format=first.format.name,
+        interlaced=bool(first.interlaced_frame),
         has_audio=packets.has_audio,
         constant_rate=constant,
         open_gop=index.open_gop,

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,8 @@ from configs import OutputError
 TEMPORARY = ".tmp"
 _OURS = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 """As `publishing` names them: files of that ending may be somebody else's."""
+_RACES = 20
+"""How often a lock may vanish between opening and holding it."""
 
 
 class Discard(Exception):
@@ -57,27 +59,51 @@ def publish_json(path: Path, value: Any) -> None:
 def locked(path: Path, folder: Path, what: str) -> Iterator[None]:
     """Hold a folder for this process by a lock on the file `path`; it goes with the process, however that ends.
 
-    `what`: what is at work there, in an error's words.
+    `what`: what is at work there, in an error's words. The file is removed at the end, and so are folders that were made
+    for it and have nothing else in them.
 
     Raises:
         OutputError: another process holds it, or the file cannot be written.
     """
+    made = [parent for parent in path.parents if not parent.exists()]
     with contextlib.ExitStack() as stack:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open("a+"))
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = stack.enter_context(_held(path))
+            stack.callback(_leave, path, made)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
         except BlockingIOError:
-            holder = path.read_text() or "?"
+            holder = ""
+            with contextlib.suppress(FileNotFoundError):
+                holder = path.read_text()
             raise OutputError(
-                f"{folder}: another {what} (process {holder}) is at work here; wait for it or choose another --out"
+                f"{folder}: another {what} (process {holder or '?'}) is at work here; wait for it or choose another --out"
             ) from None
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
         yield
+
+
+def _held(path: Path) -> IO[str]:
+    """Return the file `path`, locked; `BlockingIOError` where another process has it."""
+    for _ in range(_RACES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
+            file = stack.enter_context(path.open("a+"))
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # whoever held it may have removed it since it was opened here: then it is nobody's, and no lock
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                stack.pop_all()
+                return file
+    raise OSError(f"{path} comes and goes")
+
+
+def _leave(path: Path, made: Iterable[Path]) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        for parent in made:
+            parent.rmdir()
 
 
 def sha256_of(path: Path) -> str:

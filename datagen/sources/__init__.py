@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib import import_module
@@ -72,6 +72,23 @@ def find_source(spec: str, licence: str) -> Source:
         licence = chosen.licence
     masks = chosen.masks if isinstance(chosen.masks, bool) else partial(chosen.masks, Path(path))
     return Library(partial(_listed, chosen, name, Path(path)), licence, masks=masks)
+
+
+def any_masks(sources: Iterable[Source]) -> bool:
+    """Whether one of the sources comes with object masks.
+
+    Raises:
+        SourceError: one is no source at all; that is told before what it has not.
+    """
+    from datagen.sources.library import Library
+
+    found = list(sources)
+    if any(source.masks for source in found):
+        return True
+    for source in found:
+        if isinstance(source, Library):
+            next(iter(source.entries()), None)
+    return False
 
 
 def _listed(chosen: Layout, name: str, path: Path) -> Iterator[Entry]:

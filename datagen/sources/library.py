@@ -28,8 +28,8 @@ MAX_UPSCALE = 1.34
 _MOST_AT_ONCE = 8
 _STRETCHED = 0.03
 """Share by which the proportions of a video's tracks may differ: rounding, and the odd cropped row."""
-
-
+_VERDICTS = 1
+"""Raised when files are judged by other rules than before: what an earlier version found out does not count then."""
 _TRACKS = ("main", "pair", "masks", "hole", "depth")
 
 
@@ -161,7 +161,13 @@ class Library:
         fps = (info.fps or entry.fps or recipe.clip.folder_fps) * _share_taken(numbers, cuts)
         in_a_row = max(end - first for first, end in pairwise((0, *cuts, frames)))
         span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
-        reason = _other_kind(probed) or _other_shape(probed, recipe.clip) or _other_length(probed, numbers) or ""
+        reason = (
+            _interlaced(probed)
+            or _other_kind(probed)
+            or _other_shape(probed, recipe.clip)
+            or _other_length(probed, numbers)
+            or ""
+        )
         if reason:
             pass
         elif in_a_row < span:
@@ -210,6 +216,12 @@ def _of_split(entries: list[Entry], only: str | None) -> list[Entry]:
             f"they are in {', '.join(sorted({entry.split for entry in entries}))}"
         )
     return kept
+
+
+def _interlaced(probed: Mapping[str, VideoInfo]) -> str | None:
+    if any(probed[track].interlaced for track in ("main", "pair") if track in probed):
+        return "interlaced: its frames are of two moments each; deinterlace it first (with ffmpeg's filter bwdif, say)"
+    return None
 
 
 def _other_kind(probed: Mapping[str, VideoInfo]) -> str | None:
@@ -317,7 +329,7 @@ def _mark(entry: Entry, licence: str, recipe: Recipe) -> str:
     said = {name: value for name, value in asdict(entry).items() if name not in entry.tracks}
     digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
     where = files.encode("utf-8", "backslashreplace").decode()
-    return f"{where} {digest} {licence} {recipe.clip.digest()} {recipe.limits.digest()}"
+    return f"{where} {digest} {licence} {recipe.clip.digest()} {recipe.limits.digest()} {_VERDICTS}"
 
 
 def _from_plain(values: dict[str, Any]) -> SourceVideo | Reject:

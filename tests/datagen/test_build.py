@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import pickle
@@ -184,6 +185,69 @@ def test_a_second_build_in_the_same_folder_is_refused(tmp_path, small_recipe, vi
         build(small_recipe, tmp_path, sources=[str(video_folder)])
 
 
+@pytest.mark.parametrize("trouble", ["at work", "another recipe", "no right to write", "no masks"])
+def test_what_is_wrong_without_the_sources_is_told_before_hours_are_spent_on_them(
+    trouble, video_folder, small_recipe, built, tmp_path, monkeypatch
+):
+    from datagen.ledger import locked
+
+    out, settings, held = tmp_path / "a" / "b", small_recipe, contextlib.nullcontext()
+    if trouble == "another recipe":
+        shutil.copytree(built, out)
+        settings, said = settings.model_copy(update={"seed": 9}), "made by another recipe: seed 0 -> 9"
+    elif trouble == "at work":
+        held, said = locked(out), "another build .* is at work here"
+    elif trouble == "no right to write":
+        out, said = Path("/proc/a/b"), "cannot write to /proc/a/b"
+    else:
+        settings, said = settings.model_copy(update={"tasks": {"segment": {}}}), "'segment' needs object masks"
+
+    def videos(self, recipe, examined):
+        raise AssertionError("the sources were looked at")
+
+    monkeypatch.setattr(Library, "videos", videos)
+    with held:
+        before = contents(tmp_path)
+        with pytest.raises((OutputError, SourceError), match=said):
+            build(settings, out, sources=[str(video_folder)])
+    assert contents(tmp_path) == before
+    assert not list(tmp_path.rglob("lock"))
+    assert trouble == "another recipe" or list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_fails_before_it_has_a_clip_leaves_nothing_behind(video_folder, small_recipe, tmp_path):
+    for source in (video_folder / "nothing", video_folder / "short.mp4"):
+        with pytest.raises(SourceError):
+            build(small_recipe, tmp_path / "a" / "b", sources=[str(source)])
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_its_holder_removes_at_the_end_is_never_held_by_two(tmp_path):
+    script = (
+        "import sys, pathlib, configs\n"
+        "from shards.storage import locked\n"
+        "folder, mark = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[1]) / 'inside'\n"
+        "held = 0\n"
+        "for _ in range(20000):\n"
+        "    try:\n"
+        "        with locked(folder / 'notes' / 'lock', folder, 'test'):\n"
+        "            mark.touch(exist_ok=False)\n"
+        "            mark.unlink()\n"
+        "            held += 1\n"
+        "    except configs.OutputError as error:\n"
+        "        assert 'is at work here' in str(error), error\n"
+        "    if held == 300:\n"
+        "        break\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert said == [""] * 3
+    assert not list(tmp_path.rglob("lock"))
+
+
 def test_a_folder_of_other_things_is_never_built_into(tmp_path, small_recipe):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(OutputError, match=r"thesis\.tex"):
@@ -238,6 +302,19 @@ def test_a_folder_with_somebody_else_s_manifest_is_left_alone(text, video_folder
         with pytest.raises(OutputError, match="not empty and not a dataset"):
             build(small_recipe, tmp_path, sources=[str(video_folder)], overwrite=overwrite)
     assert (tmp_path / "manifest.json").read_text() == text
+
+
+def test_hdr_and_interlaced_videos_are_left_out_with_a_remedy(video_folder, small_recipe, tmp_path):
+    from tests.shards.hard_files import write
+
+    write(tmp_path / "hdr.mp4", pixels="yuv420p10le", matrix=9, transfer=16)
+    write(tmp_path / "fields.mp4", options={"x264-params": "tff=1"})
+    shutil.copy(video_folder / "video 1.mp4", tmp_path)
+    items = find_source(str(tmp_path), "").videos(small_recipe, {})
+    reasons = {getattr(item, "source", "video 1.mp4"): getattr(item, "reason", "") for item in items}
+    assert reasons.pop("hdr.mp4").startswith("unreadable: transfer smpte2084 (HDR), ")
+    assert reasons.pop("fields.mp4").startswith("interlaced: its frames are of two moments each; deinterlace it first")
+    assert reasons == {"video 1.mp4": ""}
 
 
 def test_odd_names_of_files_and_folders(video_folder, small_recipe, tmp_path):

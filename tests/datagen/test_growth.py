@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import cv2
 import numpy as np
@@ -243,6 +244,68 @@ def test_a_removal_that_is_killed_goes_on_when_it_is_asked_for_again(reason, vid
     # and that is the end of it: nothing of this name is there now
     with pytest.raises(DatasetError, match="no source named 'v03'") if reason is None else nullcontext():
         take_out(out, ["v03"], reason=reason)
+
+
+@pytest.mark.parametrize("reason", [None, "by hand"])
+def test_a_removal_that_is_killed_at_any_write_is_finished_before_anything_else_is_built(
+    reason, videos, tmp_path, monkeypatch
+):
+    inputs, start, whole = some(videos, tmp_path / "in", range(3)), tmp_path / "start", tmp_path / "whole"
+    one_task = recipe("tasks={recolor: {}}", "clip.per_video=1")
+    build(one_task, start, sources=[str(inputs)])
+    shutil.copytree(start, whole)
+    take_out(whole, ["v01"], reason=reason)
+    command = "forget" if reason is None else "reject"
+    for write in range(1, 200):
+        out = tmp_path / f"killed{write}"
+        shutil.copytree(start, out)
+        with monkeypatch.context() as patch:
+            written = killed_at(write, patch)
+            with suppress(KeyboardInterrupt):
+                take_out(out, ["v01"], reason=reason)
+        if not (out / ".build" / "removal.json").exists():
+            # not begun, or finished
+            assert samples(out) == samples(start if write == 1 else whole)
+        else:
+            # the first two are those of the note; the last is that of the new manifest
+            if write > 2 and (out / "manifest.json").exists():
+                assert samples(out) == samples(whole)
+            remedy = rf"a removal did not finish; first run 'datagen {command} {out} --source v01' again"
+            with pytest.raises(DatasetError, match=remedy):
+                build(one_task, out, sources=[str(inputs)])
+            take_out(out, ["v01"], reason=reason and "another reason")
+        if written[0] < write:
+            break
+        if write > 1:
+            assert samples(out) == samples(whole)
+            assert (out / "rejects.jsonl").read_text() == (whole / "rejects.jsonl").read_text()
+            assert "v01" not in Dataset(out).index()["source_id"].to_pylist()
+    assert 10 < write < 199
+
+
+def killed_at(write, patch):
+    """Let the process end at one of its writes to disk, before or after the file has its name; count them."""
+    real, count = os.fsync, [0]
+
+    def counting(descriptor):
+        count[0] += 1
+        if count[0] == write:
+            raise KeyboardInterrupt
+        real(descriptor)
+
+    patch.setattr("os.fsync", counting)
+    return count
+
+
+def test_a_removal_that_is_killed_may_be_dropped_with_the_whole_dataset(videos, tmp_path, monkeypatch):
+    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    with monkeypatch.context() as patch:
+        killed_at(5, patch)
+        with pytest.raises(KeyboardInterrupt):
+            take_out(out, ["v01"], reason=None)
+    build(recipe(), out, sources=[str(inputs)], overwrite=True)
+    assert "v01" in Dataset(out).index()["source_id"].to_pylist()
 
 
 def test_what_is_no_source_or_all_there_is_cannot_be_taken_out(videos, tmp_path):

@@ -65,13 +65,15 @@ def write(
     turn: tuple[float, bool, bool] | None = None,
     matrix: int = 5,
     full_range: bool = False,
+    transfer: int = 2,
     container: dict[str, str] | None = None,
     sound: bool = False,
     draw: Callable[[int, int, int], np.ndarray] = numbered,
 ) -> None:
     """Encode numbered frames, or what `draw` makes of number, width and height.
 
-    `times`: from the frame's position to its time in milliseconds, for a varying rate.
+    `times`: from the frame's position to its time in milliseconds, for a varying rate. `matrix`, `transfer`: by their
+    numbers in ITU-T H.273.
     """
     with av.open(str(path), "w", options=container or {}) as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
@@ -79,6 +81,7 @@ def write(
         stream.pix_fmt = pixels
         stream.codec_context.thread_count = 1
         stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 2 if full_range else 1
+        stream.codec_context.color_trc = transfer
         if times:
             stream.codec_context.time_base = Fraction(1, 1000)
         if turn:
@@ -93,6 +96,7 @@ def write(
                 else {"dst_colorspace": matrix, "dst_color_range": 2 if full_range else 1}
             )
             picture = rgb.reformat(format=pixels, **colours)
+            picture.color_trc = transfer
             picture.pts = times(position) if times else position
             picture.time_base = Fraction(1, 1000) if times else 1 / Fraction(rate)
             output.mux(stream.encode(picture))

@@ -1,9 +1,10 @@
 import io
 import tarfile
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from configs import DecodeLimitError, SourceError, VideoError
 from shards import read_video, write_video
@@ -175,3 +176,39 @@ def test_255_beside_numbers_is_void_and_alone_it_is_the_object(tmp_path):
     assert np.array_equal(labels[0], numbers)
     assert np.array_equal(labels[1], numbers == 1)
     assert in_order("1\u00b21.jpg")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+def test_a_picture_that_lies_on_its_side_is_read_upright_and_not_squeezed(orientation, suffix, tmp_path):
+    stored = Image.fromarray(cv2.resize(moving_clip(frames=1)[0], (48, 32)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"tiffinfo": {0x0112: orientation}} if suffix == ".tif" else {"exif": exif, "quality": 100}
+    stored.save(tmp_path / f"0{suffix}", **options)
+    reader = PictureReader(tmp_path)
+    upright = np.array(ImageOps.exif_transpose(Image.open(tmp_path / f"0{suffix}")))
+    assert (reader.info.height, reader.info.width) == upright.shape[:2]
+    assert np.abs(reader.read()[0].astype(int) - upright).max() <= 2
+
+
+def test_the_colours_of_pictures_are_those_that_pillow_shows(tmp_path):
+    picture = Image.fromarray(moving_clip(frames=1, height=32, width=48)[0])
+    for name, made in {
+        "cmyk.jpg": picture.convert("CMYK"),
+        "cmyk.tif": picture.convert("CMYK"),
+        "palette.png": picture.quantize(64),
+        "gray.png": picture.convert("L"),
+        "gray and alpha.png": picture.convert("LA"),
+        "alpha.png": picture.convert("RGBA"),
+        "one bit.png": picture.convert("1"),
+    }.items():
+        made.save(tmp_path / name)
+        shown = np.array(Image.open(tmp_path / name).convert("RGB")).astype(int)
+        assert np.abs(PictureReader(tmp_path / name).read()[0] - shown).max() <= 2, name
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    picture = moving_clip(frames=1, height=32, width=48)[0]
+    cv2.imwrite(str(tmp_path / "0.png"), picture[..., ::-1].astype(np.uint16) * 257)
+    assert np.array_equal(PictureReader(tmp_path).read()[0], picture)

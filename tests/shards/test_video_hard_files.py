@@ -108,15 +108,37 @@ def test_opencv_turns_files_the_same_way(name, tmp_path):
     assert np.abs(read_video(path, [0])[0].astype(int) - theirs[..., ::-1]).mean() < 4
 
 
+SDR_10_BIT = {"pixels": "yuv420p10le", "matrix": 9, "transfer": 14}
+
+
 @pytest.mark.parametrize("full_range", [False, True])
-@pytest.mark.parametrize("matrix", [1, 5])
-def test_colours_follow_the_tags_of_the_file(matrix, full_range, tmp_path):
+@pytest.mark.parametrize(
+    "tags", [{"matrix": 1}, {"matrix": 5}, SDR_10_BIT], ids=["BT.709", "BT.601", "BT.2020 in 10 bits"]
+)
+def test_colours_follow_the_tags_of_the_file(tags, full_range, tmp_path):
     colour = np.array([200, 60, 40], np.uint8)
-    path = tmp_path / "flat.mp4"
+    path = tmp_path / "tagged.mp4"
     flat = lambda number, width, height: np.full((height, width, 3), colour)  # noqa: E731
-    write(path, options=CLOSED, numbers=range(2), matrix=matrix, full_range=full_range, draw=flat)
+    write(path, options=CLOSED, numbers=range(2), full_range=full_range, draw=flat, **tags)
+    assert np.abs(read_video(path, size=(64, 48)).astype(int) - colour).max() <= 3
     # BT.601 read as BT.709, or one range as the other, is off by 10 levels and more
     assert np.abs(read_video(path).astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("transfer", [(16, "smpte2084"), (18, "arib-std-b67")])
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("ffv1", ".mkv")])
+def test_hdr_is_refused_for_it_would_look_washed_out(codec, suffix, transfer, tmp_path):
+    # H.264 says it in the stream itself, FFV1 leaves it to the container
+    path, (number, name) = tmp_path / f"hdr{suffix}", transfer
+    write(path, codec=codec, numbers=range(2), **SDR_10_BIT | {"transfer": number})
+    with pytest.raises(VideoError, match=rf"transfer {name} \(HDR\).*; convert it to SDR first"):
+        probe(path)
+
+
+def test_interlaced_video_is_known(tmp_path):
+    for name, options in {"fields.mp4": {"x264-params": "tff=1"}, "frames.mp4": {}}.items():
+        write(tmp_path / name, numbers=range(2), options=options)
+        assert probe(tmp_path / name).interlaced == (name == "fields.mp4")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from PIL import Image
 
 from configs import ModelError, OutputError, VideoError
 from shards import probe, read_video, write_video
+from tests.shards import hard_files
 from vidiff import TrainSettings, translate_file
 from vidiff import translate as room
 from vidiff.translate import working_size
@@ -71,6 +72,9 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(model, video, tmp_p
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(VideoError):
         translate_file(model, tmp_path / "text.mp4", tmp_path / "out.mp4", "x")
+    hard_files.write(tmp_path / "hdr.mp4", pixels="yuv420p10le", matrix=9, transfer=18, numbers=range(2))
+    with pytest.raises(VideoError, match=r"arib-std-b67 .HDR.*convert it to SDR first"):
+        translate_file(model, tmp_path / "hdr.mp4", tmp_path / "out.mp4", "x")
     with pytest.raises(ModelError):
         translate_file(tmp_path / "nowhere", video, tmp_path / "out.mp4", "x")
     with pytest.raises(OutputError, match="is the input itself"):
