@@ -14,10 +14,10 @@ from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
 from datagen.clip_depth import check_depth
 from datagen.destination import PAGES, Destination, RemoteDestination, find_destination
-from datagen.duplicates import Joined
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
+from datagen.likeness import Joined
 from datagen.plan import Excluded, Plan, Unit, make_plan
-from datagen.publishing import find_copies, is_published, publish_dataset
+from datagen.publishing import Standing, find_copies, is_published, publish_dataset, standing_of
 from datagen.settings import Recipe
 from datagen.sources import any_masks, find_source
 from datagen.sources.base import Examined, Reject, Source, SourceVideo
@@ -94,14 +94,15 @@ def build(
             }
         found = list(_examine(listed, recipe, progress, examined, place.folder))
         before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
-        plan = make_plan(found, recipe, before=before, excluded=excluded)
+        standing = {} if fresh else _standing(ledger)
+        plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing)
         _check_masks(recipe, lambda: any(video.has_masks for video in plan.videos))
         ledger.claim(plan, fresh=fresh, overwrite=overwrite)
         save_examined(place.folder, examined)
         if retry_failed:
             ledger.drop_failed(plan.units)
         run = partial(_run, recipe=recipe, place=place, workers=workers, address=address, progress=progress)
-        return _finish(ledger, recipe, found, plan, excluded, run, progress)
+        return _finish(ledger, recipe, found, plan, excluded, standing, run, progress)
 
 
 def take_out(
@@ -140,7 +141,8 @@ def take_out(
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
         excluded = _excluded_too(ledger.excluded(), chosen, reason, groups)
-        plan = make_plan(found, recipe, before=before, excluded=excluded)
+        standing = _standing(ledger)
+        plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing)
         if not plan.clips:
             raise SourceError(f"{out}: nothing would be left; delete the folder instead")
         # from here on the videos are not known by name any more: killed, it goes on by this note
@@ -155,7 +157,15 @@ def take_out(
         if reason is None:
             save_examined(out, {k: v for k, v in load_examined(out).items() if v.get("sha256") not in chosen})
         run = partial(_run, recipe=recipe, place=place, workers=workers, address=None, progress=progress)
-        return _finish(ledger, recipe, found, plan, excluded, run, progress)
+        return _finish(ledger, recipe, found, plan, excluded, standing, run, progress)
+
+
+def _standing(ledger: Ledger) -> Standing:
+    """Return what stands, which builds did not always note."""
+    noted = ledger.standing()
+    if noted is None and (ledger.out / MANIFEST).is_file():
+        return standing_of(ledger.out, ledger.assigned(), load_manifest(ledger.out).shards)
+    return noted or {}
 
 
 def _made_by(manifest: Manifest, out: Path) -> tuple[Mapping[str, Any], str]:
@@ -210,17 +220,25 @@ def _finish(
     found: Sequence[SourceVideo | Reject],
     plan: Plan,
     excluded: Excluded,
+    standing: Standing,
     run: Run,
     progress: Progress,
 ) -> Manifest:
     """Build what is missing of a plan, again without the copies that turn up, and publish the dataset."""
+
+    def replan(excluded: Excluded) -> Plan:
+        return make_plan(found, recipe, before=plan.assigned, excluded=excluded, settled=standing)
+
     results = _build_missing(ledger, plan, run, progress)
-    while (more := find_copies(ledger.out, plan, results, excluded, recipe.gates.copy_bits)) != excluded:
+    bits = recipe.gates.copy_bits
+    while (more := find_copies(ledger.out, plan, results, excluded, standing, bits, replan)) != excluded:
         excluded = more
         ledger.exclude(excluded)
-        plan = make_plan(found, recipe, before=plan.assigned, excluded=excluded)
+        plan = replan(excluded)
         ledger.note_plan(plan)
         results = _build_missing(ledger, plan, run, progress)
+    shards = [shard for result in results for shard in result.shards]
+    ledger.note_standing(standing_of(ledger.out, plan.assigned, shards))
     if is_published(ledger.out, recipe, plan, results):
         manifest = load_manifest(ledger.out)
     else:

@@ -1,49 +1,19 @@
-"""Clips that look alike although they come from different videos: perceptual hashes, and which clips to leave out."""
+"""Clips that look alike although they come from different videos: which videos hang together, and which clips to leave out."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from datagen.likeness import Joined, Lookup, Values, bits_apart, join_alike, values_of
 
-from datagen.likeness import is_like, likes_of
-from shards.sample import Video
-
-_SIDE, _KEPT = 32, 8
-_EVERY, _SHORT = 2, 8
-"""Every second frame is hashed: one frame further on a fast picture still has over half of its hashes within 8 bits, four
-frames further on none. Of clips of up to 8 frames every frame is."""
-_FLAT = 2.0
-"""Grey levels of standard deviation: a frame with less shows nothing, and all black frames are alike."""
-_MOST = 0.5
-"""Share of a video's clips that must be copies of another's for the two to be kept in one split whole."""
 _RANK = {"test": 0, "val": 1, "train": 2}
 """Of two clips that look alike the one in train goes: what is measured on stays."""
-
-
-def perceptual_hashes(video: Video) -> list[str]:
-    """Return a 64-bit perceptual hash, in hexadecimal, of every second frame that shows something.
-
-    pHash (Zauner 2010): the 8 x 8 lowest frequencies of the cosine transform of 32 x 32 gray values, each above or below
-    their median. Scaling, compression and small changes of light leave most bits alone.
-    """
-    every = _EVERY if len(video) > _SHORT else 1
-    low = np.stack([_low_frequencies(frame) for frame in video[::every]])
-    # the mean of the picture says nothing of what it shows
-    rest = low[:, 1:]
-    shown = np.sqrt(np.square(rest).sum(1)) / _SIDE >= _FLAT
-    above = low > np.median(rest, axis=1, keepdims=True)
-    return [row.tobytes().hex() for row in np.packbits(above[shown], axis=1)]
-
-
-def _low_frequencies(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return cv2.dct(small.astype(np.float32))[:_KEPT, :_KEPT].reshape(-1)
+_SAME, _MOVING = 3 / 4, 1 / 2
+"""Shares of the frames that must be near for a clip to be the same as one in its own split: as they look, and what moves in
+them. Of real clips (crf 33, half the size, mirrored) half of the frames move within 7 bits of the copy's unless hardly
+anything does; other moments before one camera are 8 to 30 bits off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +26,17 @@ class Seen:
     start: int
     split: str
     hashes: Sequence[str]
+    moving: Sequence[str] = ()
+    """Hashes of what moves, frame by frame; none where the clip has one frame."""
     pair: Sequence[str] = ()
     """Hashes of the other side, where the pair was not made here: one video may have many edits."""
+    stands: bool = False
+    """Whether it was in the dataset when that was last finished: then it stays."""
 
     @property
-    def order(self) -> tuple[int, str, int]:
-        """The lowest of those that look alike is kept; it depends on the content alone."""
-        return _RANK[self.split], self.sha256, self.start
+    def order(self) -> tuple[bool, int, str, int]:
+        """The lowest of those that look alike is kept; it depends on the content alone, and on what was there before."""
+        return not self.stands, _RANK[self.split], self.sha256, self.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,90 +49,93 @@ class Double:
     """In how many bits the nearest of their frames differ; None where only other clips of their videos look alike."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What to leave out for the sake of copies, and which videos have some of each other."""
+def find_relatives(
+    clips: Iterable[Seen], distance: int, known: Sequence[tuple[str, str]] = ()
+) -> tuple[tuple[str, str], ...]:
+    """Return pairs of videos, by sha256, that hang together and belong in one split.
 
-    doubles: tuple[Double, ...]
-    alike: tuple[tuple[str, str], ...]
-    """Pairs of sha256, no more than it takes to know which videos hang together."""
-
-
-def find_doubles(clips: Iterable[Seen], distance: int, known: Iterable[tuple[str, str]] = ()) -> Found:
-    """Return every clip that is a copy of a kept one of another video, or whose video has copies in a better split.
-
-    What a copy is, `datagen.likeness` says; `distance` is in bits. Videos of which one has half of its clips or more in the
-    other, or both in a third, are kept in one split: test before val before train. `known`: pairs of groups that are known
-    to be such.
+    Of two that do one has half of its clips or more in the other: copies of each other, or seen by one camera that stands
+    still. No more pairs than it takes to know which hang together, by way of others too. `distance` is in bits. `known`:
+    pairs of groups that are known to be such.
     """
-    ordered = sorted(clips, key=lambda clip: clip.order)
-    likes = likes_of([clip.hashes for clip in ordered], [clip.group for clip in ordered], distance)
+    groups: dict[str, list[Seen]] = defaultdict(list)
+    for clip in sorted(clips, key=lambda clip: (clip.sha256, clip.start)):
+        groups[clip.group].append(clip)
+    videos = [(name, [values_of(clip.hashes) for clip in found]) for name, found in groups.items()]
+    firsts = [found[0].sha256 for found in groups.values()]
+    return tuple((firsts[one], firsts[other]) for one, other in join_alike(videos, distance, Joined(known)))
+
+
+def find_doubles(clips: Iterable[Seen], distance: int, known: Sequence[tuple[str, str]] = ()) -> list[Double]:
+    """Return the clips to leave out; never one that stands, and else test stays before val before train.
+
+    Between splits those go that look like one that stays, and those of a video that hangs together with one whose place in
+    another split is fixed. Within a split only those that are the same as one that stays. `known`: pairs of groups that
+    hang together.
+    """
     joined = Joined(known)
-    mostly = _mostly_alike(ordered, likes)
-    alike = [
-        (ordered[j].sha256, clip.sha256)
-        for i, clip in enumerate(ordered)
-        for j in sorted(likes[i])
-        if (clip.group, ordered[j].group) in mostly and joined.join(ordered[j].group, clip.group)
-    ]
-    first: dict[str, Seen] = {}
-    for clip in ordered:
-        first.setdefault(joined.root(clip.group), clip)
-    doubles: list[Double] = []
-    kept: set[int] = set()
-    for i, clip in enumerate(ordered):
-        best = first[joined.root(clip.group)]
-        if clip.split == best.split:
-            near = {j: bits for j, bits in likes[i].items() if j in kept and _is_same_edit(clip, ordered[j], distance)}
+    kept = _Kept(distance)
+    doubles = []
+    for clip in sorted(clips, key=lambda clip: clip.order):
+        double = None if clip.stands else kept.double(clip, joined.root(clip.group))
+        if double is None:
+            kept.add(clip, joined.root(clip.group))
         else:
-            near = {j: bits for j, bits in likes[i].items() if ordered[j].split != clip.split}
-        if near:
-            # one that stays, if there is one
-            j = min(near, key=lambda j: (_RANK[ordered[j].split], near[j], j))
-            doubles.append(Double(clip=clip, like=ordered[j], bits=near[j]))
-        elif clip.split != best.split:
-            doubles.append(Double(clip=clip, like=best, bits=None))
-        else:
-            kept.add(i)
-    return Found(doubles=tuple(doubles), alike=tuple(alike))
+            doubles.append(double)
+    return doubles
 
 
-def _mostly_alike(clips: Sequence[Seen], likes: Sequence[Mapping[int, int]]) -> set[tuple[str, str]]:
-    """Return the pairs of videos of which one has most of its clips in the other. A title that many films begin with is not."""
-    count = Counter(clip.group for clip in clips)
-    shared: dict[tuple[str, str], int] = Counter(
-        (clip.group, other) for clip, own in zip(clips, likes, strict=True) for other in {clips[j].group for j in own}
-    )
-    found = {pair for pair, times in shared.items() if times >= _MOST * count[pair[0]]}
-    return found | {(other, one) for one, other in found}
+class _Kept:
+    """The clips that stay, to be asked for one that makes another superfluous."""
+
+    def __init__(self, distance: int) -> None:
+        self._distance = distance
+        self._clips: list[Seen] = []
+        self._hashes: list[Values] = []
+        # where nothing moves, there is only the picture to go by
+        self._lookups: dict[tuple[str, str], Lookup] = defaultdict(lambda: Lookup(distance))
+        self._homes: dict[str, dict[str, Seen]] = defaultdict(dict)
+
+    def add(self, clip: Seen, family: str) -> None:
+        """Keep a clip."""
+        number, hashes = len(self._clips), values_of(clip.hashes)
+        self._clips.append(clip)
+        self._hashes.append(hashes)
+        self._lookups[clip.split, "looks"].add(number, hashes)
+        self._lookups[clip.split, _kind(clip)].add(number, values_of(_fine(clip)))
+        self._homes[family].setdefault(clip.split, clip)
+
+    def double(self, clip: Seen, family: str) -> Double | None:
+        """Return what speaks against a clip, if anything does."""
+        hashes = values_of(clip.hashes)
+        for split in _RANK:
+            looked_up = ("looks", hashes) if split != clip.split else (_kind(clip), values_of(_fine(clip)))
+            for number in self._lookups[split, looked_up[0]].near(looked_up[1]):
+                other = self._clips[number]
+                bits = bits_apart(hashes, self._hashes[number], self._distance) if other.group != clip.group else None
+                if bits is not None and (split != clip.split or self._is_same(clip, other)):
+                    return Double(clip=clip, like=other, bits=bits)
+        away = [seen for split, seen in self._homes[family].items() if split != clip.split]
+        return Double(clip=clip, like=away[0], bits=None) if away else None
+
+    def _is_same(self, clip: Seen, other: Seen) -> bool:
+        """Whether two clips show the same moment, and are not two edits of one, which may both stay in a split."""
+        sides = [(clip.hashes, other.hashes, _SAME), (clip.moving, other.moving, _MOVING)]
+        # of pairs that exist the other sides count, too
+        sides += [(clip.pair, other.pair, _SAME)] if clip.pair and other.pair else []
+        return all(
+            bits_apart(values_of(ours), values_of(theirs), self._distance, share) is not None
+            for ours, theirs, share in sides
+            if ours and theirs
+        )
 
 
-def _is_same_edit(clip: Seen, other: Seen, distance: int) -> bool:
-    """Whether two clips that look alike are not two edits of one, which may both stay in a split."""
-    return not (clip.pair and other.pair) or is_like(clip.pair, other.pair, distance)
+def _kind(clip: Seen) -> str:
+    return "moves" if clip.moving else "same"
 
 
-class Joined:
-    """Which names hang together by pairs, directly or through others."""
-
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._parents: dict[str, str] = {}
-        for pair in pairs:
-            self.join(*pair)
-
-    def root(self, name: str) -> str:
-        """Return the one name that stands for all that hang together with this one."""
-        while (parent := self._parents.get(name, name)) != name:
-            # shorter for the next time
-            self._parents[name] = self._parents.get(parent, parent)
-            name = parent
-        return name
-
-    def join(self, name: str, other: str) -> bool:
-        """Join two names; False where they were."""
-        first, second = sorted((self.root(name), self.root(other)))
-        self._parents[second] = first
-        return first != second
+def _fine(clip: Seen) -> Sequence[str]:
+    return clip.moving or clip.hashes
 
 
 def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.duplicates import perceptual_hashes
 from datagen.effects.colour import colourfulness
+from datagen.hashes import perceptual_hashes
 from datagen.lettering import lettering
 from datagen.settings import EngineSettings, GateSettings
 from shards.codecs import pooled_psnr
@@ -40,7 +40,7 @@ def score(video: Video) -> dict[str, Any]:
     laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk), `black_point` (grey level of the least
     channel that one pixel in a hundred stays below: what haze lifts, as the dark channel prior says),
     `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
-    (perceptual hashes of some frames, see `datagen.duplicates`).
+    (perceptual hashes of some frames, see `datagen.hashes`).
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = _thinned(video, every)

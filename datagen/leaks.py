@@ -50,7 +50,7 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
-    copies = find_doubles(seen.values(), _COPY_BITS).doubles
+    copies = find_doubles(seen.values(), _COPY_BITS)
     # what has copies in another split only by way of other clips goes with these
     found = [each for each in copies if each.clip.split != each.like.split and each.bits is not None]
     if found:
@@ -92,5 +92,6 @@ def _seen(row: Mapping[str, Any]) -> Seen:
         start=row["start"],
         split=row["split"],
         hashes=scores.get("phash", ()),
+        moving=scores.get("phash_moving", ()),
         pair=scores.get("phash_pair", ()),
     )

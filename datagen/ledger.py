@@ -140,6 +140,16 @@ class Ledger:
         alike = sorted(excluded.alike)
         self._note("excluded.json", {"videos": dict(excluded.videos), "clips": clips, "alike": alike})
 
+    def standing(self) -> dict[str, list[int]] | None:
+        """Return what stands, or None where that was never noted."""
+        found: dict[str, list[int]] | None = self._read("standing.json", None)
+        return found
+
+    def note_standing(self, standing: dict[str, list[int]]) -> None:
+        """Note what stands from now on, where that is new."""
+        if standing != self.standing():
+            self._note("standing.json", standing)
+
     def finished(self, unit: Unit) -> UnitResult | None:
         """Return the result of a unit whose shards are all in place and made of its present clips, or None."""
         values = self._read(f"units/{unit.name}.json", None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from configs import SourceError
+from datagen.likeness import Joined
 from datagen.settings import ClipSettings, Recipe, SplitSettings
 from datagen.sources.base import Reject, SourceVideo, Window
 
@@ -78,6 +79,11 @@ class Plan:
     """The units with nothing taken out."""
 
     @property
+    def splits(self) -> dict[str, str]:
+        """The split of each video, by sha256."""
+        return {sha256: unit.split for unit in self.assigned for sha256, _ in unit.clips}
+
+    @property
     def clips(self) -> int:
         """How many clips the units have together."""
         return sum(len(unit.clips) for unit in self.units)
@@ -95,10 +101,13 @@ def make_plan(
     *,
     before: Sequence[Assigned] = (),
     excluded: Excluded | None = None,
+    settled: Collection[str] | None = None,
 ) -> Plan:
     """Sort, de-duplicate, split and cut the videos into units.
 
-    `before`: the units of an earlier plan, which stay as they are; videos that are new come into new ones.
+    `before`: the units of an earlier plan, which stay as they are; videos that are new come into new ones. `settled`: videos
+    that stay in their split whatever turns up (by default all of `before`). The others leave their unit for a new one where
+    they belong with what is in another split.
 
     Raises:
         SourceError: no video gives even one clip, or one of an earlier plan is not there any more.
@@ -106,9 +115,9 @@ def make_plan(
     excluded = excluded or Excluded()
     everything = list(found)
     rejects = [item for item in everything if isinstance(item, Reject)]
-    known = {sha256: unit.split for unit in before for sha256, _ in unit.clips}
+    planned = {sha256: unit.split for unit in before for sha256, _ in unit.clips}
     videos, doubles = _unique(item for item in everything if isinstance(item, SourceVideo))
-    videos, bare = _without_bare(videos, known)
+    videos, bare = _without_bare(videos, planned)
     rejects += [*doubles, *bare]
     if not videos:
         raise SourceError(f"no usable clip: {_first_reasons(rejects)}")
@@ -124,22 +133,34 @@ def make_plan(
         if video.unpaired
     ]
     videos = _grouped(videos)
-    _check_all_there(known, videos, excluded)
-    splits = assign_splits(videos, recipe.splits, recipe.seed, known)
-    assigned = list(before)
+    _check_all_there(planned, videos, excluded)
+    by_sha256 = {video.sha256: video for video in videos}
+    known = {sha256: split for sha256, split in planned.items() if settled is None or sha256 in settled}
+    splits = assign_splits(videos, recipe.splits, recipe.seed, known, alike_groups(excluded, by_sha256))
+    moved = {sha256 for sha256, split in planned.items() if splits.get(sha256, split) != split}
+    assigned = [unit.without(moved) for unit in before]
     for split in SPLITS:
-        new = [video for video in videos if splits[video.sha256] == split and video.sha256 not in known]
+        new = [
+            video
+            for video in videos
+            if splits[video.sha256] == split and (video.sha256 not in planned or video.sha256 in moved)
+        ]
         assigned += _assigned(
             split, new, recipe, first=1 + max((u.number for u in before if u.split == split), default=-1)
         )
     assigned.sort(key=lambda unit: (SPLITS.index(unit.split), unit.number))
-    by_sha256 = {video.sha256: video for video in videos}
     return Plan(
         units=tuple(_unit(unit, by_sha256, excluded) for unit in assigned),
         rejects=tuple(_in_order([*rejects, *_taken_out(excluded, by_sha256)])),
         videos=tuple(videos),
         assigned=tuple(assigned),
     )
+
+
+def alike_groups(excluded: Excluded, videos: Mapping[str, SourceVideo]) -> list[tuple[str, str]]:
+    """Return the groups of the pairs of videos that have copies of each other's clips."""
+    pairs = sorted(pair for pair in excluded.alike if videos.keys() >= set(pair))
+    return [(videos[one].group, videos[other].group) for one, other in pairs]
 
 
 def _unit(assigned: Assigned, videos: Mapping[str, SourceVideo], excluded: Excluded) -> Unit:
@@ -175,9 +196,16 @@ def _check_all_there(known: Mapping[str, str], videos: Sequence[SourceVideo], ex
 
 
 def assign_splits(
-    videos: Sequence[SourceVideo], shares: SplitSettings, seed: int, known: Mapping[str, str] | None = None
+    videos: Sequence[SourceVideo],
+    shares: SplitSettings,
+    seed: int,
+    known: Mapping[str, str] | None = None,
+    alike: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """Return a split for the sha256 of every video. `known`: where some of them are already, and stay.
+    """Return a split for the sha256 of every video.
+
+    `known`: where some of them are already, and stay. `alike`: pairs of groups that hang together; one split is drawn for
+    all of them, and where one of them stays somewhere, the others go there.
 
     A video's place depends on its own content, so adding videos moves no other one between train and test. Only
     where a wanted split would stay empty the nearest video is taken over, as long as train keeps one. A video whose
@@ -185,7 +213,21 @@ def assign_splits(
     """
     official = {video.sha256: video.split for video in videos if video.split and shares.official}
     given = {**official, **(known or {})}
-    # all that is made of one clean video goes where the first of it went
+    given |= _beside(videos, given)
+    joined = Joined(alike)
+    roots = {video.sha256: joined.root(video.group) for video in videos}
+    homes: dict[str, str] = {}
+    # what was there before comes before what a data set says, and test before train
+    for sha256 in sorted(given, key=lambda sha256: (sha256 not in (known or {}), -SPLITS.index(given[sha256]))):
+        if sha256 in roots:
+            homes.setdefault(roots[sha256], given[sha256])
+    given |= {sha256: homes[root] for sha256, root in roots.items() if sha256 not in given and root in homes}
+    places = {sha256: _place(root, seed) for sha256, root in roots.items() if sha256 not in given}
+    return {**_drawn(places, shares, set(given.values())), **given}
+
+
+def _beside(videos: Sequence[SourceVideo], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the splits of videos that are given by what else is made of the same clean video, or in the same group."""
     groups: dict[str, str] = {}
     for video in videos:
         split = given.get(video.sha256)
@@ -194,26 +236,30 @@ def assign_splits(
                 f"{video.name} should be in {split}, and what else there is of the same video in {groups[video.group]}: that "
                 "would be a leak; give all of it one split, leave one out, or set splits.official=false in a new --out"
             )
-    given |= {
-        video.sha256: groups[video.group] for video in videos if video.sha256 not in given and video.group in groups
-    }
-    places = {video.sha256: _place(video.group, seed) for video in videos if video.sha256 not in given}
+    return {video.sha256: groups[video.group] for video in videos if video.group in groups}
+
+
+def _drawn(places: Mapping[str, float], shares: SplitSettings, taken: Collection[str]) -> dict[str, str]:
+    """Return the splits of videos by their places from 0 to 1. `taken`: splits that have some already."""
     bounds = {"test": (0.0, shares.test), "val": (shares.test, shares.test + shares.val)}
     splits = {}
     for sha256, place in places.items():
         inside = [name for name, (low, high) in bounds.items() if low <= place < high]
         splits[sha256] = inside[0] if inside else "train"
     if shares.train == 0:
-        return {**splits, **given}
+        return splits
+    if places and "train" not in {*splits.values(), *taken}:
+        # without it there would be nothing to learn from
+        last = max(places.values())
+        splits |= {sha256: "train" for sha256, place in places.items() if place == last}
     for name, (low, high) in bounds.items():
         spare = [sha256 for sha256, split in splits.items() if split == "train"]
-        taken = name in splits.values() or name in given.values()
-        if high > low and not taken and len(spare) > 1:
+        if high > low and name not in {*splits.values(), *taken} and len(spare) > 1:
             nearest = places[min(spare, key=lambda sha256: abs(places[sha256] - low))]
             taken_over = [sha256 for sha256 in spare if places[sha256] == nearest]
             if len(taken_over) < len(spare):
                 splits |= dict.fromkeys(taken_over, name)
-    return {**splits, **given}
+    return splits
 
 
 def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequence[int] = ()) -> Iterator[Window]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from configs import SourceError
-from datagen.duplicates import Double, Seen, find_doubles, leaks
-from datagen.plan import SPLITS, Excluded, Plan
+from datagen.duplicates import Double, Seen, find_doubles, find_relatives, leaks
+from datagen.plan import SPLITS, Assigned, Excluded, Plan, alike_groups
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
 from datagen.synthesize import UnitResult
@@ -22,17 +22,40 @@ from shards.manifest import NAME as MANIFEST
 from shards.storage import publish, remove_temporaries
 from shards.tasks import OPTIONAL_MEMBERS
 
+Standing = Mapping[str, Sequence[int]]
+"""The videos that were planned when the dataset was last finished, by sha256, and the first frames of those of their clips
+that were in it. What stands is neither moved nor left out for the sake of what came later."""
 
-def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], excluded: Excluded, distance: int) -> Excluded:
-    """Return what is taken out, with the clips that look like another video's, and what hangs on these.
+
+def standing_of(out: Path, assigned: Iterable[Assigned], shards: Iterable[Shard]) -> dict[str, list[int]]:
+    """Return what stands of a dataset in `out` with these units and shards."""
+    starts: dict[str, set[int]] = {sha256: set() for unit in assigned for sha256, _ in unit.clips}
+    for shard in shards:
+        table = pq.read_table(out / shard.index, columns=["source_sha256", "start"])
+        for sha256, start in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            starts[sha256].add(start)
+    return {sha256: sorted(found) for sha256, found in sorted(starts.items())}
+
+
+def find_copies(
+    out: Path,
+    plan: Plan,
+    results: Sequence[UnitResult],
+    excluded: Excluded,
+    standing: Standing,
+    distance: int,
+    replan: Callable[[Excluded], Plan],
+) -> Excluded:
+    """Return what is taken out, with the clips that look like another video's, and which videos hang together.
+
+    `replan` says which split these come into then.
 
     Raises:
         SourceError: copies are kept (`distance` 0), and equal clips lie in different splits.
     """
-    videos = [video for video in plan.videos if video.kind != "scenes"]
-    names = {video.sha256: video.name for video in videos}
-    groups = {video.sha256: video.group for video in videos}
-    clips = _seen(out, results, groups)
+    videos = {video.sha256: video for video in plan.videos if video.kind != "scenes"}
+    names = {sha256: video.name for sha256, video in videos.items()}
+    clips = _seen(out, results, {sha256: video.group for sha256, video in videos.items()}, standing)
     if distance == 0:
         found = leaks(clips)
         if found:
@@ -42,10 +65,13 @@ def find_copies(out: Path, plan: Plan, results: Sequence[UnitResult], excluded: 
                 f"frame {kept.start} of {names[kept.sha256]} ({kept.split}); set gates.copy_bits above 0, or take one out"
             )
         return excluded
-    known = [(groups[one], groups[other]) for one, other in sorted(excluded.alike) if {one, other} <= groups.keys()]
-    copies = find_doubles(clips, distance, known)
-    reasons = {(double.clip.sha256, double.clip.start): _reason(double, names) for double in copies.doubles}
-    return replace(excluded, clips={**excluded.clips, **reasons}, alike=excluded.alike.union(copies.alike))
+    relatives = find_relatives(clips, distance, alike_groups(excluded, videos))
+    excluded = replace(excluded, alike=excluded.alike.union(relatives))
+    splits = replan(excluded).splits
+    clips = [replace(clip, split=splits[clip.sha256]) for clip in clips]
+    doubles = find_doubles(clips, distance, alike_groups(excluded, videos))
+    reasons = {(double.clip.sha256, double.clip.start): _reason(double, names) for double in doubles}
+    return replace(excluded, clips={**excluded.clips, **reasons})
 
 
 def _reason(double: Double, names: Mapping[str, str]) -> str:
@@ -55,7 +81,7 @@ def _reason(double: Double, names: Mapping[str, str]) -> str:
     return f"near-duplicate: of {name} at frame {double.like.start}, {double.bits} of 64 bits apart"
 
 
-def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str]) -> list[Seen]:
+def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str], standing: Standing) -> list[Seen]:
     """Return every clip in the dataset once, whatever the number of its tasks."""
     found: dict[tuple[str, int], Seen] = {}
     for result in results:
@@ -73,7 +99,9 @@ def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str]) -
                         start=clip[1],
                         split=row["split"],
                         hashes=scores["phash"],
+                        moving=scores.get("phash_moving", ()),
                         pair=scores.get("phash_pair", ()),
+                        stands=clip[1] in standing.get(clip[0], ()),
                     )
     return list(found.values())
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from configs import DecoderLostError, VideoError, VIDiffError
-from datagen.duplicates import perceptual_hashes
 from datagen.gates import judge, judge_generated, judge_pair, pair_score, score
+from datagen.hashes import motion_hashes, perceptual_hashes
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
 from datagen.settings import Recipe
@@ -101,6 +101,9 @@ def clip_samples(
     usable, reason = judge(scores, recipe.gates, len(clip.frames))
     if not usable:
         return [], [Reject(where="gate", reason=reason, scores=scores, **at)]
+    if video.kind != "scenes":
+        # no scene is a copy of another
+        scores["phash_moving"] = motion_hashes(clip.frames)
     samples, rejects = [], []
     for task in sorted(recipe.tasks):
         if (number, task) in watch.avoid:

@@ -46,6 +46,15 @@ def built(video_folder, small_recipe, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory) -> Path:
+    """Two dozen videos of three clips each, v00 to v23."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(24):
+        write_video(folder / f"v{number:02d}.mp4", moving_clip(100 + number, frames=14, height=54, width=72), fps=25)
+    return folder
+
+
 def contents(root: Path) -> dict[str, bytes]:
     """Everything a reader sees, by name; a build's own notes are left out."""
     files = [path for path in root.rglob("*") if path.is_file() and ".build" not in path.parts]

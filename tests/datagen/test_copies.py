@@ -1,0 +1,493 @@
+"""Copies of videos: which are found, where they go, and what never moves for their sake."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+import datagen.likeness
+from configs import SourceError
+from datagen import build
+from datagen.builder import take_out
+from datagen.destination import find_destination
+from datagen.duplicates import Seen, find_doubles, find_relatives, leaks
+from datagen.hashes import motion_hashes, perceptual_hashes
+from datagen.ledger import Ledger
+from datagen.likeness import Joined, Lookup, bits_apart, hang_together, join_alike, values_of
+from shards import verify, write_video
+from tests.conftest import moving_clip
+from tests.datagen.conftest import contents
+from tests.datagen.growing import copy_of, recipe, rejects, samples, some, splits, stamps
+
+MIRRORED = 0x5555555555555555
+
+
+def is_like(ours, theirs) -> bool:
+    return bits_apart(values_of(ours), values_of(theirs), 8) is not None
+
+
+def before_a_camera(seed: int, *, frames: int = 16, size: int = 96, view: int = 0) -> np.ndarray:
+    """Return uint8 [t h w 3]: what one camera sees that stands still, and a few things that go their ways before it."""
+    still, rng = moving_clip(1000 + view, frames=1, height=size, width=size)[0], np.random.default_rng(seed)
+    clip = np.repeat(still[None], frames, axis=0)
+    for _ in range(3):
+        (x, y), (dx, dy) = rng.integers(0, size, 2), rng.integers(1, 4, 2) * rng.choice([-1, 1], 2)
+        for t in range(frames):
+            place = (int(x + dx * t) % size, int(y + dy * t) % size)
+            cv2.circle(clip[t], place, size // 16, [int(v) for v in rng.integers(0, 256, 3)], -1)
+    return np.clip(clip + rng.normal(0, 1.5, clip.shape), 0, 255).astype(np.uint8)
+
+
+def seen(name, split, *values, start=0, **others):
+    return Seen(
+        sha256=name, group=name, start=start, split=split, hashes=[f"{value:016x}" for value in values], **others
+    )
+
+
+def seen_clip(name, clip, split="train", **others):
+    hashes = {"hashes": perceptual_hashes(clip), "moving": motion_hashes(clip)}
+    return Seen(sha256=name, group=name, start=0, split=split, **hashes, **others)
+
+
+def values(rng, count=8):
+    return [int(value) for value in rng.integers(0, 2**63, count)]
+
+
+def left_out(clips, known=()):
+    return {(double.clip.sha256, double.clip.start) for double in find_doubles(clips, 8, known)}
+
+
+def test_hashes_survive_scaling_and_light_and_differ_between_videos():
+    clips = [moving_clip(seed, frames=3, height=96, width=96) for seed in range(40)]
+    for clip in clips[:10]:
+        small = np.stack([cv2.resize(f, (50, 50), interpolation=cv2.INTER_AREA) for f in clip])
+        lighter = np.clip(small * 0.9 + 12, 0, 255).astype(np.uint8)
+        bits = [
+            (int(a, 16) ^ int(b, 16)).bit_count()
+            for a, b in zip(perceptual_hashes(clip), perceptual_hashes(lighter), strict=True)
+        ]
+        assert max(bits) <= 5
+    found = [seen_clip(f"{k}", clip) for k, clip in enumerate(clips)]
+    assert find_relatives(found, 8) == ()
+    assert find_doubles(found, 8) == []
+
+
+def test_a_mirrored_picture_has_nearly_the_hash_that_the_straight_one_tells():
+    for seed in range(10):
+        clip = moving_clip(seed, frames=3, height=96, width=96)
+        mirrored = np.clip(clip[:, :, ::-1] * 0.9 + 12, 0, 255).astype(np.uint8)
+        assert is_like(perceptual_hashes(clip), perceptual_hashes(mirrored))
+        assert is_like(motion_hashes(clip), motion_hashes(mirrored))
+
+
+def test_a_clip_of_a_dataset_that_was_built_with_three_hashes_is_known_again():
+    clip = moving_clip(7, frames=16, height=96, width=96)
+    once = [perceptual_hashes(clip[[k]])[0] for k in (0, 8, 15)]
+    assert is_like(once, perceptual_hashes(clip))
+    assert not is_like(once, perceptual_hashes(moving_clip(8, frames=16, height=96, width=96)))
+
+
+def test_frames_that_show_nothing_have_no_hash_and_are_like_none():
+    clip = moving_clip(1, frames=16, height=64, width=64)
+    fading = (clip * np.linspace(0, 1, 16)[:, None, None, None]).astype(np.uint8)
+    assert len(perceptual_hashes(clip)) == len(motion_hashes(clip)) == 8
+    assert 4 <= len(perceptual_hashes(fading)) == len(motion_hashes(fading)) < 8
+    assert perceptual_hashes(np.zeros_like(clip)) == motion_hashes(np.zeros_like(clip)) == []
+    assert motion_hashes(clip[:1]) == []
+    assert not is_like([], [])
+
+
+def test_notes_of_copies_as_they_were_written_once_are_read(tmp_path):
+    (tmp_path / ".build").mkdir()
+    noted = {"videos": {"c": "rejected: x"}, "clips": [["a", 4, "near-duplicate: of b", ["b", 0]]]}
+    (tmp_path / ".build" / "excluded.json").write_text(json.dumps(noted))
+    found = Ledger(find_destination(tmp_path, workers=0), recipe(), "1").excluded()
+    assert found.videos == {"c": "rejected: x"}
+    assert found.clips == {("a", 4): "near-duplicate: of b"}
+    assert found.alike == {("a", "b")}
+
+
+def drawn_videos(rng, videos, clips, distance):
+    """Hashes of videos, of which some clips show the same, straight or mirrored, in a part of their frames."""
+    pool = [values(rng, 9) for _ in range(15)]
+
+    def frame(shown):
+        value = shown if rng.random() < 0.8 else values(rng, 1)[0]
+        for bit in rng.integers(0, 64, rng.integers(0, distance // 2 + 1)):
+            value ^= 1 << int(bit)
+        return value
+
+    def clip():
+        shown = pool[rng.integers(15)] if rng.random() < 0.3 else values(rng, 9)
+        flip = MIRRORED if rng.random() < 0.3 else 0
+        return np.array([frame(value) ^ flip for value in shown[: rng.integers(0, 10)]], np.uint64)
+
+    return [[clip() for _ in range(clips)] for _ in range(videos)]
+
+
+def like(ours, theirs, distance):
+    """Whether three eighths of the frames, and two, of both come near to the other's, all straight or all mirrored."""
+    fewer = min(len(ours), len(theirs))
+    wanted = max(3 * fewer // 8, min(2, fewer))
+    for flip in (0, MIRRORED):
+        counts = [
+            sum(any((int(a) ^ flip ^ int(b)).bit_count() < distance for b in others) for a in some)
+            for some, others in ((ours, theirs), (theirs, ours))
+        ]
+        if wanted and min(counts) >= wanted:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("distance", [1, 4, 5, 8])
+def test_videos_that_hang_together_are_found_exactly_as_comparing_all_with_all_finds_them(distance):
+    videos = drawn_videos(np.random.default_rng(distance), 60, 2, distance)
+    expected, found = Joined(), Joined()
+    for i, ours in enumerate(videos):
+        for j, theirs in enumerate(videos[:i]):
+            shared = [[like(a, b, distance) for b in theirs] for a in ours]
+            most = max(np.any(shared, axis=axis).mean() for axis in (0, 1)) >= 0.5
+            assert hang_together(ours, theirs, distance) == most
+            if most:
+                expected.join(str(i), str(j))
+    named = [(str(number), clips) for number, clips in enumerate(videos)]
+    pairs = join_alike(named, distance, found)
+    assert [found.root(name) for name, _ in named] == [expected.root(name) for name, _ in named]
+    assert len(pairs) == 60 - len({found.root(name) for name, _ in named})
+    assert 5 < len(pairs) < 50
+
+
+@pytest.mark.parametrize("distance", [1, 4, 5, 8])
+def test_looking_up_a_clip_finds_every_one_that_has_a_frame_near(distance):
+    clips = [video[0] for video in drawn_videos(np.random.default_rng(distance), 150, 1, distance)]
+    lookup = Lookup(distance)
+    for number, clip in enumerate(clips):
+        expected = [k for k, other in enumerate(clips[:number]) if like_once(clip, other, distance)]
+        assert lookup.near(clip) == expected
+        lookup.add(number, clip)
+
+
+def like_once(ours, theirs, distance):
+    return any((int(a) ^ flip ^ int(b)).bit_count() < distance for a in ours for b in theirs for flip in (0, MIRRORED))
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """Counts how often two clips or two videos are compared."""
+    counts = {"clips": 0, "videos": 0}
+
+    def counted(name, function):
+        def call(*arguments):
+            counts[name] += 1
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr("datagen.duplicates.bits_apart", counted("clips", bits_apart))
+    monkeypatch.setattr(datagen.likeness, "hang_together", counted("videos", hang_together))
+    return counts
+
+
+@pytest.mark.parametrize("moves", ["the same", "something else"])
+def test_comparisons_grow_with_the_clips_and_not_with_their_pairs_where_all_look_alike(moves, compared):
+    rng, count = np.random.default_rng(0), 400
+    view, motion = values(rng), values(rng)
+
+    def near(found):
+        return [f"{value ^ 1 << int(bit):016x}" for value, bit in zip(found, rng.integers(0, 64, 8), strict=True)]
+
+    clips = [
+        seen_clip_of(f"{k:03d}", near(view), near(motion if moves == "the same" else values(rng))) for k in range(count)
+    ]
+    relatives = find_relatives(clips, 8)
+    assert len(relatives) == count - 1
+    assert len(left_out(clips, relatives)) == (count - 1 if moves == "the same" else 0)
+    assert compared["videos"] + compared["clips"] < 5 * count
+
+
+def seen_clip_of(name, hashes, moving):
+    return Seen(sha256=name, group=name, start=0, split="train", hashes=hashes, moving=moving)
+
+
+def test_of_copies_the_clips_with_the_same_moment_go_and_what_one_has_alone_stays_in_its_split():
+    rng = np.random.default_rng(0)
+    a, b, c, own = (values(rng) for _ in range(4))
+    clips = [
+        seen("A", "test", *a),
+        seen("B", "test", *a, *b),
+        seen("B", "test", *c, start=16),
+        seen("C", "test", *c),
+        seen("C", "test", *own, start=16),
+        seen("D", "test", *values(rng)),
+    ]
+    relatives = find_relatives(clips, 8)
+    assert {frozenset(pair) for pair in relatives} == {frozenset("AB"), frozenset("BC")}
+    for order in (clips, clips[::-1], [clips[k] for k in rng.permutation(len(clips))]):
+        assert left_out(order, relatives) == {("B", 0), ("C", 0)}
+        assert find_relatives(order, 8) == relatives
+    # what is kept has no copies any more, and which videos hang together stays known
+    left = [clip for clip in clips if (clip.sha256, clip.start) not in left_out(clips, relatives)]
+    assert find_relatives(left, 8, relatives) == ()
+    assert left_out(left, relatives) == set()
+
+
+def test_between_splits_that_are_fixed_test_stays_before_val_before_train_and_what_hangs_on_the_others_goes():
+    rng = np.random.default_rng(0)
+    a, own = values(rng), values(rng)
+    clips = [
+        seen("A", "train", *a),
+        seen("A", "train", *own, start=16),
+        seen("B", "val", *a),
+        seen("C", "test", *a),
+        seen("D", "train", *values(rng)),
+    ]
+    assert left_out(clips) == {("A", 0), ("B", 0)}
+    doubles = find_doubles(clips, 8, [("A", "B"), ("B", "C")])
+    found = {(double.clip.sha256, double.clip.start): (double.like.sha256, double.bits) for double in doubles}
+    assert found == {("A", 0): ("C", 0), ("A", 16): ("C", None), ("B", 0): ("C", 0)}
+
+
+def test_what_stands_stays_whatever_comes_later_and_into_which_split():
+    rng = np.random.default_rng(2)
+    a, b, other = values(rng), values(rng), values(rng)
+    old = [seen("A", "train", *a, stands=True), seen("B", "test", *b, stands=True)]
+    later = [seen("C", "test", *a), seen("D", "test", *b), seen("D", "test", *other, start=16)]
+    assert left_out([*old, *later]) == {("C", 0), ("D", 0)}
+    # in one round the one in train gives way
+    fresh = [seen("A", "train", *a), seen("B", "test", *b)]
+    assert left_out([*fresh, *later]) == {("A", 0), ("D", 0)}
+    # a video between what stands in train and in test has nothing that could be in either
+    between = [seen("E", "train", *other), seen("E", "train", *values(rng), start=16)]
+    assert left_out([*old, *between], [("A", "E"), ("B", "E")]) == {("E", 0), ("E", 16)}
+
+
+def test_films_that_share_a_title_sequence_lose_that_and_nothing_else():
+    rng = np.random.default_rng(1)
+    title = values(rng)
+    films = [
+        seen(f"F{n}", split, *(title if start == 0 else values(rng)), start=start)
+        for n, split in enumerate(["train", "train", "val", "test"])
+        for start in (0, 16, 32, 48)
+    ]
+    assert find_relatives(films, 8) == ()
+    assert left_out(films) == {("F0", 0), ("F1", 0), ("F2", 0)}
+
+
+def test_what_one_camera_sees_at_other_times_hangs_together_and_all_of_it_stays():
+    clips = [seen_clip(f"{k}", before_a_camera(k)) for k in range(12)]
+    clips += [seen_clip(f"other {k}", before_a_camera(k, view=1)) for k in range(3)]
+    relatives = find_relatives(clips, 8)
+    joined = Joined(relatives)
+    assert len({joined.root(clip.group) for clip in clips}) == 2
+    assert left_out(clips, relatives) == set()
+
+
+@pytest.mark.parametrize("change", ["lighter", "mirrored", "smaller"])
+def test_a_copy_of_what_a_camera_that_stands_still_saw_is_known_from_its_other_times(change):
+    clips = [before_a_camera(k) for k in range(12)]
+    copy = np.clip(clips[3].astype(int) + 8, 0, 255).astype(np.uint8)
+    if change == "mirrored":
+        copy = copy[:, :, ::-1]
+    if change == "smaller":
+        copy = np.stack([cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA) for frame in copy])
+    found = find_doubles([*(seen_clip(f"{k:02d}", clip) for k, clip in enumerate(clips)), seen_clip("copy", copy)], 8)
+    assert [(double.clip.sha256, double.like.sha256) for double in found] == [("copy", "03")]
+
+
+def test_a_leak_is_an_equal_clip_of_another_video_in_another_split():
+    one = values(np.random.default_rng(0))
+    assert leaks([seen("a", "train", *one), seen("a", "train", *one, start=9), seen("b", "train", *one)]) == []
+    ((kept, other),) = leaks([seen("a", "train", *one), seen("b", "test", *one)])
+    assert (kept.split, other.split) == ("test", "train")
+
+
+def test_a_copy_of_a_video_is_left_out_whatever_its_size_and_the_rest_is_as_if_it_had_never_been(videos, tmp_path):
+    inputs = some(videos, tmp_path / "in", range(12))
+    build(recipe(), tmp_path / "clean", sources=[str(inputs)])
+    copy_of(videos / "v04.mp4", inputs / "v04 again.mp4", light=6)
+    manifest = build(recipe(), tmp_path / "out", sources=[str(inputs)], workers=1)
+    assert manifest.rejects["near-duplicate"] == 3
+    kept = splits(tmp_path / "out").keys()
+    assert len(kept & {"v04", "v04 again"}) == 1
+    assert verify(tmp_path / "out", decode=True) == []
+    (reason,) = {r["reason"].split(" at ")[0] for r in rejects(tmp_path / "out") if r["where"] == "excluded"}
+    assert reason.startswith("near-duplicate: of v04")
+    again = stamps(tmp_path / "out")
+    build(recipe(), tmp_path / "out", sources=[str(inputs)])
+    assert stamps(tmp_path / "out") == again
+    # when the one that was kept goes, its copy comes back, where the other was
+    (went,) = kept & {"v04", "v04 again"}
+    place = splits(tmp_path / "out")[went]
+    take_out(tmp_path / "out", [went], reason="x")
+    (copy,) = {"v04", "v04 again"} - {went}
+    assert splits(tmp_path / "out")[copy] == place
+
+
+def test_kept_copies_in_two_splits_are_a_leak_and_an_error(tmp_path):
+    for split, name in (("train", "a"), ("test", "b")):
+        for side in ("sharp", "blur"):
+            folder = tmp_path / "in" / split / name / side
+            folder.mkdir(parents=True)
+            for n, frame in enumerate(moving_clip(1, frames=4, height=48, width=48)):
+                cv2.imwrite(str(folder / f"{n}.png"), frame if side == "sharp" else frame // 2)
+    for side in ("sharp", "blur"):
+        folder = tmp_path / "in" / "train" / "a" / side
+        shutil.copy(folder / "0.png", folder / "4.png")
+    source, tasks = [f"gopro:{tmp_path / 'in'}"], "tasks={deblur: {}}"
+    with pytest.raises(SourceError, match=r"1 clips are in two splits, such as frame 0 of train/a/blur \(train\)"):
+        build(recipe(tasks, "gates.copy_bits=0"), tmp_path / "kept", sources=source)
+    assert not (tmp_path / "kept" / "manifest.json").exists()
+    build(recipe(tasks), tmp_path / "out", sources=source)
+    assert set(splits(tmp_path / "out").values()) == {"test"}, "train gives way"
+
+
+@pytest.fixture(scope="module")
+def shifted(tmp_path_factory):
+    """Videos of 40 frames, and copies of some that lack the first frames, written anew."""
+    folder = tmp_path_factory.mktemp("shifted")
+    for number in range(10):
+        write_video(folder / f"v{number}.mp4", moving_clip(300 + number, frames=40, height=54, width=72), fps=25)
+        if number < 5:
+            late = folder / f"v{number} late.mp4"
+            copy_of(folder / f"v{number}.mp4", late, light=4, begin=3 + 2 * number, mirrored=number == 4)
+    return folder
+
+
+SHIFTED = ["clip.frames=16", "clip.hop=8", "tasks={recolor: {}}", "splits={train: 0.6, val: 0.1, test: 0.3}"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_copy_that_begins_later_shares_a_split_drawn_once_and_the_bytes_do_not_depend_on_the_order(
+    seed, shifted, tmp_path
+):
+    files, settings = sorted(map(str, shifted.iterdir())), recipe(*SHIFTED, f"seed={seed}")
+    build(settings, tmp_path / "a", sources=files)
+    build(settings, tmp_path / "b", sources=files[::-1], workers=2 if seed == 1 else 0)
+    found = {}
+    for name, split in splits(tmp_path / "a").items():
+        found.setdefault(name.split()[0], set()).add(split)
+    assert set(map(len, found.values())) == {1}
+    assert found.keys() == {f"v{number}" for number in range(10)}
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert not any("its video has copies" in reject["reason"] for reject in rejects(tmp_path / "a"))
+    # taken out, the copy that was kept gives way to what was left out for its sake
+    before = splits(tmp_path / "a")
+    gone = next(name for name in ("v0", "v0 late") if name in before)
+    take_out(tmp_path / "a", [gone], reason="x")
+    after = splits(tmp_path / "a")
+    assert {"v0", "v0 late"} - {gone} <= after.keys()
+    assert after["v0 late" if gone == "v0" else "v0"] == before[gone]
+    assert {name: after[name] for name in before.keys() - {gone}} == {
+        name: split for name, split in before.items() if name != gone
+    }
+
+
+@pytest.mark.parametrize("step", ["note_plan", "exclude", "record"])
+def test_a_build_with_copies_that_is_killed_at_any_note_goes_on_to_the_same_bytes(step, shifted, tmp_path, monkeypatch):
+    settings, whole = recipe(*SHIFTED, "seed=3"), tmp_path / "whole"
+    build(settings, whole, sources=[str(shifted)])
+    method, kills = getattr(Ledger, step), 0
+
+    def killed(self, *arguments):
+        nonlocal kills
+        method(self, *arguments)
+        kills += 1
+        if kills % 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, step, killed)
+        for _ in range(20):
+            try:
+                build(settings, tmp_path / "out", sources=[str(shifted)])
+                break
+            except KeyboardInterrupt:
+                continue
+    assert kills
+    assert contents(tmp_path / "out") == contents(whole)
+
+
+@pytest.mark.parametrize("place", ["train", "val", "test"])
+def test_a_copy_that_comes_later_joins_the_split_of_what_is_there_and_moves_nothing(place, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(12)), tmp_path / "out"
+    settings = recipe("tasks={recolor: {}}", "splits={train: 0.5, val: 0.25, test: 0.25}")
+    build(settings, out, sources=[str(inputs)])
+    before, kept = splits(out), samples(out)
+    name = min(name for name, split in before.items() if split == place)
+    for number in range(8):
+        # each another file, with a draw of its own
+        copy_of(videos / f"{name}.mp4", inputs / f"copy {number}.mp4", light=number, begin=number // 4)
+    some(videos, inputs, [20])
+    build(settings, out, sources=[str(inputs)])
+    after = splits(out)
+    assert {name: after[name] for name in before} == before
+    assert {key: members for key, members in samples(out).items() if key in kept} == kept
+    assert {split for video, split in after.items() if video.startswith("copy")} <= {place}
+    assert "v20" in after
+    assert verify(out) == []
+    # and what was taken out for their sake comes into no other split
+    take_out(out, [name], reason="x")
+    assert {split for video, split in splits(out).items() if video.startswith("copy")} == {place}
+
+
+def test_a_clip_that_is_read_at_last_does_not_replace_what_came_meanwhile(videos, tmp_path, monkeypatch):
+    from configs import DecoderLostError
+    from datagen.synthesize import open_readers
+
+    inputs, out = some(videos, tmp_path / "in", range(6)), tmp_path / "out"
+    settings = recipe("tasks={recolor: {}}", "splits={train: 0.5, val: 0, test: 0.5}")
+
+    def failing(name):
+        from contextlib import contextmanager
+
+        @contextmanager
+        def opened(settings):
+            with open_readers(settings) as read:
+
+                def broken(video, window):
+                    if video.id == name:
+                        raise DecoderLostError(f"{video.locator}: it hung")
+                    return read(video, window)
+
+                yield broken
+
+        return opened
+
+    with monkeypatch.context() as patch:
+        patch.setattr("datagen.workers.open_readers", failing("v02"))
+        build(settings, out, sources=[str(inputs)])
+        for number in range(4):
+            copy_of(videos / "v02.mp4", inputs / f"copy {number}.mp4", light=2 * number)
+        build(settings, out, sources=[str(inputs)])
+    before = splits(out)
+    build(settings, out, sources=[str(inputs)], retry_failed=True)
+    after = splits(out)
+    assert {name: after[name] for name in before} == before
+    assert len({split for video, split in after.items() if video.startswith("copy") or video == "v02"}) == 1
+
+
+def test_a_dataset_whose_notes_do_not_say_what_stands_grows_without_moving_it(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(6)), tmp_path / "out"
+    settings = recipe("tasks={recolor: {}}", "splits={train: 0.5, val: 0.25, test: 0.25}")
+    build(settings, out, sources=[str(inputs)])
+    before = splits(out)
+    (out / ".build" / "standing.json").unlink()
+    for name in before:
+        copy_of(videos / f"{name}.mp4", inputs / f"copy of {name}.mp4", light=5)
+    build(settings, out, sources=[str(inputs)])
+    assert {name: split for name, split in splits(out).items() if name in before} == before
+
+
+def test_videos_of_one_camera_are_in_one_split_and_lose_no_clip(tmp_path):
+    (tmp_path / "in").mkdir()
+    for k in range(8):
+        write_video(tmp_path / "in" / f"street {k}.mp4", before_a_camera(k, frames=16, size=64), fps=25, crf=14)
+        write_video(tmp_path / "in" / f"v{k}.mp4", moving_clip(k, frames=16, height=64, width=64), fps=25)
+    settings = recipe("tasks={recolor: {}}", "clip.frames=16", "splits={train: 0.5, val: 0.25, test: 0.25}")
+    manifest = build(settings, tmp_path / "out", sources=[str(tmp_path / "in")])
+    found = splits(tmp_path / "out")
+    assert len(found) == 16, manifest.rejects
+    assert len({split for name, split in found.items() if name.startswith("street")}) == 1
+    assert set(found.values()) == {"train", "val", "test"}
