@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from benchmarks.calling import Crash, called
 from benchmarks.methods.base import Method
 from configs import ConfigError, unknown_name
 
@@ -36,10 +37,10 @@ def load(place: str, folder: Path) -> tuple[ModuleType, Any]:
         raise ConfigError(f"{place!r} is no method of your own: it is named FILE.py:OBJECT or package.module:OBJECT")
     try:
         is_file = where.endswith(".py") or os.sep in where
-        module = _of_file(folder / where) if is_file else _of_name(where, folder)
+        module = called(_of_file, folder / where) if is_file else called(_of_name, where, folder)
     except ConfigError:
         raise
-    except (Exception, SystemExit) as error:  # whatever somebody's module raises while it is loaded
+    except Crash as error:  # whatever somebody's module raises while it is loaded
         raise ConfigError(f"cannot import {where}: {type(error).__name__}: {' '.join(str(error).split())}") from None
     if not hasattr(module, name):
         raise ConfigError(f"{where}: {unknown_name('object', name, _methods_in(module))}")
