@@ -89,8 +89,10 @@ def _undisturbed() -> Iterator[None]:
         for number in (1, 2):
             with contextlib.suppress(OSError):  # closed already
                 stack.callback(os.dup2, _held(stack, os.dup(number)), number)
-        stack.enter_context(contextlib.redirect_stdout(_Unclosed(sys.stdout)))
-        stack.enter_context(contextlib.redirect_stderr(_Unclosed(sys.stderr)))
+        out: Any = _Unclosed(sys.stdout)
+        err: Any = _Unclosed(sys.stderr)
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
         stack.enter_context(np.errstate())
         stack.enter_context(warnings.catch_warnings())
         yield
@@ -109,10 +111,6 @@ class _Unclosed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write through."""
-        return int(self._stream.write(text))
 
     def close(self) -> None:
         """Stay open."""
