@@ -162,9 +162,16 @@ def check_answer(answer: Any, asked: Sample, sample: Sample) -> None:
         raise ValueError(f"answered a {type(answer).__name__}, not an array")
     if np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all():
         raise ValueError("answered values that are not finite numbers")
-    shapes = [list(shape) for shape in dict.fromkeys([asked.source.shape, sample.source.shape])]
-    if answer.dtype != np.uint8 or list(answer.shape) not in shapes:
-        raise ValueError(f"answered {answer.dtype} {list(answer.shape)}, not uint8 {' or '.join(map(str, shapes))}")
+    shapes = list(dict.fromkeys([asked.source.shape, sample.source.shape]))
+    if answer.dtype != np.uint8 or answer.shape not in shapes:
+        told = f"{answer.dtype} {list(answer.shape)}{_in_words(answer.shape)}"
+        raise ValueError(f"answered {told}, not uint8 {' or '.join(f'{list(s)}{_in_words(s)}' for s in shapes)}")
+
+
+def _in_words(shape: Sequence[int]) -> str:
+    if len(shape) != 4 or shape[3] != 3:
+        return ""
+    return f" ({shape[0]} frames of {shape[2]} x {shape[1]})"
 
 
 def _made(job: Job, sample: Sample) -> Answer:

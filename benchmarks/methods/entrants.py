@@ -11,21 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from benchmarks.methods.answers import Answers, answers_in, read_answer
 from benchmarks.methods.base import Answer, Context, Method, Restore
 from benchmarks.methods.loading import digest_of, load
 from configs import ConfigError
-from shards import Sample, read_video
-from shards.picture_folder import PictureReader, pictures_in
-from shards.sample import Video
+from shards.picture_folder import pictures_in
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
 _ALLOWED = "letters, digits and _.+- are allowed, at most 40"
-_CLIPS = (".mkv", ".mp4", ".avi", ".mov", ".webm")
 
 
 def named(text: str) -> tuple[str, str]:
@@ -71,33 +67,26 @@ def plugin(text: str) -> Method:
 
 
 def predictions(text: str) -> Method:
-    """Return the clips in `[NAME=]FOLDER` as a method: `FOLDER/TASK/KEY.mkv` (or mp4, avi, mov, webm), one per sample.
+    """Return the clips in `[NAME=]FOLDER` as a method: `FOLDER/TASK/KEY.mkv` and the like, as in `answers_in`.
 
     A clip must have as many frames, of the same size, as the sample's source; where one is missing the method has failed
     on that sample. What `vidiff-translate` writes for a dataset is such a folder.
 
     Raises:
-        ConfigError: no such folder, or no clips in it.
+        ConfigError: no such folder, no clips in it, or two for one sample.
     """
     name, place = named(text)
-    folder = Path(place)
-    if not folder.is_dir():
-        raise ConfigError(f"no folder {folder}; --predictions names one that holds TASK/KEY.mkv files")
-    files = sorted(path for path in folder.glob("*/*") if path.suffix in _CLIPS or path.is_dir())
-    if not files:
-        raise ConfigError(
-            f"{folder} holds no predictions; they are expected as TASK/KEY.mkv or TASK/KEY/*.png, KEY the sample's key"
-        )
-    pictures = [picture for path in files if path.is_dir() for picture in pictures_in(path)]
-    files = sorted([path for path in files if path.is_file()] + pictures)
+    folder = Path(place).absolute()
+    answers = answers_in(folder)
+    files = sorted(file for path in answers.values() for file in (pictures_in(path) if path.is_dir() else [path]))
     lines = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return Method(
         name=name or _tame(folder.resolve().name),
-        tasks=tuple(sorted({path.relative_to(folder).parts[0] for path in files})),
+        tasks=tuple(sorted({task for task, _ in answers})),
         summary=f"answers found in {folder.name}/, made elsewhere",
         paper="-",
         version=1,
-        make_seeing=partial(_make_reader, folder),
+        make_seeing=partial(_make_reader, answers),
         learns=True,
         weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
     )
@@ -157,29 +146,8 @@ def _made_by(which: str, place: str, folder: Path, context: Context) -> Any:
     return getattr(load(place, folder)[1], which)(context)
 
 
-def _make_reader(folder: Path, context: Context) -> Answer:
-    def answer(sample: Sample) -> Video:
-        for ending in _CLIPS:
-            path = folder / sample.meta.task / f"{sample.key}{ending}"
-            if path.is_file():
-                return read_video(path)
-        path = folder / sample.meta.task / sample.key
-        if not path.is_dir():
-            raise FileNotFoundError(f"no {sample.meta.task}/{sample.key}.mkv")
-        reader = PictureReader(path)
-        if sample.meta.task == "segment" and _are_masks(path):
-            return np.where(reader.read_labels() > 0, np.uint8(255), np.uint8(0))
-        return reader.read()
-
-    return answer
-
-
-def _are_masks(folder: Path) -> bool:
-    """Return whether pictures are of one channel or of numbered colours, as masks are."""
-    from PIL import Image
-
-    with Image.open(pictures_in(folder)[0]) as picture:
-        return picture.mode in ("1", "L", "P")
+def _make_reader(answers: Answers, context: Context) -> Answer:
+    return partial(read_answer, answers)
 
 
 def _tame(name: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.audit import audit
-from benchmarks.commands import publish_report
+from benchmarks.commands import publish_report, run_bench
 from benchmarks.methods import Method
 from benchmarks.methods.entrants import plugin, predictions
 from benchmarks.methods.loading import code_of, load
@@ -322,16 +322,53 @@ def test_masks_of_another_size_or_kind_are_failures(segments, tmp_path):
         assert "answered masks" in row["error"]
 
 
-def test_a_missing_clip_and_one_of_another_length_are_failures(suite, tmp_path):
+def test_a_missing_clip_and_one_of_another_length_or_size_are_failures(suite, tmp_path):
     folder = answers(suite.dataset, tmp_path / "p")
-    first, second, *_ = suite.dataset.keys("dehaze", "test")
+    first, second, third, _ = suite.dataset.keys("dehaze", "test")
     (folder / "dehaze" / f"{first}.mkv").unlink()
+    small = np.ascontiguousarray(suite.dataset[third].target[:, ::2, ::2])
+    (folder / "dehaze" / f"{third}.mkv").write_bytes(encode_video(small, 25, "lossless"))
     short = suite.dataset[second].target[:-1]
     (folder / "dehaze" / f"{second}.mkv").write_bytes(encode_video(short, 25, "lossless"))
     rows = {row["key"]: row for row in scored(suite, tmp_path / "out", predictions(str(folder)))}
-    assert f"no dehaze/{first}.mkv" in rows[first]["error"]
-    assert "answered uint8 [3, 32, 48, 3]" in rows[second]["error"]
-    assert sum(row["status"] == "ok" for row in rows.values()) == 2
+    assert "no prediction of this sample" in rows[first]["error"]
+    assert f"dehaze/{second}.mkv has 3 frames, the sample has 4" in rows[second]["error"]
+    assert "(4 frames of 24 x 16), not uint8 [4, 32, 48, 3] (4 frames of 48 x 32)" in rows[third]["error"]
+    assert sum(row["status"] == "ok" for row in rows.values()) == 1
+
+
+def test_how_many_samples_have_a_prediction_is_told_once(toy_dataset, tmp_path, capsys):
+    folder = answers(Dataset(toy_dataset), tmp_path / "p")
+    first, second, *_ = Dataset(toy_dataset).keys("dehaze", "test")
+    for key in (first, second):
+        (folder / "dehaze" / f"{key}.mkv").rename(folder / "dehaze" / f"{key}-v2.mkv")
+    code = run_bench(SETTINGS, toy_dataset, ["dehaze"], tmp_path / "o", folders=[f"theirs={folder}"])
+    told = capsys.readouterr().err
+    assert code == 1
+    assert f"predictions of 2 of 4 dehaze samples; {first} and 1 more without one count as failed" in told
+    assert f"dehaze/{first}-v2.mkv and 1 more are of no sample that is scored" in told
+    assert f"failed: dehaze theirs {first} and 1 more: FileNotFoundError: no prediction of this sample" in told
+
+
+def test_endings_may_be_capitals_and_two_answers_to_one_sample_are_told(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "p")
+    first, second, *_ = suite.dataset.keys("dehaze", "test")
+    (folder / "dehaze" / f"{first}.mkv").rename(folder / "dehaze" / f"{first}.MKV")
+    pictures = folder / "dehaze" / second
+    pictures.mkdir()
+    for number, frame in enumerate(suite.dataset[second].target):
+        Image.fromarray(frame).save(pictures / f"{number}.PNG")
+    with pytest.raises(ConfigError, match=rf"{second} and {second}.mkv beside it answer the same sample"):
+        predictions(str(folder))
+    (folder / "dehaze" / f"{second}.mkv").unlink()
+    (folder / "dehaze" / "._junk.mkv").touch()
+    (folder / "dehaze" / "notes").mkdir()
+    assert [row["scores"]["psnr"] for row in scored(suite, tmp_path / "out", predictions(str(folder)))] == [100.0] * 4
+    (folder / "dehaze" / f"{first}.mp4").touch()
+    with pytest.raises(ConfigError, match=rf"{first}.MKV and {first}.mp4 beside it"):
+        predictions(str(folder))
+    with pytest.raises(ConfigError, match=rf"TASK one of .*dehaze.*; is it {folder}\?"):
+        predictions(str(tmp_path))
 
 
 def test_clips_that_were_made_anew_are_scored_anew(suite, tmp_path):
