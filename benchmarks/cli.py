@@ -41,7 +41,10 @@ def run_methods(
     ] = None,
     method: Annotated[
         list[str] | None,
-        _option("[NAME=]package.module:object, a method of your own, to be scored too; may be repeated.", "--method"),
+        _option(
+            "[NAME=]FILE.py:OBJECT or package.module:OBJECT, a method of your own, to be scored too; may be repeated.",
+            "--method",
+        ),
     ] = None,
     predictions: Annotated[
         list[str] | None,

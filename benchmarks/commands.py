@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 
 from benchmarks.folders import check_out, holding, read_rows
 from benchmarks.methods import METHODS, Method
+from benchmarks.methods.answers import answers_in, coverage
 from benchmarks.methods.entrants import named, plugin, predictions
 from benchmarks.report import (
     IN_SHORT,
@@ -76,6 +77,7 @@ def run_bench(
     check_out(out)
     count = (os.cpu_count() or 1) if workers is None else workers
     suite = _suite(data, tasks, settings, out, standard, count)
+    _tell_coverage(folders, suite)
     with holding(out):
         with going_on("the rows that are finished are kept; run the same command again to go on"), BenchBar() as bar:
             done = run(suite, settings, out, entrants=others, workers=count, address=address, progress=bar)
@@ -228,6 +230,13 @@ def _tell_lacking(suite: Suite, settings: BenchSettings) -> None:
     idle = [one.name for one in METHODS.values() if one.needs_reference and any(map(one.fits, blind))]
     if idle:
         out_console.print(f"not run for lack of reference pictures: {', '.join(idle)}")
+
+
+def _tell_coverage(folders: Sequence[str], suite: Suite) -> None:
+    keys = {task: [row["key"] for row in rows] for task, rows in suite.rows.items()}
+    for text in folders:
+        for words in coverage(answers_in(Path(named(text)[1])), keys):
+            err_console.print(f"{text}: {words}")
 
 
 def _tell_left_out(out: Path, rows: list[Row]) -> None:

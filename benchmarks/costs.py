@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.calling import Crash, called, limit_memory, limit_threads
 from benchmarks.methods.base import Learnt
-from benchmarks.scoring import Crash, Job, Row, called, limit_memory, limit_threads, reduced
+from benchmarks.scoring import Job, Row, reduced, timed
 from benchmarks.settings import LimitSettings
 from shards.cluster import ray_cluster
 
@@ -72,10 +73,7 @@ def _measure(job: Job, keys: list[str], *, alone: bool) -> Row:
         answer = called(job.method.answer, job.context)
         called(answer, samples[0])
         cold = time.perf_counter() - started
-        started = time.perf_counter()
-        for sample in samples:
-            called(answer, sample)
-        warm = time.perf_counter() - started
+        warm = sum(called(timed, answer, sample)[0] for sample in samples)
     except Crash:
         return {}
     found: dict[str, Any] = {"warm_seconds_per_frame": warm / sum(len(sample.source) for sample in samples)}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import resource
-import sys
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.calling import Crash, called, describe
 from benchmarks.methods import Context, Method
 from benchmarks.methods.base import Answer
 from benchmarks.methods.segmentation import painted
@@ -25,10 +22,7 @@ from benchmarks.suspicions import suspicions
 from shards import Sample
 from shards.sample import Video
 
-Made = TypeVar("Made")
 Row = dict[str, Any]
-Crash = (Exception, SystemExit)
-"""What a method may do to itself alone; Ctrl-C and SIGTERM end the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +45,10 @@ class Job:
     def metrics(self) -> list[Metric]:
         """All metrics of the task."""
         return get_metrics(self.task)
+
+    def seed_of(self, key: str) -> tuple[object, ...]:
+        """Return what the method's numbers are drawn from for a sample."""
+        return self.context.seed, self.task, key
 
 
 class Scorer:
@@ -83,9 +81,7 @@ class Scorer:
             raise RuntimeError("ask comes after prepare")
         sample, asked = self._sample, reduced(self._sample, self._job.input_scale)
         try:
-            started = time.perf_counter()
-            answer = called(self._answer, asked)
-            seconds = time.perf_counter() - started
+            seconds, answer = called(timed, self._answer, asked, seed=self._job.seed_of(sample.key))
             masks = masks_of(answer, asked)
             prediction = answer if masks is None else painted(asked.source, masks > 0, paint_of(asked))
             check_answer(prediction, asked, sample)
@@ -93,6 +89,8 @@ class Scorer:
             return {"status": "invalid", "error": f"n/a ({missing})"}
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}
+        # however it lies in memory, and whatever else it is
+        prediction = np.ascontiguousarray(prediction)
         self._given = _Given(sample, enlarged(prediction, sample.source.shape), masks, seconds)
         return None
 
@@ -121,14 +119,11 @@ class _Given:
     seconds: float
 
 
-def called(function: Callable[..., Made], *given: Any) -> Made:
-    """Call a method's code. What it raises is an `Exception` or `SystemExit` then, whatever it was; but for Ctrl-C."""
-    try:
-        return function(*given)
-    except (Exception, SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise RuntimeError(describe(error)) from error
+def timed(answer: Answer, sample: Sample) -> tuple[float, Any]:
+    """Return the seconds an answer took, and the answer."""
+    started = time.perf_counter()
+    found = answer(sample)
+    return time.perf_counter() - started, found
 
 
 def reduced(sample: Sample, scale: float) -> Sample:
@@ -172,44 +167,27 @@ def check_answer(answer: Any, asked: Sample, sample: Sample) -> None:
         raise ValueError(f"answered a {type(answer).__name__}, not an array")
     if np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all():
         raise ValueError("answered values that are not finite numbers")
-    shapes = [list(shape) for shape in dict.fromkeys([asked.source.shape, sample.source.shape])]
-    if answer.dtype != np.uint8 or list(answer.shape) not in shapes:
-        raise ValueError(f"answered {answer.dtype} {list(answer.shape)}, not uint8 {' or '.join(map(str, shapes))}")
+    shapes = list(dict.fromkeys([asked.source.shape, sample.source.shape]))
+    if answer.dtype != np.uint8 or answer.shape not in shapes:
+        told = f"{answer.dtype} {list(answer.shape)}{_in_words(answer.shape)}"
+        raise ValueError(f"answered {told}, not uint8 {' or '.join(f'{list(s)}{_in_words(s)}' for s in shapes)}")
 
 
-def describe(error: BaseException) -> str:
-    """Return an error in one line, with the place where it was raised."""
-    try:
-        words = " ".join(str(error).split())[:300]
-    except Exception as worse:  # its own message fails
-        words = f"its message cannot be read ({type(worse).__name__})"
-    text = f"{type(error).__name__}: {words}"
-    trace = traceback.extract_tb(error.__traceback__)
-    return f"{text} ({Path(trace[-1].filename).name}:{trace[-1].lineno})" if trace else text
-
-
-def limit_threads(threads: int) -> None:
-    """Let OpenCV, and torch if it is there, use so many threads in this process."""
-    cv2.setNumThreads(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-
-
-def limit_memory(most: int) -> None:
-    """Let this process take so many bytes; more is a MemoryError of its own, not the end of other processes."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+def _in_words(shape: Sequence[int]) -> str:
+    if len(shape) != 4 or shape[3] != 3:
+        return ""
+    return f" ({shape[0]} frames of {shape[2]} x {shape[1]})"
 
 
 def _made(job: Job, sample: Sample) -> Answer:
     """Make the method and call it once without counting it: its first call may load or compile things."""
     try:
-        answer = called(job.method.answer, job.context)
+        answer = called(job.method.answer, job.context, seed=job.seed_of(""))
     except Crash as error:
         return _raises(error)
     # a clip it cannot take is told when that clip is scored
     with contextlib.suppress(*Crash):
-        called(answer, sample)
+        called(answer, sample, seed=job.seed_of(sample.key))
     return answer
 
 

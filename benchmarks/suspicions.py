@@ -14,15 +14,14 @@ _LEAST = 0.5
 """Grey levels by which a clip's frames must differ from their mean before their order can be told."""
 _TELLS = 0.5
 """Correlation with a clip's motion above which an answer shows that motion, in whatever order."""
-_VISIBLE = 10
-"""Grey levels of a change that is seen."""
-_NOTHING, _SOMETHING = 1e-4, 1e-3
-"""Share of the pixels with such a change: below the one nothing was done, above the other there was something to do."""
-
+_LITTLE = 0.1
+"""Of what was asked: an answer that changes less has left things as they were."""
+_SOMETHING = 1.0
+"""Grey levels, root mean square, that a target must differ from the input by before anything was asked."""
 _SAME = 1e-3
 """Grey levels between thumbnails of one frame."""
 
-RETURNED = "returned its input"
+RETURNED = "returned its input or nearly so"
 EXACT = "equals the target to the bit"
 REORDERED = "frames out of order"
 FROZEN = "one frame repeated"
@@ -33,8 +32,9 @@ Motion = NDArray[np.float32]
 def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False) -> list[str]:
     """Return what is odd about an answer, uint8 [t h w 3]: in words, none for most. `knows_target`: as an oracle may."""
     found = []
-    if _changed(sample.source, sample.target) > _SOMETHING:
-        if _changed(prediction, sample.source) < _NOTHING:
+    asked = _apart(sample.target, sample.source)
+    if asked > _SOMETHING:
+        if _apart(prediction, sample.source) < _LITTLE * asked:
             found.append(RETURNED)
         if not knows_target and np.array_equal(prediction, sample.target):
             found.append(EXACT)
@@ -47,9 +47,11 @@ def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False)
     return found
 
 
-def _changed(a: Video, b: Video) -> float:
-    """Return the share of the pixels in which two clips differ visibly."""
-    return float(np.mean([(cv2.absdiff(one, other).max(2) > _VISIBLE).mean() for one, other in zip(a, b, strict=True)]))
+def _apart(a: Video, b: Video) -> float:
+    """Return the root mean square difference of two clips: grey levels. A small place that is much changed counts in it."""
+    return float(
+        np.sqrt(np.mean([cv2.norm(one, other, cv2.NORM_L2SQR) / one.size for one, other in zip(a, b, strict=True)]))
+    )
 
 
 def _reordered(answer: Motion, clips: list[Motion]) -> bool:

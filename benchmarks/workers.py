@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.calling import limit_memory, limit_threads
 from benchmarks.kept import Kept, keep
-from benchmarks.scoring import Job, Row, Scorer, limit_memory, limit_threads
+from benchmarks.scoring import Job, Row, Scorer
 from benchmarks.settings import LimitSettings
 from configs import VIDiffError
 from shards.cluster import ray_cluster

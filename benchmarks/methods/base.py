@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol
 
 import numpy as np
@@ -108,7 +108,8 @@ class Method:
     def answer(self, context: Context) -> Answer:
         """Make the method: load and learn what there is to load and learn; `Learnt` if it then has a number of parameters."""
         if self.make_seeing is not None:
-            return self.make_seeing(context)
+            see = self.make_seeing(context)
+            return lambda sample: see(_own_copy(sample))
         if self.make is None:
             raise TypeError(f"method {self.name!r} has neither make nor make_seeing")
         restore = self.make(context)
@@ -141,6 +142,17 @@ class Method:
         first = np.zeros_like(sample.mask)
         first[0] = sample.mask[0]
         return first
+
+
+def _own_copy(sample: Sample) -> Sample:
+    mask = None if sample.mask is None else sample.mask.copy()
+    return replace(
+        sample,
+        source=sample.source.copy(),
+        target=sample.target.copy(),
+        reference=_copied(sample.reference),
+        mask=mask,
+    )
 
 
 def _copied(image: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:

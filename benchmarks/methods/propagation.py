@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +11,13 @@ from benchmarks.methods.colour import coloured, lightness_of, reinhard, to_lab
 from benchmarks.methods.flow import carried, flow_between, inside
 from shards.sample import Video
 
-SIDE = 96
-"""Pixels along the longer side at which the equations are solved; chroma is smooth, and lightness keeps its detail."""
 SAME = 8.0
 """Grey levels of mean difference up to which the reference is taken for a frame of the clip."""
 AGREED = 10.0
 """Grey levels by which a pixel may differ from where its chroma comes from, along the flow."""
-SEED_WEIGHT = 10.0
+_AROUND = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]
+_LEAST_SPREAD = 2e-6
+_LEAST_WEIGHT = 0.01
 
 
 def levin(clip: Video, instruction: str, reference: NDArray[np.uint8] | None, mask: NDArray[np.uint8] | None) -> Video:
@@ -27,8 +25,8 @@ def levin(clip: Video, instruction: str, reference: NDArray[np.uint8] | None, ma
 
     Levin, Lischinski & Weiss, "Colorization using Optimization" (2004): the chroma of a pixel is the mean of its
     neighbours' weighted by how alike their lightness is; where chroma is given, it holds. Given is the frame that the
-    reference shows; from it optical flow brings seeds to the next frames, where lightness agrees. A reference of another
-    scene is transferred by lightness instead (`reinhard`).
+    reference shows; from it optical flow brings chroma to the next frames, where lightness agrees, and their equations are
+    solved for the rest, frame by frame. A reference of another scene is transferred by lightness instead (`reinhard`).
     """
     if reference is None:
         return clip
@@ -47,64 +45,62 @@ def levin(clip: Video, instruction: str, reference: NDArray[np.uint8] | None, ma
     return np.stack([coloured(frame, chroma[i]) for i, frame in enumerate(grey)])
 
 
-def spread(lightness: NDArray[np.float32], seeds: NDArray[np.float32], given: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return chroma [h w 2] that is `seeds` where `given` [h w], and elsewhere varies where `lightness` [h w] does.
+def spread(
+    lightness: NDArray[np.float64], chroma: NDArray[np.float32], given: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return chroma [h w 2]: as it is where `given` [h w], and elsewhere U(r) = sum_s w_rs U(s) over the eight neighbours.
 
-    Levin's equations: sum over pixels of (U(r) - sum_s w_rs U(s))^2 with w_rs ~ exp(-(Y(r) - Y(s))^2 / s_r) over the
-    eight neighbours, here with the seeds held softly, since some of them are wrong.
+    `lightness`: float [h w] in [0, 1]; where nothing is given, nothing is spread: 0.
+
+    Levin's equations with the weights of their own code: w_rs ~ exp(-(Y(r) - Y(s))^2 / v_r), v_r 0.6 of the variance around r,
+    but so large that the likest neighbour weighs 0.01 at least, before the weights are divided by their sum.
     """
-    from scipy.sparse import diags
-    from scipy.sparse.linalg import spsolve
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import splu
 
-    balance = _balance(lightness)
-    weight = diags(np.where(given.ravel(), SEED_WEIGHT, 1e-8))
-    matrix = (balance.T @ balance + weight).tocsc()
-    right = weight @ seeds.reshape(-1, 2).astype(np.float64)
-    return np.asarray(spsolve(matrix, right), np.float32).reshape(*lightness.shape, 2)
+    known, pixels = given.ravel(), np.flatnonzero(~given)
+    if not known.any():
+        return np.zeros_like(chroma)
+    found = chroma.reshape(-1, 2).astype(np.float64)
+    if len(pixels):
+        neighbours, weights = _neighbours(lightness, pixels)
+        unknown = ~known[neighbours]
+        right = np.einsum("rs,rsc->rc", np.where(unknown, 0, weights), found[neighbours])
+        own, numbers = np.arange(len(pixels)), np.cumsum(~known) - 1
+        rows = np.concatenate([own, np.broadcast_to(own[:, None], weights.shape)[unknown]])
+        columns = np.concatenate([own, numbers[neighbours[unknown]]])
+        matrix = csc_array((np.concatenate([np.ones(len(own)), -weights[unknown]]), (rows, columns)))
+        # rows that sum to 0 or more need no pivoting, and the pattern is symmetric: half the time of the default
+        solver = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        found[pixels] = solver.solve(right)
+    return found.reshape(chroma.shape).astype(np.float32)
 
 
 def _next(before: NDArray[np.uint8], frame: NDArray[np.uint8], chroma: NDArray[np.float32]) -> NDArray[np.float32]:
     flow = flow_between(np.dstack([frame] * 3), np.dstack([before] * 3))
     gap = np.abs(carried(before, flow).astype(np.float32) - frame)
-    height, width = frame.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    size = (max(round(width * scale), 2), max(round(height * scale), 2))
-    moved = carried(chroma, flow)
-    trusted = ((gap < AGREED) & inside(flow)).astype(np.float32)
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
-    share = cv2.resize(trusted, size, interpolation=cv2.INTER_AREA)
-    seeds = cv2.resize(moved * trusted[..., None], size, interpolation=cv2.INTER_AREA)
-    seeds = seeds / np.maximum(share, np.float32(1e-6))[..., None]
-    found = cv2.resize(
-        spread(small, seeds.astype(np.float32), share > 0.5), (width, height), interpolation=cv2.INTER_LINEAR
-    )
-    # what the flow brings is finer than what the equations give
-    mixed: NDArray[np.float32] = trusted[..., None] * moved + (1 - trusted[..., None]) * found
-    return mixed.astype(np.float32, copy=False)
+    return spread(frame / 255, carried(chroma, flow), (gap < AGREED) & inside(flow))
 
 
-def _balance(lightness: NDArray[np.float32]) -> Any:
-    """Return the sparse matrix of U(r) - sum_s w_rs U(s)."""
-    from scipy.sparse import coo_matrix, identity
-
+def _neighbours(
+    lightness: NDArray[np.float64], pixels: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the numbers and the weights [n 8] of the pixels around those of the numbers [n]; beyond the frame both are 0."""
     height, width = lightness.shape
-    numbers = np.arange(height * width).reshape(height, width)
-    deviation = cv2.blur(lightness * lightness, (3, 3)) - cv2.blur(lightness, (3, 3)) ** 2
-    # their own code's choice: 0.6 of the local variance
-    spread_of = np.maximum(0.6 * deviation, 2e-6)
-    rows, columns, weights = [], [], []
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            if (down, right) == (0, 0):
-                continue
-            here = (slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0)))
-            there = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))
-            rows.append(numbers[here].ravel())
-            columns.append(numbers[there].ravel())
-            weights.append(np.exp(-((lightness[here] - lightness[there]) ** 2) / spread_of[here]).ravel() + 1e-6)
-    matrix = coo_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))).tocsr()
-    total = np.asarray(matrix.sum(axis=1)).ravel()
-    return identity(height * width) - matrix.multiply(1 / total[:, None]).tocsr()
+    down, right = np.array(_AROUND).T
+    y, x = (place[:, None] for place in np.divmod(pixels, width))
+    y, x = y + down, x + right
+    there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    numbers = np.where(there, y * width + x, 0)
+    around, here = lightness.ravel()[numbers], lightness.ravel()[pixels][:, None]
+    apart = np.where(there, around - here, 0)
+    count = there.sum(axis=1, keepdims=True) + 1
+    # of the window around r, r with it, whose own difference is 0
+    variance = (apart**2).sum(axis=1, keepdims=True) / count - (apart.sum(axis=1, keepdims=True) / count) ** 2
+    square = np.where(there, apart**2, np.inf)
+    least = -square.min(axis=1, keepdims=True) / np.log(_LEAST_WEIGHT)
+    weights = np.exp(-square / np.maximum(np.maximum(0.6 * variance, least), _LEAST_SPREAD))
+    return numbers, weights / weights.sum(axis=1, keepdims=True)
 
 
 LEVIN = Method(
@@ -114,6 +110,6 @@ LEVIN = Method(
     summary="chroma of the frame that the reference shows, carried by optical flow and spread by lightness; without one it "
     "returns its input",
     paper="Levin, Lischinski & Weiss, SIGGRAPH 2004",
-    version=1,
+    version=2,
     make=lambda context: levin,
 )

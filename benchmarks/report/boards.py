@@ -273,11 +273,13 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
             "interval and rank rest on these few"
         )
     expected = {"identity": (RETURNED,)}.get(entry.method, ())
+    # on some samples there is nothing to do
+    asked = sum(RETURNED in row.get("suspicions", ()) for row in rows if row["method"] == "identity")
     notes += [
         f"{entry.method}: {word} on {count} of {entry.samples} samples"
         for word, count in entry.suspicions.items()
         # some methods know when to do nothing
-        if word not in expected and (word != RETURNED or count == entry.samples)
+        if word not in expected and (word != RETURNED or count == (asked or entry.samples))
     ]
     cost = run.costs.get((task, entry.method), {})
     return Line(

@@ -326,7 +326,7 @@ def test_levin_carries_the_colours_of_one_frame_through_the_clip():
 
 
 def test_chroma_spreads_up_to_edges_of_lightness_and_no_further():
-    lightness = np.zeros((20, 40), np.float32)
+    lightness = np.zeros((20, 40))
     lightness[:, 20:] = 1
     seeds, given = np.zeros((20, 40, 2), np.float32), np.zeros((20, 40), bool)
     given[10, 5] = given[10, 35] = True
@@ -334,6 +334,42 @@ def test_chroma_spreads_up_to_edges_of_lightness_and_no_further():
     found = spread(lightness, seeds, given)
     assert np.abs(found[:, :18] - (30, -10)).max() < 3
     assert np.abs(found[:, 22:] - (-20, 40)).max() < 3
+
+
+def equation(lightness: np.ndarray, chroma: np.ndarray, y: int, x: int) -> np.ndarray:
+    """Return the chroma that the neighbours of a pixel ask of it, written out as in the authors' own program."""
+    height, width = lightness.shape
+    near = [
+        (i, j)
+        for i in range(max(y - 1, 0), min(y + 2, height))
+        for j in range(max(x - 1, 0), min(x + 2, width))
+        if (i, j) != (y, x)
+    ]
+    values = np.array([lightness[place] for place in near])
+    window = np.append(values, lightness[y, x])
+    sigma = 0.6 * np.mean((window - window.mean()) ** 2)
+    sigma = max(sigma, -np.min((values - lightness[y, x]) ** 2) / np.log(0.01), 0.000002)
+    weights = np.exp(-((values - lightness[y, x]) ** 2) / sigma)
+    weights /= weights.sum()
+    return sum(weight * chroma[place] for weight, place in zip(weights, near, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["noise", "steps", "flat", "one bright pixel"])
+def test_levin_s_equations_hold_at_every_pixel_whose_chroma_is_not_given(kind):
+    rng = np.random.default_rng(3)
+    lightness = {
+        "noise": rng.random((9, 11)),
+        "steps": np.floor(rng.random((9, 11)) * 3) / 2,
+        "flat": np.full((9, 11), 0.5),
+        "one bright pixel": np.pad([[1.0]], ((4, 4), (6, 4))),
+    }[kind]
+    seeds = rng.normal(0, 30, (9, 11, 2)).astype(np.float32)
+    given = rng.random((9, 11)) < 0.1
+    found = spread(lightness, seeds, given)
+    assert np.array_equal(found[given], seeds[given])
+    for y, x in np.argwhere(~given):
+        assert found[y, x] == pytest.approx(equation(lightness, found, y, x), abs=1e-4)
+    assert not spread(lightness, seeds, np.zeros_like(given)).any()
 
 
 def test_lightness_is_read_from_grey_and_from_tinted_clips():

@@ -10,14 +10,16 @@ import pytest
 from PIL import Image
 
 from benchmarks.audit import audit
-from benchmarks.commands import publish_report
+from benchmarks.commands import publish_report, run_bench
 from benchmarks.methods import Method
 from benchmarks.methods.entrants import plugin, predictions
+from benchmarks.methods.loading import code_of, load
 from benchmarks.methods.segmentation import painted
 from benchmarks.metrics.masks import boundary_accuracy, region_similarity
 from benchmarks.runner import run as run_all
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
+from benchmarks.suspicions import RETURNED
 from configs import ConfigError
 from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.codecs import encode_video
@@ -65,7 +67,7 @@ def test_a_function_and_a_class_of_a_package_are_scored(package, suite, tmp_path
     assert rows[0]["summary"] == "Halves every value."
     named = plugin("mine-2=somebodys:Stateful")
     assert named.name == "mine-2"
-    assert all("returned its input" in row["suspicions"] for row in scored(suite, tmp_path / "b", named))
+    assert all(RETURNED in row["suspicions"] for row in scored(suite, tmp_path / "b", named))
 
 
 def test_other_code_anywhere_in_its_package_is_another_method(tmp_path, monkeypatch):
@@ -105,9 +107,11 @@ def test_other_code_is_another_method(package):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("somebodys", "package.module:object"),
+        ("somebodys", "FILE.py:OBJECT or package.module:OBJECT"),
         ("nosuch.thing:f", "cannot import nosuch.thing"),
-        ("somebodys:nothing", "has no 'nothing'"),
+        ("somebodys:nothing", "no object named 'nothing'. available: Stateful, darker"),
+        ("somebodys:dark", "did you mean 'darker'"),
+        ("nosuch.py:f", "no file .*nosuch.py"),
         ("somebodys:NUMBER", "is a int"),
         ("a b=somebodys:darker", "cannot be named"),
     ],
@@ -115,6 +119,113 @@ def test_other_code_is_another_method(package):
 def test_what_is_no_method_is_told(package, text, words):
     with pytest.raises(ConfigError, match=words):
         plugin(text)
+
+
+FILE = """
+import numpy as np
+import torch
+from helper import double
+
+def restore(clip, instruction, reference, mask):
+    from late import go
+    return go(torch.from_numpy(double(clip)).numpy())
+
+class Model:
+    def __init__(self):
+        print("weights of 80 GB are loaded")
+
+    def __call__(self, clip, instruction, reference, mask):
+        return clip
+
+class Asking(Model):
+    def __init__(self, size):
+        pass
+
+instance = Model.__new__(Model)
+
+def narrow(clip):
+    return clip
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    folder = tmp_path / "my code"
+    folder.mkdir()
+    (folder / "a method v1.2.py").write_text(FILE)
+    (folder / "helper.py").write_text("def double(clip):\n    return clip + clip // 4\n")
+    (folder / "late.py").write_text("def go(clip):\n    return clip\n")
+    (folder / "other.py").write_text("1 / 0\n")
+    before = set(sys.modules), list(sys.path)
+    yield folder / "a method v1.2.py"
+    sys.path[:] = before[1]
+    for name in set(sys.modules) - before[0]:
+        if name.startswith("entrant_") or name in ("helper", "late"):
+            del sys.modules[name]
+
+
+def test_one_file_that_imports_a_library_is_a_method_and_known_by_its_own_code_alone(
+    file, suite, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(file.parent)
+    found = plugin(f"mine={file.name}:restore")
+    monkeypatch.chdir("/")  # of which a relative name would be another file
+    assert [row["status"] for row in scored(suite, tmp_path / "out", found)] == ["ok"] * 4
+    _, files = code_of(load(f"{file}:restore", tmp_path)[0])
+    assert {path.name for path in files} == {file.name, "helper.py", "late.py"}
+    (file.parent / "other.py").write_text("2 / 0\n")
+    assert plugin(f"{file}:restore").weights == found.weights
+    (file.parent / "late.py").write_text("def go(clip):\n    return clip // 2\n")
+    assert plugin(f"{file}:restore").weights != found.weights
+
+
+def test_what_a_class_loads_is_loaded_where_it_works(file, tmp_path, capsys):
+    found = plugin(f"{file}:Model")
+    assert capsys.readouterr().out == ""
+    found.make(None)
+    assert "80 GB" in capsys.readouterr().out
+    assert plugin(f"{file}:instance").make(None)(3, "", None, None) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("restor", "did you mean 'restore'. available: Asking, Model, instance, narrow, restore"),
+        ("Asking", r"made without arguments, and asks for \(size\)"),
+        ("narrow", r"called with \(clip, instruction, reference, mask\), and takes \(clip\)"),
+    ],
+)
+def test_an_object_of_a_file_that_will_not_do_is_told(file, name, words):
+    with pytest.raises(ConfigError, match=words):
+        plugin(f"{file}:{name}")
+
+
+RELATIVE = "from .inner import level\n\ndef restore(clip, *_):\n    return clip // level\n"
+
+
+@pytest.mark.parametrize("package", [True, False])
+def test_files_import_from_their_own_folder(tmp_path, package, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folder = tmp_path / f"folder{package}"
+    folder.mkdir()
+    (folder / "outer.py").write_text(RELATIVE)
+    (folder / "inner.py").write_text("level = 2\n")
+    if package:
+        (folder / "__init__.py").write_text("from .outer import restore\n")
+        assert plugin(f"{folder}:restore").weights == plugin(f"{folder}/outer.py:restore").weights
+    method = plugin(f"{folder / 'outer.py'}:restore")
+    assert method.make(None)(np.full(3, 8)).tolist() == [4, 4, 4]
+    (folder / "inner.py").write_text("level = 4\n")
+    assert plugin(f"{folder / 'outer.py'}:restore").weights != method.weights
+
+
+def test_a_method_object_of_a_file_is_found_again_by_a_worker(suite, tmp_path):
+    (tmp_path / "theirs.py").write_text(
+        "from benchmarks import Method\n"
+        "m = Method(name='theirs', tasks=(), summary='', paper='-', version=1, make=lambda c: lambda clip, *_: clip)\n"
+    )
+    done = run_all(suite, SETTINGS, tmp_path / "out", entrants=[plugin(f"{tmp_path}/theirs.py:m")], workers=1)
+    assert [row["status"] for row in done.rows if row["method"] == "theirs"] == ["ok"] * 4
 
 
 def answers(dataset: Dataset, folder: Path, ending: str = ".mkv") -> Path:
@@ -211,16 +322,53 @@ def test_masks_of_another_size_or_kind_are_failures(segments, tmp_path):
         assert "answered masks" in row["error"]
 
 
-def test_a_missing_clip_and_one_of_another_length_are_failures(suite, tmp_path):
+def test_a_missing_clip_and_one_of_another_length_or_size_are_failures(suite, tmp_path):
     folder = answers(suite.dataset, tmp_path / "p")
-    first, second, *_ = suite.dataset.keys("dehaze", "test")
+    first, second, third, _ = suite.dataset.keys("dehaze", "test")
     (folder / "dehaze" / f"{first}.mkv").unlink()
+    small = np.ascontiguousarray(suite.dataset[third].target[:, ::2, ::2])
+    (folder / "dehaze" / f"{third}.mkv").write_bytes(encode_video(small, 25, "lossless"))
     short = suite.dataset[second].target[:-1]
     (folder / "dehaze" / f"{second}.mkv").write_bytes(encode_video(short, 25, "lossless"))
     rows = {row["key"]: row for row in scored(suite, tmp_path / "out", predictions(str(folder)))}
-    assert f"no dehaze/{first}.mkv" in rows[first]["error"]
-    assert "answered uint8 [3, 32, 48, 3]" in rows[second]["error"]
-    assert sum(row["status"] == "ok" for row in rows.values()) == 2
+    assert "no prediction of this sample" in rows[first]["error"]
+    assert f"dehaze/{second}.mkv has 3 frames, the sample has 4" in rows[second]["error"]
+    assert "(4 frames of 24 x 16), not uint8 [4, 32, 48, 3] (4 frames of 48 x 32)" in rows[third]["error"]
+    assert sum(row["status"] == "ok" for row in rows.values()) == 1
+
+
+def test_how_many_samples_have_a_prediction_is_told_once(toy_dataset, tmp_path, capsys):
+    folder = answers(Dataset(toy_dataset), tmp_path / "p")
+    first, second, *_ = Dataset(toy_dataset).keys("dehaze", "test")
+    for key in (first, second):
+        (folder / "dehaze" / f"{key}.mkv").rename(folder / "dehaze" / f"{key}-v2.mkv")
+    code = run_bench(SETTINGS, toy_dataset, ["dehaze"], tmp_path / "o", folders=[f"theirs={folder}"])
+    told = capsys.readouterr().err
+    assert code == 1
+    assert f"predictions of 2 of 4 dehaze samples; {first} and 1 more without one count as failed" in told
+    assert f"dehaze/{first}-v2.mkv and 1 more are of no sample that is scored" in told
+    assert f"failed: dehaze theirs {first} and 1 more: FileNotFoundError: no prediction of this sample" in told
+
+
+def test_endings_may_be_capitals_and_two_answers_to_one_sample_are_told(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "p")
+    first, second, *_ = suite.dataset.keys("dehaze", "test")
+    (folder / "dehaze" / f"{first}.mkv").rename(folder / "dehaze" / f"{first}.MKV")
+    pictures = folder / "dehaze" / second
+    pictures.mkdir()
+    for number, frame in enumerate(suite.dataset[second].target):
+        Image.fromarray(frame).save(pictures / f"{number}.PNG")
+    with pytest.raises(ConfigError, match=rf"{second} and {second}.mkv beside it answer the same sample"):
+        predictions(str(folder))
+    (folder / "dehaze" / f"{second}.mkv").unlink()
+    (folder / "dehaze" / "._junk.mkv").touch()
+    (folder / "dehaze" / "notes").mkdir()
+    assert [row["scores"]["psnr"] for row in scored(suite, tmp_path / "out", predictions(str(folder)))] == [100.0] * 4
+    (folder / "dehaze" / f"{first}.mp4").touch()
+    with pytest.raises(ConfigError, match=rf"{first}.MKV and {first}.mp4 beside it"):
+        predictions(str(folder))
+    with pytest.raises(ConfigError, match=rf"TASK one of .*dehaze.*; is it {folder}\?"):
+        predictions(str(tmp_path))
 
 
 def test_clips_that_were_made_anew_are_scored_anew(suite, tmp_path):

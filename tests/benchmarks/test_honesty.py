@@ -115,6 +115,21 @@ def test_noise_is_no_order(sample):
         assert suspicions(sample, rng.integers(0, 256, sample.target.shape, np.uint8)) == []
 
 
+def test_an_answer_returned_its_input_where_it_made_less_than_a_tenth_of_the_change_that_was_asked(sample):
+    asked = sample.target.astype(float) - sample.source
+    for share, found in ((0, [RETURNED]), (0.08, [RETURNED]), (0.12, []), (0.5, [])):
+        assert suspicions(sample, np.round(sample.source + share * asked).astype(np.uint8)) == found
+    # a little was asked, and a good part of it done, too little to be seen
+    weak = replace(sample, target=sample.source + np.uint8(12))
+    assert suspicions(weak, sample.source + np.uint8(8)) == []
+    # much was done in a small place
+    spot = replace(sample, target=sample.source.copy())
+    spot.target[:, :12, :12] ^= 64
+    answer = sample.source.copy()
+    answer[:, :4, :4] ^= 64
+    assert suspicions(spot, answer) == []
+
+
 def test_what_nobody_sees_is_no_change_and_the_target_itself_is_noticed(sample):
     touched = sample.source.copy()
     touched[0, 0, 0, 0] ^= 1
@@ -134,9 +149,19 @@ def test_a_still_clip_may_be_in_any_order(sample):
 
 def test_what_looks_odd_stands_under_the_table(suite, tmp_path, monkeypatch):
     monkeypatch.setitem(METHODS, "toy", toy(lambda clip, *_: clip))
-    (board,) = make_boards(run(suite, SETTINGS, tmp_path), SETTINGS)
-    notes = {line.entry.method: line.notes for line in board.lines}
-    assert notes == {"toy": ("toy: returned its input on 4 of 4 samples",), "identity": ()}
+    done = run(suite, SETTINGS, tmp_path)
+
+    def notes() -> dict:
+        (board,) = make_boards(done, SETTINGS)
+        return {line.entry.method: line.notes for line in board.lines}
+
+    assert notes() == {"toy": ("toy: returned its input or nearly so on 4 of 4 samples",), "identity": ()}
+    key = done.rows[0]["key"]
+    for row in (row for row in done.rows if row["key"] == key):
+        row["suspicions"] = []  # as where nothing was asked
+    assert notes() == {"toy": ("toy: returned its input or nearly so on 3 of 4 samples",), "identity": ()}
+    next(row for row in done.rows if row["method"] == "toy" and row["key"] != key)["suspicions"] = []
+    assert notes() == {"toy": (), "identity": ()}
 
 
 def test_when_the_bench_fails_the_cell_is_invalid_and_the_method_is_not_blamed(
