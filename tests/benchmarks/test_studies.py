@@ -242,7 +242,10 @@ def test_every_sweep_has_a_score_for_the_same_scenes_at_every_level(task, tmp_pa
     for level in severity.SWEEPS[task].levels:
         dataset = severity.build_level(task, level, tmp_path / f"{level:g}", settings, "scenes")
         runs[level] = run(make_suite(dataset.root, [task], settings), settings, tmp_path / f"out {level:g}")
-    (record,) = severity.severity_study(task, runs, settings).records
+    study = severity.severity_study(task, runs, settings)
+    (record,) = study.records
+    # of a hole the input has what was there before, better or worse by chance where scenes are few
+    assert task == "inpaint" or not any("becomes better" in words for words in study.words), "more damage is worse"
     assert all(isinstance(record[f"{level:g}"], Estimate) for level in severity.SWEEPS[task].levels)
     counts = {len({row["video"] for row in done.rows}) for done in runs.values()}
     assert counts <= {2, 3}, "hardly a scene is turned away at any level"
@@ -494,10 +497,9 @@ def test_a_map_of_guidance_has_the_fidelity_to_the_source_as_scikit_image_measur
         assert abs(record["PSNR to the source (dB)"].mean - record["PSNR (dB)"].mean) > 0.1
 
 
-def test_leaving_a_task_out_trains_a_model_for_each_and_reuses_none_of_other_settings(toy_dataset, tmp_path):
-    line = ["unseen", "--data", toy_dataset, "--out", tmp_path, "--workers", 0, "--limit", 1]
-    options = ["--config", "tiny-fast", "--minutes", "0.02"]
-    done = bench(*line, *options)
+def test_leaving_a_task_out_trains_a_model_for_each(toy_dataset, tmp_path):
+    options = ["--config", "tiny-fast", "--minutes", "0.02", "--workers", 0, "--limit", 1]
+    done = bench("unseen", "--data", toy_dataset, "--out", tmp_path, *options)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "study.csv")
     assert table["task"].tolist() == ["dehaze", "recolor"]
@@ -507,11 +509,6 @@ def test_leaving_a_task_out_trains_a_model_for_each_and_reuses_none_of_other_set
     steps = {json.loads(path.read_text())["steps"] for path in notes}
     assert len(steps) == 1, "all take as many steps as the first took in its time"
     assert f"took {steps.pop()} steps each" in (tmp_path / "study.md").read_text()
-    stamps = {path: path.stat().st_mtime_ns for path in notes}
-    done = bench(*line, *options)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("reused: ") == 3
-    assert stamps == {path: path.stat().st_mtime_ns for path in notes}
 
 
 @pytest.mark.parametrize("what", ["minutes", "config", "tasks", "dataset"])
