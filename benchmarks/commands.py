@@ -23,7 +23,8 @@ from benchmarks.report import (
     to_terminal,
     write_page,
 )
-from benchmarks.report.boards import Board, label, part_lines
+from benchmarks.report.boards import Board
+from benchmarks.report.cells import label, part_lines
 from benchmarks.report.stored import check_finished, load_run, scored_dataset
 from benchmarks.runner import Progress, Run, run
 from benchmarks.scoring import Job, Row
@@ -145,7 +146,7 @@ def verify(place: Path, rows: int, method: str | None, key: str | None, data: Pa
 def compare(first: Path, second: Path, methods: str | None) -> None:
     """Print the differences between two runs."""
     from benchmarks.compare import compare as differences
-    from benchmarks.report.boards import between
+    from benchmarks.report.cells import between
 
     names = tuple(name.strip() for name in methods.split(",")) if methods else None
     if names is not None and len(names) != 2:

@@ -12,7 +12,8 @@ from typing import Any
 
 from benchmarks.methods import Method
 from benchmarks.methods.model import vidiff_method, weights_digest
-from benchmarks.report.boards import Board, label
+from benchmarks.report.boards import Board
+from benchmarks.report.cells import label
 from benchmarks.studies.report import Study
 from configs import ConfigError, ModelError, load
 from shards import Dataset
