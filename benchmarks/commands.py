@@ -155,11 +155,10 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
     found = differences(first, second, names and (names[0], names[1]))
     for one in found:
         digits, unit = one.metric.digits, f" ({one.metric.unit})" * bool(one.metric.unit)
-        gain = f"{one.gain.mean:+.{digits}f} {between(one.gain, one.metric)}".rstrip()
+        gain = f"{one.gain.mean:+z.{digits}f} {between(one.gain, one.metric)}".rstrip()
+        chance = "<0.001" if one.chance < 0.001 else f"{one.chance:.3f}"
         values = [f"{value:.{digits}f}" for value in (one.first, one.second)]
-        lines.append(
-            [one.task, one.method, one.metric.label + unit, *values, gain, f"{one.chance:.3f}", str(one.videos)]
-        )
+        lines.append([one.task, one.method, one.metric.label + unit, *values, gain, chance, str(one.videos)])
     out_console.print(narrow_table(("task", "method", "metric", "first", "second", "gain", "p", "videos"), lines))
     for task, method, own, either in dict.fromkeys((one.task, one.method, one.samples, one.of) for one in found):
         if own < either:

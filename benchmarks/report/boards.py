@@ -106,11 +106,12 @@ class Board:
         told = f"{self.samples} clip{'s' * (self.samples != 1)} of {self.videos} video{'s' * (self.videos != 1)}"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
-        ranked = sum(line.entry.rank is not None for line in self.lines)
+        ranks = [line.entry.rank for line in self.lines if line.entry.rank is not None]
         if self.videos < LEAST_VIDEOS:
             return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart"
         if self.least_difference is None:
-            return told + f"; {self.videos} videos cannot tell {ranked} methods apart" * (ranked > 1)
+            tied = len(ranks) > 1 == len(set(ranks))
+            return told + f"; {self.videos} videos cannot tell {len(ranks)} methods apart" * tied
         unit = f" {first.unit}" * bool(first.unit)
         return f"{told}; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
 

@@ -43,7 +43,7 @@ def between(score: Estimate, metric: Column) -> str:
     """Return a score's interval, empty if there is none."""
     if score.low is None or score.high is None:
         return ""
-    return f"[{score.low:.{metric.digits}f}, {score.high:.{metric.digits}f}]"
+    return f"[{score.low:z.{metric.digits}f}, {score.high:z.{metric.digits}f}]"
 
 
 def header(board: Board) -> list[str]:
