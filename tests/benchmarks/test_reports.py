@@ -362,7 +362,7 @@ def test_the_page_is_served_to_this_machine_alone(finished):
     thread.start()
     assert ready.wait(10)
     assert address[0].startswith("http://127.0.0.1:")
-    with urllib.request.urlopen(address[0]) as answer:
+    with urllib.request.urlopen(address[0], timeout=30) as answer:
         assert b"Leaderboard" in answer.read()
     port = int(address[0].rstrip("/").rsplit(":", 1)[1])
     with pytest.raises(OutputError, match="try --port 0"):

@@ -1,7 +1,11 @@
 """Studies: variants of a model or of the data beside each other, and what people prefer."""
 
+import contextlib
 import json
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,7 +27,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.runner import Run, prediction_path, run
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, leaderboard
-from benchmarks.studies import severity
+from benchmarks.studies import preference, severity
 from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seams_of
 from benchmarks.studies.preference import (
     Poll,
@@ -377,19 +381,32 @@ def test_pairs_are_all_pairs_shuffled_and_sides_are_drawn(folder):
 
 def ask(address: str, path: str, body: object = None):
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(address + path, data)) as answer:
+    with urllib.request.urlopen(urllib.request.Request(address + path, data), timeout=30) as answer:
         return answer.read()
 
 
-def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
-    pairs = make_pairs(folder, [], [], None, seed=0)
+@contextlib.contextmanager
+def asking(poll: Poll):
+    """Serve a poll for as long as the block takes; gives its address."""
     ready, place = threading.Event(), []
-    poll = Poll(folder, pairs)
     threading.Thread(
         target=serve_poll, args=(poll, 0, lambda address: (place.append(address), ready.set())), daemon=True
     ).start()
     assert ready.wait(10)
-    (address,) = place
+    yield place[0]
+
+
+def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
+    pairs = make_pairs(folder, [], [], None, seed=0)
+    with asking(Poll(folder, pairs)) as address:
+        _vote_on_all(address, folder, pairs)
+    study = preference_study(folder)
+    assert study.records[0]["method"] == "clahe"
+    assert study.records[0]["win rate"] == 1
+    assert {record["win rate"] for record in study.records[1:]} == {0.25}
+
+
+def _vote_on_all(address, folder, pairs):
     page = ask(address, "").decode()
     assert "clahe" not in page
     seen = set()
@@ -408,10 +425,51 @@ def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
     for path, body in (("clip/nothing/left.mp4", None), ("vote", {"pair": "x"}), ("vote", "x"), ("etc/passwd", None)):
         with pytest.raises(urllib.error.HTTPError):
             ask(address, path, body)
-    study = preference_study(folder)
-    assert study.records[0]["method"] == "clahe"
-    assert study.records[0]["win rate"] == 1
-    assert {record["win rate"] for record in study.records[1:]} == {0.25}
+
+
+def test_a_vote_that_cannot_be_kept_is_told_with_its_file_and_asked_again(folder):
+    pairs = make_pairs(folder, [], [], 2, seed=0)
+    with asking(Poll(folder, pairs)) as address:
+        # a folder where the votes should be
+        (folder / "preference" / "votes.jsonl").mkdir(parents=True)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(address, "vote", {"pair": pairs[0].name, "choice": "left", "voter": "me"})
+        assert refused.value.code == 507
+        assert f"cannot write {folder / 'preference' / 'votes.jsonl'}" in refused.value.read().decode()
+        (folder / "preference" / "votes.jsonl").rmdir()
+        assert json.loads(ask(address, "next/me"))["pair"] == pairs[0].name
+
+
+def test_ctrl_c_ends_a_poll_though_a_browser_hangs_in_the_middle_of_a_request(folder):
+    command = [sys.executable, "-m", "benchmarks", "study", "preference", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        timer = threading.Timer(120, process.kill)
+        timer.start()
+        try:
+            port = int(re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())[1])
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"POST /vote HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+                ask(f"http://127.0.0.1:{port}/", "next/me")
+                process.send_signal(signal.SIGINT)
+                process.wait(20)
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def test_votes_on_several_edits_of_one_video_are_of_one_video(folder, monkeypatch):
+    (folder / "preference").mkdir()
+    votes = [
+        {"pair": f"{n}", "task": "edit", "key": f"k{n}", "left": "a", "right": "b", "winner": "a", "voter": "me"}
+        for n in range(12)
+    ]
+    (folder / "preference" / "votes.jsonl").write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+    for videos, told in ((12, True), (6, True), (5, False)):
+        rows = [{"key": f"k{n}", "video": f"v{n % videos}"} for n in range(12)]
+        monkeypatch.setattr(preference, "load_run", lambda folder, rows=rows: Run(rows=rows, facts={}))
+        low, high = rate_interval(np.full(videos, 1.0), np.full(videos, 1.0))
+        expected = f"[{low:.2f}, {high:.2f}]" if told else "n/a"
+        assert preference_study(folder).records[0]["interval"] == expected
 
 
 def test_a_vote_cut_short_by_a_kill_is_left_out(folder):
@@ -421,6 +479,7 @@ def test_a_vote_cut_short_by_a_kill_is_left_out(folder):
     path.write_text(path.read_text() + '{"pair": "x", "vo')
     assert len(read_votes(folder)) == 1
     Poll(folder, [pair]).vote(pair.name, "right", "me")
+    # of one voter on one pair the last vote counts, once
     assert [vote["winner"] for vote in read_votes(folder)] == [pair.right]
 
 
