@@ -24,7 +24,8 @@ from benchmarks.report import (
     to_terminal,
     write_page,
 )
-from benchmarks.report.boards import Board, label, part_lines
+from benchmarks.report.boards import Board
+from benchmarks.report.cells import label, part_lines
 from benchmarks.report.stored import check_finished, load_run, scored_dataset
 from benchmarks.runner import Progress, Run, run
 from benchmarks.scoring import Job, Row
@@ -147,7 +148,7 @@ def verify(place: Path, rows: int, method: str | None, key: str | None, data: Pa
 def compare(first: Path, second: Path, methods: str | None) -> None:
     """Print the differences between two runs."""
     from benchmarks.compare import compare as differences
-    from benchmarks.report.boards import between
+    from benchmarks.report.cells import between
 
     names = tuple(name.strip() for name in methods.split(",")) if methods else None
     if names is not None and len(names) != 2:
@@ -156,11 +157,10 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
     found = differences(first, second, names and (names[0], names[1]))
     for one in found:
         digits, unit = one.metric.digits, f" ({one.metric.unit})" * bool(one.metric.unit)
-        gain = f"{one.gain.mean:+.{digits}f} {between(one.gain, one.metric)}".rstrip()
+        gain = f"{one.gain.mean:+z.{digits}f} {between(one.gain, one.metric)}".rstrip()
+        chance = "<0.001" if one.chance < 0.001 else f"{one.chance:.3f}"
         values = [f"{value:.{digits}f}" for value in (one.first, one.second)]
-        lines.append(
-            [one.task, one.method, one.metric.label + unit, *values, gain, f"{one.chance:.3f}", str(one.videos)]
-        )
+        lines.append([one.task, one.method, one.metric.label + unit, *values, gain, chance, str(one.videos)])
     out_console.print(narrow_table(("task", "method", "metric", "first", "second", "gain", "p", "videos"), lines))
     for task, method, own, either in dict.fromkeys((one.task, one.method, one.samples, one.of) for one in found):
         if own < either:

@@ -22,7 +22,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, damage, lacking, named_parts, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError
-from shards.storage import publish, publish_json, remove_temporaries, sha256_of
+from shards.storage import append_json, publish, publish_json, remove_temporaries, sha256_of
 
 PROTOCOL = 4
 """Raised whenever rows of an earlier version must not stand beside new ones."""
@@ -260,8 +260,7 @@ def _prepare(out: Path) -> None:
 
 
 def _note(row: Row, out: Path) -> None:
-    with (out / ROWS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    append_json(out / ROWS, row)
 
 
 def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozenset[str]) -> Row:
@@ -317,8 +316,7 @@ def _measure_costs(
         # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
         row = {"id": name, "task": job.task, "method": job.method.name, **spent}
         if row != known.get(name):
-            with (out / costs.COSTS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_json(out / costs.COSTS, row)
         found[job.task, job.method.name] = row
     return found
 

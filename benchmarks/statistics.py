@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -183,6 +183,14 @@ def video_scores(
         if values and not any(row["status"] == "invalid" for row in own):
             found[name] = _by_video(values, pooled=metric.weight is not None or shares is not None)
     return found
+
+
+def mean_over_videos(values: Iterable[tuple[str, float, float]], *, draws: int, seed: int) -> Estimate:
+    """Return the mean over videos of their means, with its interval, from (video, value, weight within the video) of clips."""
+    table = _by_video(list(values), pooled=False)
+    if not np.isfinite(table.sums).all():
+        return Estimate(mean=table.whole)
+    return _summed_up(table, _draws(table, draws, seed))
 
 
 def interval(means: Array, count: int) -> tuple[float, float] | tuple[None, None]:

@@ -56,7 +56,12 @@ class Suite:
 
     def has_references(self, task: str) -> bool:
         """Return whether any sample of a task has a reference picture."""
-        return any(member["name"].startswith("reference.") for row in self.rows[task] for member in row["members"])
+        return any(map(has_reference, self.rows[task]))
+
+
+def has_reference(row: Mapping[str, Any]) -> bool:
+    """Return whether a sample has a reference picture, by its row of the index."""
+    return any(member["name"].startswith("reference.") for member in row["members"])
 
 
 def named_parts(source_id: str, standard: SuiteSettings | None) -> dict[str, str]:

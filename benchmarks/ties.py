@@ -16,6 +16,8 @@ LEAST_VIDEOS = 6
 _EXACT = 13
 """Up to so many videos all sign flips are gone through."""
 _POWER = 0.8
+_EQUAL = 1e-9
+"""Of a score: what another order of sums may make of equal numbers."""
 _SAMPLES = 1000
 """Simulated to find how often a difference is found: the standard error of that share is 1.3 %."""
 
@@ -64,13 +66,17 @@ def least_difference(merits: Sequence[Array], *, permutations: int) -> float | N
     """Return the mean difference that `tie_groups` finds at least 4 times out of 5, the median over pairs of methods.
 
     `least_shift` at Holm's first step, the 5 % level shared by all pairs, times the standard deviation of the differences.
+    Methods that differ by the same on every video, or by nothing, say nothing of how differences spread: without others, None.
     """
     pairs = list(itertools.combinations(merits, 2))
     count = len(merits[0]) if pairs else 0
     if count < LEAST_VIDEOS:
         return None
     shift = least_shift(count, (1 - LEVEL) / len(pairs), permutations)
-    return None if shift is None else shift * float(np.median([(a - b).std(ddof=1) for a, b in pairs]))
+    spreads = [
+        float((a - b).std(ddof=1)) for a, b in pairs if np.ptp(a - b) > _EQUAL * max(np.abs(a).max(), np.abs(b).max())
+    ]
+    return shift * float(np.median(spreads)) if shift is not None and spreads else None
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -53,6 +54,33 @@ def publish(path: Path, data: bytes | str) -> None:
 def publish_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with a stable key order."""
     publish(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def append_json(path: Path, value: Any) -> None:
+    """Append `value` as one line of JSON, whole or not at all; several threads and processes may append to one file.
+
+    A last line that a killed writer cut short is ended first: it would swallow this one.
+
+    Raises:
+        OutputError: the file cannot be written; nothing was added then.
+    """
+    line = json.dumps(value).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # unbuffered: what a full disk refuses must not come later
+        with path.open("ab+", buffering=0) as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            line = b"\n" * (file.read(1) not in (b"", b"\n")) + line
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(size)
+                raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager

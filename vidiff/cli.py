@@ -228,7 +228,8 @@ def _translate_one(model: Path, source: Path, out: Path, instruction: str, optio
     mask = options["mask"]
     typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
     if seams is not None:
-        typer.echo(f"from window to window the change jumps {seams:.2f} times as far as between other frames")
+        where = "in every step of the fade from window to window" if options["blend"] else "from window to window"
+        typer.echo(f"{where} the change jumps {seams:.2f} times as far as between other frames")
 
 
 @contextmanager

@@ -93,13 +93,15 @@ def faded(before: Sequence[Frame], after: Sequence[Frame]) -> Iterator[Frame]:
         yield np.rint((1 - share) * first + share * second.astype(np.float32)).astype(np.uint8)
 
 
-def window_starts(frames: int, window: int, overlap: int) -> list[int]:
-    """Return the places of the first frames that are each window's own, but for the first window's.
+def seam_places(frames: int, window: int, overlap: int, *, blend: bool = False) -> list[int]:
+    """Return the places of the frames before which a step goes from one window to the next.
 
-    Between such a frame and the one before it lies a seam; with `blend` it is spread over the `overlap` frames before.
+    It is one step for each window, to the first frame of its own. `blend` spreads what steps there over every step from the
+    last frame that the window before has alone to the first that the next one has alone: one more than `overlap`.
     """
     keep = min(overlap, window - 1)
-    return list(range(window, frames, window - keep))
+    starts = range(window, frames, window - keep)
+    return sorted({place for start in starts for place in range(start - keep * blend, start + 1)})
 
 
 def translate_clip(pipe: Translate, clip: Video, instruction: str, **options: Any) -> Video:

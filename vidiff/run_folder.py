@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import OutputError
+from shards.storage import append_json
 from vidiff.checkpoint import checkpoints, publish_folder
 from vidiff.model_card import TRAINING_DATA
 from vidiff.pipeline import VIDiffPipeline
@@ -55,8 +56,7 @@ class RunFolder:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one line to `log.jsonl`."""
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_json(self._log, row)
 
     def cut_log(self, step: int) -> None:
         """Drop the lines after `step`; the run goes on from there and writes them again."""

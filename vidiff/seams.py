@@ -14,7 +14,7 @@ class SeamMeter:
     """Takes a translation frame by frame, and compares its steps across seams with all others.
 
     A step is the mean absolute difference between the changes (result minus source) of two neighbouring frames: what moves
-    in the source itself does not count. `seams`: places of the frames before which a seam lies.
+    in the source itself does not count. `seams`: places of the frames before which a seam lies (`vidiff.long_video.seam_places`).
     """
 
     def __init__(self, seams: Iterable[int]) -> None:

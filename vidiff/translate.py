@@ -20,7 +20,7 @@ from shards import probe, stream_video, write_video
 from shards.codecs import MaskWriter
 from shards.picture_folder import PictureReader
 from vidiff.devices import choose_device, keep_freed_memory
-from vidiff.long_video import translate_long, window_starts
+from vidiff.long_video import seam_places, translate_long
 from vidiff.pipeline import load_pipeline
 from vidiff.samplers import make_sampler
 from vidiff.seams import SeamMeter
@@ -124,7 +124,7 @@ class Translator:
         if reference is not None:
             sampling["image"] = PictureReader(reference).read([0])[0]
         small = working_size(*full, size or pipe.working_size, pipe.patch)
-        meter = SeamMeter(window_starts(info.frames, pipe.window, overlap))
+        meter = SeamMeter(seam_places(info.frames, pipe.window, overlap, blend=blend))
         waiting: deque[tuple[Frame, Frame]] = deque()
 
         def shrunk() -> Iterator[Frame]:

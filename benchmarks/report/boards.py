@@ -37,8 +37,6 @@ IN_SHORT = (
     "A failed sample counts as the worst value; s/frame is warm. In full: the page, leaderboard.md and 'bench metrics'.",
 )
 """For the terminal."""
-LEAST_SECONDS = 1e-4
-"""What is told of a cost at least: below that a clock tells nothing."""
 ORACLE = "(o)"
 
 
@@ -119,11 +117,12 @@ class Board:
         told = f"{self.samples} clip{'s' * (self.samples != 1)} of {self.videos} video{'s' * (self.videos != 1)}"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
-        ranked = sum(line.entry.rank is not None for line in self.lines)
+        ranks = [line.entry.rank for line in self.lines if line.entry.rank is not None]
         if self.videos < LEAST_VIDEOS:
             return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart"
         if self.least_difference is None:
-            return told + f"; {self.videos} videos cannot tell {ranked} methods apart" * (ranked > 1)
+            tied = len(ranks) > 1 == len(set(ranks))
+            return told + f"; {self.videos} videos cannot tell {len(ranks)} methods apart" * tied
         unit = f" {first.unit}" * bool(first.unit)
         return f"{told}; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
 
@@ -241,25 +240,6 @@ def conventions_of(boards: Sequence[Board]) -> list[tuple[Column, str]]:
     return [(metric, metric.in_full(average)) for metric, average in found.values()]
 
 
-def part_lines(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Return head and lines of the table by parts, methods in the board's order; no lines where a suite has no parts."""
-    names = [line.entry.method for line in board.lines if board.parts]
-    lines = [
-        [name, *(f"{own[name]:.{board.first.digits}f}" if name in own else "n/a" for own in board.parts.values())]
-        for name in names
-    ]
-    return ["method", *board.parts], lines
-
-
-def reported_cells(board: Board) -> list[list[str]]:
-    """Return the papers' rows as the table has them: no rank, no interval, nothing where they give no number."""
-    found, mark = [], "reported, not comparable" if board.left_out else "reported"
-    for row in board.reported:
-        scores = [f"{row.scores[m.name]:.{m.digits}f}" if m.name in row.scores else "" for m in board.metrics]
-        found.append(["-", f"{row.method} ({mark})", *scores, "", ""])
-    return found
-
-
 def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[str, str]) -> Line:
     row = next(row for row in rows if row["method"] == entry.method)
     notes = [leaks[entry.method]] if entry.method in leaks else []
@@ -307,33 +287,3 @@ def describe_method(row: Row) -> dict[str, Any]:
         "summary": row["summary"] or (known.summary if known else ""),
         "paper": row["paper"] or (known.paper if known else ""),
     }
-
-
-def show(score: Estimate | None, metric: Column, *, bracket: bool = True) -> str:
-    """Return a score, with its interval if there is one and it is wanted."""
-    if score is None:
-        return "n/a"
-    mean = f"{score.mean:.{metric.digits}f}"
-    return f"{mean} {between(score, metric)}".rstrip() if bracket else mean
-
-
-def between(score: Estimate, metric: Column) -> str:
-    """Return a score's interval, empty if there is none."""
-    if score.low is None or score.high is None:
-        return ""
-    return f"[{score.low:.{metric.digits}f}, {score.high:.{metric.digits}f}]"
-
-
-def label(metric: Column) -> str:
-    """Return a metric's name with its unit and direction."""
-    return f"{metric.label}{f' ({metric.unit})' if metric.unit else ''} {arrow(metric)}"
-
-
-def seconds_in_words(seconds: float) -> str:
-    """Return seconds with two digits that mean something, from tenths of milliseconds to minutes."""
-    return f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, LEAST_SECONDS):.2g}"
-
-
-def arrow(metric: Column) -> str:
-    """Return where better values lie."""
-    return "↑" if metric.higher_is_better else "↓"

@@ -10,20 +10,8 @@ import numpy as np
 
 from benchmarks.methods import METHODS
 from benchmarks.metrics import Column
-from benchmarks.report.boards import (
-    CONVENTIONS,
-    LEAST_SECONDS,
-    ORACLE,
-    Board,
-    Line,
-    between,
-    conventions_of,
-    describe_method,
-    label,
-    part_lines,
-    reported_cells,
-    seconds_in_words,
-)
+from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventions_of, describe_method
+from benchmarks.report.cells import LEAST_SECONDS, between, label, leaders, part_lines, reported_cells, seconds_in_words
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
@@ -154,9 +142,7 @@ def _score(line: Line, metric: Column, ranked: Sequence[Line]) -> dict[str, Any]
     score = line.entry.scores.get(metric.name)
     if score is None:
         return {"text": "n/a", "value": "", "kind": ""}
-    others = [one.entry.scores[metric.name].mean for one in ranked if metric.name in one.entry.scores]
-    best = max if metric.higher_is_better else min
-    leads = line in ranked and score.mean == best(others)
+    leads = leaders(ranked, metric).get(line.entry.method) == 1
     text = f"{score.mean:.{metric.digits}f}"
     return {"text": text, "value": score.mean, "kind": "best" if leads else "", "interval": between(score, metric)}
 

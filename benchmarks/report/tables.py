@@ -1,4 +1,4 @@
-"""The leaderboards as terminal, Markdown, CSV, LaTeX and JSON."""
+"""The leaderboards as terminal, Markdown, CSV and JSON; `TEXTS` is what lies in a run's folder."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.metrics import Column
-from benchmarks.report.boards import (
-    CONVENTIONS,
-    ORACLE,
-    Board,
-    Line,
-    arrow,
-    conventions_of,
-    label,
-    part_lines,
-    reported_cells,
-    seconds_in_words,
-    show,
-)
+from benchmarks.report.boards import CONVENTIONS, Board, Line, conventions_of
+from benchmarks.report.cells import arrow, header, label, part_lines, reported_cells, show, told_cost
+from benchmarks.report.latex import to_latex
 
 
 def to_terminal(board: Board) -> Table:
@@ -91,11 +81,6 @@ def to_json(boards: Sequence[Board]) -> str:
     return json.dumps([_as_json(board) for board in boards], indent=1, ensure_ascii=False) + "\n"
 
 
-def to_latex(boards: Sequence[Board]) -> str:
-    """Return all boards as LaTeX tables for booktabs: the best of each column bold, the second underlined; oracles apart."""
-    return "\n".join(_latex(board) for board in boards)
-
-
 TEXTS: dict[str, Callable[[Sequence[Board]], str]] = {
     "leaderboard.md": to_markdown,
     "leaderboard.csv": to_csv,
@@ -105,20 +90,14 @@ TEXTS: dict[str, Callable[[Sequence[Board]], str]] = {
 """What a run's folder has beside its page."""
 
 
-def header(board: Board) -> list[str]:
-    """Return the names of a board's columns."""
-    return ["#", "method", *map(label, board.metrics), "failed", "s/frame"]
-
-
 def cells(board: Board, line: Line) -> list[str]:
     """Return one line of a board as text."""
     return _around(line, [show(line.entry.scores.get(metric.name), metric) for metric in board.metrics])
 
 
 def _around(line: Line, scores: list[str]) -> list[str]:
-    entry, cost = line.entry, line.seconds_per_frame
-    seconds = "n/a" if cost is None else seconds_in_words(cost)
-    return [line.rank, line.name, *scores, f"{entry.failures}/{entry.samples}", seconds]
+    entry = line.entry
+    return [line.rank, line.name, *scores, f"{entry.failures}/{entry.samples}", told_cost(line)]
 
 
 _COLUMNS = (
@@ -181,57 +160,3 @@ def _metric_as_json(metric: Column, average: str) -> dict[str, Any]:
         "version": metric.version,
         "convention": metric.in_full(average),
     }
-
-
-def _latex(board: Board) -> str:
-    ranked = [line for line in board.lines if line.entry.rank is not None]
-    heads = [
-        _escaped(label(metric)).replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$") for metric in board.metrics
-    ]
-    lines = [
-        r"\begin{table}",
-        rf"\caption{{{_escaped(board.name)}: {_escaped(board.size)}{_escaped(f'. {board.warning}' * bool(board.warning))}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(heads)}r}}",
-        r"\toprule",
-        " & ".join(["Method", *heads, "s/frame"]) + r" \\",
-        r"\midrule",
-        *(_latex_line(board, line, ranked) for line in board.lines if line.mark != ORACLE),
-    ]
-    oracles = [line for line in board.lines if line.mark == ORACLE]
-    lines += [r"\midrule", *(_latex_line(board, line, []) for line in oracles)] if oracles else []
-    lines += [r"\midrule", *(_latex_reported(row) for row in reported_cells(board))] if board.reported else []
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def _latex_reported(row: list[str]) -> str:
-    _, name, *scores, _failed, cost = row
-    return " & ".join([_escaped(name), *scores, cost]) + r" \\"
-
-
-def _latex_line(board: Board, line: Line, ranked: list[Line]) -> str:
-    cost = line.seconds_per_frame
-    values = [_latex_value(line, metric, ranked) for metric in board.metrics]
-    name = _escaped(line.name)
-    return " & ".join([name, *values, "n/a" if cost is None else seconds_in_words(cost)]) + r" \\"
-
-
-def _latex_value(line: Line, metric: Column, ranked: list[Line]) -> str:
-    if metric.name not in line.entry.scores:
-        return "n/a"
-    text = f"{line.entry.scores[metric.name].mean:.{metric.digits}f}"
-    # as printed: equal numbers are equally good
-    shown = {
-        f"{other.entry.scores[metric.name].mean:.{metric.digits}f}"
-        for other in ranked
-        if metric.name in other.entry.scores
-    }
-    order = sorted(shown, key=float, reverse=metric.higher_is_better)
-    if text in order[:1] and line in ranked:
-        return rf"\textbf{{{text}}}"
-    return rf"\underline{{{text}}}" if text in order[1:2] and line in ranked else text
-
-
-def _escaped(text: str) -> str:
-    for sign in "\\&%$#_{}":
-        text = text.replace(sign, f"\\{sign}" if sign != "\\" else r"\textbackslash ")
-    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,7 +135,9 @@ def unseen(
     out: Out,
     task: Task = None,
     config: Annotated[str, typer.Option(help="Recipe of vidiff-train.")] = "tiny",
-    minutes: Annotated[float, typer.Option(help="Length of each training.", min=0.01)] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(help="Length of the training on all tasks; the others take as many steps.", min=0.01)
+    ] = 10.0,
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
@@ -164,6 +167,9 @@ def preference(
 
 def _numbers(option: str, text: str) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")]
+        found = [float(part) for part in text.split(",")]
+        if not all(map(math.isfinite, found)):
+            raise ValueError
+        return list(dict.fromkeys(found))
     except ValueError:
         raise typer.BadParameter(f"{option} takes numbers with commas between, not {text!r}") from None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import BenchBar, err_console, out_console, publish_report
-from benchmarks.folders import holding
+from benchmarks.folders import check_dataset, check_out, holding
 from benchmarks.methods import METHODS, Method
 from benchmarks.report import make_boards, narrow_table
 from benchmarks.runner import Run, run
@@ -43,24 +43,20 @@ def severity(
             dataset = build_level(task, level, folder / "data", settings, source)
             with holding(folder):
                 runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, variants, workers)
-        _publish(out / task, severity_study(task, runs))
+        _publish(out / task, severity_study(task, runs, settings))
 
 
 def instructions(
     model: Path, data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None
 ) -> None:
     """Score the model told by text, by picture and by both, on the samples that have a picture."""
-    from benchmarks.studies.variants import check_pictures, instruction_variants, instructions_study
+    from benchmarks.studies.variants import check_pictures, instruction_variants, instructions_study, with_pictures
 
     check_pictures(model)
-    suite = _suite(data, tasks, settings, out, "tasks.recolor.reference=1")
-    variants = instruction_variants(model, suite.dataset, suite.tasks)
-    shown = {
-        task: [row for row in rows if suite.dataset[row["key"]].reference is not None]
-        for task, rows in suite.rows.items()
-    }
-    suite = Suite(dataset=suite.dataset, split=suite.split, rows={task: rows for task, rows in shown.items() if rows})
-    done, settings = _reported(suite, _alone(settings), out, variants, workers)
+    # pictures first, then the limit: of a few samples perhaps none has one
+    suite = _suite(data, tasks, settings.model_copy(update={"limit": None}), out, "tasks.recolor.reference=1")
+    suite = with_pictures(suite, settings.limit)
+    done, settings = _reported(suite, _alone(settings), out, instruction_variants(model), workers)
     _publish(out, instructions_study(make_boards(done, settings)))
 
 
@@ -89,8 +85,8 @@ def guidance(
     from benchmarks.studies.variants import guidance_study, guidance_variants
 
     suite = _suite(data, tasks, settings, out)
-    done, settings = _reported(suite, _alone(settings), out, guidance_variants(model, video, text), workers)
-    _publish(out, guidance_study(make_boards(done, settings)))
+    done, settings = _reported(suite, _keeping(settings), out, guidance_variants(model, video, text), workers)
+    _publish(out, guidance_study(done, out, suite.dataset, settings))
 
 
 def long(
@@ -108,22 +104,23 @@ def long(
         splits = ["splits.official=false", "splits.train=0", "splits.val=0", "splits.test=1"]
         build(load(Recipe, settings.recipe, [*overrides, *splits]), folder / "data", sources=[source], workers=0)
         suite = make_suite(folder / "data", [task], settings)
-        # every answer is kept: the curves are made from them
-        kept = _alone(settings).model_copy(update={"keep": 10**9})
-        done, kept = _reported(suite, kept, folder, long_variants(model), workers)
-        _publish(folder, long_study(done, folder, suite.dataset, window))
+        done, kept = _reported(suite, _keeping(settings), folder, long_variants(model), workers)
+        _publish(folder, long_study(done, folder, suite.dataset, kept, window=window))
 
 
 def unseen(
     data: Path, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, config: str, minutes: float
 ) -> None:
     """Train models that each lack one task, and score them on it."""
-    from benchmarks.studies.unseen import train_without, unseen_study, unseen_variants
+    from benchmarks.studies.unseen import ALL, steps_of, train_without, unseen_study, unseen_variants
 
     suite = make_suite(data, tasks, settings)
-    folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes)
+    # a folder of something else is refused before hours of training
+    check_out(out)
+    check_dataset(out, suite.dataset)
+    folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes, err_console.print)
     done, settings = _reported(suite, _alone(settings), out, unseen_variants(folders), workers)
-    _publish(out, unseen_study(make_boards(done, settings)))
+    _publish(out, unseen_study(make_boards(done, settings), steps_of(folders[ALL])))
 
 
 def preference(
@@ -153,6 +150,11 @@ def _alone(settings: BenchSettings) -> BenchSettings:
     return settings if settings.methods else settings.model_copy(update={"methods": ("identity",)})
 
 
+def _keeping(settings: BenchSettings) -> BenchSettings:
+    """Return the same where every answer is kept, because more is measured on them than rows hold."""
+    return _alone(settings).model_copy(update={"keep": 10**9})
+
+
 def _reported(
     suite: Suite, settings: BenchSettings, out: Path, variants: Sequence[Method], workers: int | None
 ) -> tuple[Run, BenchSettings]:
@@ -176,7 +178,7 @@ def _scored(
 def _publish(out: Path, study: Study) -> None:
     page = write_study(out, study)
     out_console.print(f"{study.name}: {study.question}")
-    out_console.print(narrow_table(*table_of(study)))
+    out_console.print(narrow_table(*table_of(study, intervals=False)))
     for words in study.words:
         out_console.print(words)
     out_console.print(f"table and page: {out}   open {page} in a browser")

@@ -18,10 +18,14 @@ from benchmarks.metrics import psnr
 from benchmarks.metrics.temporal import coarse_error, error_jumps, seam_excess
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
+from benchmarks.scoring import Row
+from benchmarks.settings import BenchSettings
+from benchmarks.statistics import Estimate, mean_over_videos
 from benchmarks.studies.report import Study
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.sample import Video
+from vidiff.long_video import seam_places
 
 WAYS: dict[str, dict[str, Any]] = {
     "translated": {"carry": "translated"},
@@ -47,51 +51,66 @@ def long_variants(model: Path) -> list[Method]:
     ]
 
 
-def long_study(run: Run, out: Path, dataset: Dataset, window: int, overlap: int = 2) -> Study:
+def long_study(
+    run: Run, out: Path, dataset: Dataset, settings: BenchSettings, *, window: int, overlap: int = 2
+) -> Study:
     """Sum up a run of `long_variants` on clips of several windows, from the answers that were kept."""
-    from vidiff.long_video import window_starts
-
     records, curves = [], []
     for name in dict.fromkeys(row["method"] for row in run.rows):
-        rows = [row for row in run.rows if row["method"] == name and row["status"] == "ok"]
-        answers = [(dataset[row["key"]], prediction_path(out, row)) for row in rows]
-        clips = [(sample, decode_video(path.read_bytes())) for sample, path in answers if path.is_file()]
-        if not clips:
-            continue
-        quality = _mean_curve([psnr(answer, sample.target) for sample, answer in clips])
-        seams = [
-            seams_of(answer, sample.target, window_starts(len(answer), window, overlap)) for sample, answer in clips
-        ]
-        known = [value for value in seams if value is not None]
+        rows = [row for row in run.rows if row["method"] == name]
+        good = [row for row in rows if row["status"] == "ok"]
+        looks = [_look(row, out, dataset, window, overlap) for row in good]
+
+        def over_videos(name: str, looks: list[Look] = looks) -> Estimate | None:
+            known = [(video, look[name], 1.0) for video, look in looks if look.get(name) is not None]
+            return mean_over_videos(known, draws=settings.bootstrap, seed=settings.seed) if known else None
+
         records.append(
             {
                 "method": name,
-                "clips": len(clips),
-                "PSNR (dB)": float(quality.mean()),
-                "PSNR of the first window (dB)": float(quality[:window].mean()),
-                "PSNR of the last window (dB)": float(quality[-window:].mean()),
-                "drift (dB per 100 frames)": drift(quality),
-                "error at seams over elsewhere": float(np.mean(known)) if known else None,
+                "failed": f"{len(rows) - len(good)}/{len(rows)}",
+                **{each: over_videos(each) for each in COLUMNS},
             }
         )
-        curves.append(
-            Series(
-                name=name,
-                points=[(float(t), float(value)) for t, value in enumerate(quality)][:: max(len(quality) // 60, 1)],
-            )
-        )
+        curve = _mean_curve([look["curve"] for _, look in looks]) if looks else np.zeros(0)
+        points = [(float(t), float(value)) for t, value in enumerate(curve)]
+        curves.append(Series(name=name, points=points[:: max(len(curve) // 60, 1)]))
     return Study(
         name="long",
         question="What do seams between windows cost, and how does quality drift with length?",
         records=records,
         words=(
-            f"The model's window is {window} frames, {overlap} in common. Error at seams: how far the "
-            "error (answer minus target, over blocks of 16 x 16 pixels) jumps across seams, over how far from frame to frame "
-            "elsewhere; 1 is no seam.",
-            "Drift: the slope of a straight line through the PSNR of each frame.",
+            f"The model's window is {window} frames, {overlap} in common. Error at seams: how far the error (answer minus "
+            "target, over blocks of 16 x 16 pixels) jumps across seams, over how far from frame to frame elsewhere; 1 is no "
+            f"seam. Where windows are blended a seam is all {overlap + 1} steps of the fade, and its jump the mean of theirs.",
+            "Drift: the slope of a straight line through the PSNR of each frame. What is to be seen changes with time, too: "
+            "read it beside identity's.",
+            "Means over videos, of the clips that were answered; brackets: 95 % intervals from drawing whole videos again.",
         ),
         charts=[("PSNR over time", chart(curves, across="frame", up="PSNR (dB)"))],
     )
+
+
+COLUMNS = (
+    "PSNR (dB)",
+    "PSNR of the first window (dB)",
+    "PSNR of the last window (dB)",
+    "drift (dB per 100 frames)",
+    "error at seams over elsewhere",
+)
+Look = tuple[str, dict[str, Any]]
+"""A clip's video, and its numbers by the names of `COLUMNS`, with the PSNR of each frame as `curve`."""
+
+
+def _look(row: Row, out: Path, dataset: Dataset, window: int, overlap: int) -> Look:
+    target = dataset[row["key"]].target
+    answer = decode_video(prediction_path(out, row).read_bytes())
+    quality = psnr(answer, target)
+    blend = WAYS.get(row["method"].replace("+", ", "), {}).get("blend", False)
+    parts = (quality, quality[:window], quality[-window:])
+    numbers = (*(float(part.mean()) for part in parts), drift(quality))
+    seams = seams_of(answer, target, seam_places(len(answer), window, overlap, blend=blend))
+    return row["video"], {**dict(zip(COLUMNS, (*numbers, seams), strict=True)), "curve": quality}
 
 
 def seams_of(answer: Video, target: Video, seams: Sequence[int]) -> float | None:

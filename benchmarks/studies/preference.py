@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import itertools
 import json
 import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,10 +25,14 @@ from configs import DatasetError, OutputError
 from shards import encode_preview
 from shards.codecs import decode_video
 from shards.pages import write_html
-from shards.storage import publish
+from shards.storage import append_json
 
 VOTES = "votes.jsonl"
 _TEMPLATE = Path(__file__).parent / "preference.html"
+_LONGEST = 64
+"""Letters of a voter's name."""
+_PATIENCE = 30
+"""Seconds that a browser may be silent in the middle of what it says."""
 _STEPS = 100
 """Of Newton's method at most; it takes about ten."""
 
@@ -80,14 +84,10 @@ class Poll:
         run = load_run(folder)
         self._rows = {(row["task"], row["key"], row["method"]): row for row in run.rows}
         self._dataset = scored_dataset(folder, run)
-        self._path = folder / "preference" / VOTES
-        # a line that a kill cut short would swallow the next one
-        publish(self._path, "".join(json.dumps(vote) + "\n" for vote in read_votes(folder)))
-        self._lock = threading.Lock()
 
     def next_for(self, voter: str) -> dict[str, Any]:
         """Return the next pair that a voter has not seen: its name and what to show, nothing about the methods."""
-        seen = {vote["pair"] for vote in read_votes(self._folder) if vote["voter"] == voter}
+        seen = {vote["pair"] for vote in read_votes(self._folder) if vote["voter"] == voter[:_LONGEST]}
         waiting = [pair for name, pair in self._pairs.items() if name not in seen]
         if not waiting:
             return {"done": len(seen)}
@@ -107,13 +107,16 @@ class Poll:
         return encode_preview(decode_video(path.read_bytes()), sample.meta.fps)
 
     def vote(self, name: str, choice: str, voter: str) -> None:
-        """Keep a vote: `left`, `right` or `same`. Raises `KeyError` for another name or choice."""
+        """Keep a vote: `left`, `right` or `same`; of a voter's votes on a pair the last one counts.
+
+        Raises:
+            KeyError: another name or choice.
+            OutputError: it cannot be kept.
+        """
         pair = self._pairs[name]
         winner = {"left": pair.left, "right": pair.right, "same": ""}[choice]
-        vote = {"pair": name, **asdict(pair), "winner": winner, "voter": voter[:64]}
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(vote) + "\n")
-            file.flush()
+        vote = {"pair": name, **asdict(pair), "winner": winner, "voter": voter[:_LONGEST]}
+        append_json(self._folder / "preference" / VOTES, vote)
 
 
 def read_votes(folder: Path) -> list[dict[str, Any]]:
@@ -130,14 +133,17 @@ def read_votes(folder: Path) -> list[dict[str, Any]]:
 
 
 def preference_study(folder: Path) -> Study:
-    """Sum up the votes: win rates with intervals over samples, and a Bradley-Terry order.
+    """Sum up the votes: win rates with intervals over videos, and a Bradley-Terry order.
 
     Raises:
-        DatasetError: nobody has voted.
+        DatasetError: there is no finished run, or nobody has voted.
     """
     votes = read_votes(folder)
     if not votes:
         raise DatasetError(f"{folder} has no votes yet; 'bench study preference {folder}' asks for them")
+    videos = {row["key"]: row["video"] for row in load_run(folder).rows}
+    # a sample that an earlier run in the folder had, and the present one has not, stands for itself
+    votes = [vote | {"video": videos.get(vote["key"], vote["key"])} for vote in votes]
     records: list[Record] = []
     for task in sorted({vote["task"] for vote in votes}):
         records += _of_task(task, [vote for vote in votes if vote["task"] == task])
@@ -148,7 +154,7 @@ def preference_study(folder: Path) -> Study:
         records=records,
         words=(
             "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals (Wilson's) that take "
-            f"samples, not votes, as independent; none below {LEAST_VIDEOS} samples. Strength: Bradley-Terry, as the chance to "
+            f"videos, not votes, as independent; none below {LEAST_VIDEOS} videos. Strength: Bradley-Terry, as the chance to "
             "beat the average method of the task.",
         ),
     )
@@ -156,16 +162,16 @@ def preference_study(folder: Path) -> Study:
 
 def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
     methods = sorted({vote[side] for vote in votes for side in ("left", "right")})
-    samples = sorted({vote["key"] for vote in votes})
-    wins = np.zeros((len(samples), len(methods), len(methods)))
+    videos = sorted({vote["video"] for vote in votes})
+    wins = np.zeros((len(videos), len(methods), len(methods)))
     for vote in votes:
         left, right = methods.index(vote["left"]), methods.index(vote["right"])
         share = {vote["left"]: 1.0, vote["right"]: 0.0, "": 0.5}[vote["winner"]]
-        place = samples.index(vote["key"])
+        place = videos.index(vote["video"])
         wins[place, left, right] += share
         wins[place, right, left] += 1 - share
     total = wins.sum(axis=0)
-    # of each method on each sample
+    # of each method on each video
     won, lost = wins.sum(axis=2), wins.sum(axis=1)
     strengths = bradley_terry(total)
     found = []
@@ -185,18 +191,18 @@ def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
 
 
 def rate_interval(won: NDArray[np.float64], votes: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95 % interval of a win rate from wins and votes by sample; None for fewer than 6 samples with votes.
+    """Return the 95 % interval of a win rate from wins and votes by video; None for fewer than 6 videos with votes.
 
-    Wilson's (1927), with Student's quantile, for the normal one covers 92 % for some rates of 10 or 15 samples. Votes on one
-    sample are alike, so the samples are its number of trials: (sum w)^2 / sum w^2 of them where they have w votes (Kish 1965).
+    Wilson's (1927), with Student's quantile, for the normal one covers 92 % for some rates of 10 or 15 videos. Votes on one
+    video are alike, so the videos are its number of trials: (sum w)^2 / sum w^2 of them where they have w votes (Kish 1965).
     """
     from scipy.stats import t
 
-    samples = int((votes > 0).sum())
-    if samples < LEAST_VIDEOS:
+    videos = int((votes > 0).sum())
+    if videos < LEAST_VIDEOS:
         return None, None
     rate, count = won.sum() / votes.sum(), votes.sum() ** 2 / (votes**2).sum()
-    z = t.ppf(0.5 + LEVEL / 2, samples - 1)
+    z = t.ppf(0.5 + LEVEL / 2, videos - 1)
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     return float(max(middle - half, 0)), float(min(middle + half, 1))
@@ -262,6 +268,8 @@ def _page() -> bytes:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    timeout = _PATIENCE
+
     def __init__(self, poll: Poll, page: bytes, *args: Any) -> None:
         self._poll, self._page = poll, page
         super().__init__(*args)
@@ -276,28 +284,35 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case ["clip", name, side]:
                 try:
                     self._send(self._poll.clip(name, side.removesuffix(".mp4")), "video/mp4")
-                except KeyError:
+                except (KeyError, OSError, DatasetError):
                     self.send_error(404)
             case _:
                 self.send_error(404)
 
     def do_POST(self) -> None:
-        """Take a vote: JSON with pair, choice and voter."""
+        """Take a vote: JSON with pair, choice and voter. Of one that cannot be kept the browser is told why."""
         try:
-            body = json.loads(self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 10_000)))
+            length = min(max(int(self.headers.get("Content-Length", 0)), 0), 10_000)
+            body = json.loads(self.rfile.read(length))
             self._poll.vote(str(body["pair"]), str(body["choice"]), str(body["voter"]))
         except (ValueError, KeyError, TypeError):
-            self.send_error(400)
-            return
-        self._send(b"{}", "application/json")
+            self.send_error(400, "no vote on a pair that is asked here")
+        except TimeoutError:
+            self.close_connection = True
+        except OutputError as error:
+            self._send(str(error).encode(), "text/plain; charset=utf-8", status=507)
+        else:
+            self._send(b"{}", "application/json")
 
-    def _send(self, data: bytes, kind: str) -> None:
-        self.send_response(200)
+    def _send(self, data: bytes, kind: str, *, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(data)
+        # a browser that went on to the next pair takes no more of this one's clips
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: every clip would be a line."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.statistics import Estimate
 from shards.pages import write_html
 from shards.storage import publish
 
@@ -26,7 +27,7 @@ class Study:
     name: str
     question: str
     records: Sequence[Record]
-    """Lines of the table; all have the same columns."""
+    """Lines of the table; all have the same columns. Numbers may be estimates with an interval."""
     words: Sequence[str] = ()
     charts: Sequence[tuple[str, Markup]] = field(default=())
     """Titles and inline SVG."""
@@ -41,36 +42,75 @@ def write_study(out: Path, study: Study) -> Path:
         page,
         _TEMPLATE,
         study=study,
-        columns=_columns(study),
-        lines=[[{"text": _shown(value), "value": value} for value in record.values()] for record in study.records],
+        heads=[{"text": name, "kind": _kind(study, name)} for name in _columns(study)],
+        lines=[[_cell(study, name, value) for name, value in record.items()] for record in study.records],
     )
     return page
 
 
-def table_of(study: Study) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and lines of a study's table as text."""
-    return _columns(study), [[_shown(value) for value in record.values()] for record in study.records]
+def table_of(study: Study, *, intervals: bool = True) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and lines of a study's table as text, `intervals` in brackets where there are any."""
+    lines = [[_shown(value, intervals=intervals) for value in record.values()] for record in study.records]
+    return _columns(study), lines
 
 
 def _columns(study: Study) -> list[str]:
     return list(study.records[0]) if study.records else []
 
 
+def _kind(study: Study, name: str) -> str:
+    return "text" if any(isinstance(record[name], str) for record in study.records) else "number"
+
+
+def _cell(study: Study, name: str, value: Any) -> dict[str, Any]:
+    number = _mean(value)
+    return {"text": _shown(value), "value": "" if number is None else number, "kind": _kind(study, name)}
+
+
 def _markdown(study: Study) -> str:
     heads, lines = table_of(study)
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *lines])
+    rule = ["---" if _kind(study, name) == "text" else "---:" for name in heads]
+    table = "\n".join(f"| {' | '.join(_plain(cell) for cell in cells)} |" for cells in [heads, rule, *lines])
     return "\n\n".join([f"# {study.name}", study.question, table, *study.words]) + "\n"
 
 
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _csv(study: Study) -> str:
+    """Return one line a record; an estimate takes three columns, its mean and the ends of its interval."""
+    split = {name for record in study.records for name, value in record.items() if isinstance(value, Estimate)}
+    columns = [own for name in _columns(study) for own in ([name, *_ends(name)] if name in split else [name])]
     text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(study), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(dict(record) for record in study.records)
+    for record in study.records:
+        ends = {name: value for name, value in record.items() if isinstance(value, Estimate)}
+        bounds = {
+            end: bound
+            for name, value in ends.items()
+            for end, bound in zip(_ends(name), (value.low, value.high), strict=True)
+        }
+        writer.writerow({name: _mean(value) for name, value in record.items()} | bounds)
     return text.getvalue()
 
 
-def _shown(value: Any) -> str:
-    if value is None:
+def _ends(name: str) -> tuple[str, str]:
+    return f"{name} low", f"{name} high"
+
+
+def _mean(value: Any) -> Any:
+    return value.mean if isinstance(value, Estimate) else value
+
+
+def _shown(value: Any, *, intervals: bool = True) -> str:
+    mean = _mean(value)
+    if mean is None:
         return "n/a"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(mean, float):
+        return str(mean)
+    told = f"{mean:.4g}"
+    if intervals and isinstance(value, Estimate) and value.low is not None and value.high is not None:
+        told += f" [{value.low:.4g}, {value.high:.4g}]"
+    return told

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.metrics import headline
+from benchmarks.metrics import Metric, headline
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run
+from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
+from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies.report import Study
 from configs import load
 from datagen import Recipe, build
@@ -71,31 +72,56 @@ def build_level(task: str, level: float, folder: Path, settings: BenchSettings, 
     return Dataset(folder)
 
 
-def severity_study(task: str, runs: dict[float, Run]) -> Study:
+def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -> Study:
     """Sum up one run per level, over the videos that every level has a sample of."""
-    first = headline(task)[0]
+    first, sweep = headline(task)[0], SWEEPS[task]
     videos = set.intersection(*({row["video"] for row in run.rows} for run in runs.values()))
     methods = list(dict.fromkeys(row["method"] for run in runs.values() for row in run.rows if row["ranked"]))
-    records, series = [], []
-    for method in methods:
-        points = []
-        for level, run in runs.items():
-            own = [
-                row
-                for row in run.rows
-                if row["method"] == method and row["video"] in videos and row["status"] != "invalid"
-            ]
-            values = [row["scores"].get(first.name) if row["status"] == "ok" else first.worst for row in own]
-            known = [value for value in values if value is not None]
-            if known:
-                points.append((level, float(np.mean(known))))
-        records.append({"method": method, **{f"{place:g}": value for place, value in points}})
-        series.append(Series(name=method, points=points))
-    columns = dict.fromkeys(name for record in records for name in record)
+    scores = {
+        level: _means([row for row in run.rows if row["video"] in videos], first, settings)
+        for level, run in runs.items()
+    }
+    curves = {name: {level: own[name] for level, own in scores.items() if name in own} for name in methods}
     return Study(
         name=f"severity of {task}",
-        question=f"{first.label} as {SWEEPS[task].across} grows, on the same {len(videos)} videos at every level.",
-        records=[{**columns, **record} for record in records],
-        words=(f"{first.label}: {first.in_full()}. A failure counts as the worst value.",),
-        charts=[(task, chart(series, across=SWEEPS[task].across, up=first.label))],
+        question=f"{first.label} as {sweep.across} grows, on the same {len(videos)} videos at every level.",
+        records=[{"method": name, **{f"{level:g}": curves[name].get(level) for level in runs}} for name in methods],
+        words=(
+            f"{first.label}: {first.in_full()}. A failure counts as the worst value. Brackets: 95 % intervals from drawing whole "
+            "videos again.",
+            *_turns(curves.get("identity", {}), first, sweep),
+        ),
+        charts=[
+            (
+                task,
+                chart(
+                    [
+                        Series(name=name, points=[(x, one.mean) for x, one in own.items()])
+                        for name, own in curves.items()
+                    ],
+                    across=sweep.across,
+                    up=first.label,
+                ),
+            )
+        ],
     )
+
+
+def _means(rows: Sequence[Row], metric: Metric, settings: BenchSettings) -> dict[str, Estimate]:
+    """Return each method's mean as its leaderboard has it."""
+    found = leaderboard(
+        rows, [metric], draws=settings.bootstrap, permutations=settings.permutations, seed=settings.seed
+    )
+    return {one.method: one.scores[metric.name] for one in found.entries if metric.name in one.scores}
+
+
+def _turns(inputs: dict[float, Estimate], metric: Metric, sweep: Sweep) -> list[str]:
+    """Return a warning where the input itself is better at more damage: something else than the damage differs there."""
+    sign = 1 if metric.higher_is_better else -1
+    turns = [(a, b) for a, b in pairwise(inputs) if sign * (inputs[b].mean - inputs[a].mean) > 0]
+    if sweep is _MOTION or not turns:
+        return []
+    told = ", ".join(f"{a:g} to {b:g}" for a, b in turns)
+    return [
+        f"The input itself becomes better by {metric.label} from {told}: there the curves show more than the damage."
+    ]

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.methods import Method
-from benchmarks.methods.model import vidiff_method
-from benchmarks.metrics import headline
+from benchmarks.methods.model import vidiff_method, weights_digest
 from benchmarks.report.boards import Board
+from benchmarks.report.cells import label
 from benchmarks.studies.report import Study
-from configs import ConfigError, ModelError
+from configs import ConfigError, ModelError, load
 from shards import Dataset
+from shards.storage import locked, publish_json
+from vidiff import TrainSettings
 
 ALL = "all tasks"
 
 
-def train_without(dataset: Dataset, tasks: Sequence[str], out: Path, config: str, minutes: float) -> dict[str, Path]:
-    """Train one model without each task, and one with all of them; finished ones are taken as they are.
+def train_without(
+    dataset: Dataset, tasks: Sequence[str], out: Path, config: str, minutes: float, tell: Callable[[str], None]
+) -> dict[str, Path]:
+    """Train one model on all tasks, and then one without each, for as many steps as the first one took in its `minutes`.
 
-    Returns the folder of each by the task that it lacks, `ALL` for none.
+    Tasks weigh alike. A finished training of the same settings on the same data is taken as it is; `tell` hears of that, and of
+    what another one differs in. Returns the folder of each by the task that it lacks, `ALL` for none.
 
     Raises:
-        ConfigError: fewer than two tasks.
+        ConfigError: fewer than two tasks, or the recipe is wrong.
         ModelError: a training failed.
+        OutputError: another study trains there.
     """
     if len(tasks) < 2:
         raise ConfigError(f"leaving one task out needs two at least; {dataset.root} has {', '.join(tasks)}")
-    folders = {}
-    for left_out in (ALL, *tasks):
-        folder = out / f"without-{left_out}" if left_out != ALL else out / "all"
-        mixture = ", ".join(f"{task}: 1" for task in tasks if task != left_out)
-        if not (folder / "finished").is_file():
-            _train(dataset.root, folder, config, minutes, mixture)
-            (folder / "finished").write_text("")
-        folders[left_out] = folder
+    folders = {left_out: out / (f"without-{left_out}" if left_out != ALL else "all") for left_out in (ALL, *tasks)}
+    limit = [f"minutes={minutes}", "steps=null"]
+    with locked(out / ".lock", out, "study"):
+        for left_out, folder in folders.items():
+            mixture = ", ".join(f"{task}: 1" for task in tasks if task != left_out)
+            _train(dataset, folder, config, [f"data.tasks={{{mixture}}}", *limit], tell)
+            limit = [f"steps={steps_of(folders[ALL])}", "minutes=null"]
     return folders
+
+
+def steps_of(folder: Path) -> int:
+    """Return how many steps a finished training took."""
+    return int(_finished(folder)["steps"])
 
 
 def unseen_variants(folders: dict[str, Path]) -> list[Method]:
@@ -50,37 +62,68 @@ def unseen_variants(folders: dict[str, Path]) -> list[Method]:
     return found
 
 
-def unseen_study(boards: Sequence[Board]) -> Study:
-    """Sum up a run of `unseen_variants`."""
+def unseen_study(boards: Sequence[Board], steps: int) -> Study:
+    """Sum up a run of `unseen_variants`, whose trainings took so many steps each."""
     records = []
     for board in boards:
-        first = board.metrics[0]
-        means = {
-            line.entry.method: line.entry.scores[first.name].mean
-            for line in board.lines
-            if first.name in line.entry.scores
-        }
-        never = next((value for name, value in means.items() if name.startswith("never saw")), None)
+        first = board.first
+        scores = {line.entry.method: line.entry.scores.get(first.name) for line in board.lines}
         records.append(
             {
                 "task": board.task,
-                "metric": headline(board.task)[0].label,
-                "identity": means.get("identity"),
-                "never saw it": never,
-                "trained on all": means.get("trained on all"),
+                "metric": label(first),
+                "identity": scores.get("identity"),
+                "never saw it": scores.get(f"never saw {board.task}"),
+                "trained on all": scores.get("trained on all"),
             }
         )
     return Study(
         name="unseen",
         question="How far does a model come on a task that it was not trained for?",
         records=records,
-        words=("All trainings took the same time on the same videos; only the task named was left out.",),
+        words=(
+            f"All trainings are of one recipe and took {steps} steps each, in which tasks weigh alike: the model on all tasks "
+            "saw fewer clips of each. One that never saw a task had no clip of it and none of its instructions.",
+            "Means over videos; brackets: 95 % intervals from drawing whole videos again. The leaderboard beside this page has "
+            "ties.",
+        ),
     )
 
 
-def _train(data: Path, folder: Path, config: str, minutes: float, mixture: str) -> None:
+def _train(dataset: Dataset, folder: Path, config: str, overrides: Sequence[str], tell: Callable[[str], None]) -> None:
+    settings = load(TrainSettings, config, overrides)
+    base = weights_digest(Path(settings.base)) if settings.base else ""
+    wanted = {**settings.model_dump(mode="json"), "dataset": dataset.manifest.sha256, "base": base}
+    found = _finished(folder)
+    if found.get("of") == wanted and (folder / "model").is_dir():
+        tell(f"reused: {folder}, trained on the same data with the same settings")
+        return
+    if found:
+        of = found.get("of", {})
+        changed = [name for name in wanted if of.get(name) != wanted[name]]
+        tell(f"trained anew: {folder} is of another {', '.join(changed) or 'version'}")
+    _note_of(folder).unlink(missing_ok=True)
+    # as earlier versions left it: a training takes no folder with other things
+    (folder / "finished").unlink(missing_ok=True)
     command = [sys.executable, "-c", "from vidiff.cli import train; train()"]
-    options = ["--data", data, "--out", folder, "--config", config, "--minutes", minutes, "--overwrite"]
-    done = subprocess.run([*command, *map(str, options), "--set", f"data.tasks={{{mixture}}}"], check=False)
+    options = ["--data", dataset.root, "--out", folder, "--config", config, "--overwrite"]
+    options += [word for override in overrides for word in ("--set", override)]
+    done = subprocess.run([*command, *map(str, options)], check=False)
     if done.returncode:
         raise ModelError(f"the training in {folder} failed with exit code {done.returncode}; its own words are above")
+    # the last thing that a training notes is what it looked at, and when
+    log = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    publish_json(_note_of(folder), {"of": wanted, "steps": json.loads(log[-1])["step"]})
+
+
+def _note_of(folder: Path) -> Path:
+    """Return the file that says what a finished training was of, and how many steps it took."""
+    return folder.with_name(f"{folder.name}.json")
+
+
+def _finished(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(_note_of(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found

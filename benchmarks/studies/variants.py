@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,15 +15,25 @@ from numpy.typing import NDArray
 from benchmarks.methods import Context, Method
 from benchmarks.methods.base import Restore
 from benchmarks.methods.model import loaded, vidiff_method
-from benchmarks.metrics import METRICS
+from benchmarks.metrics import METRICS, Column, Outcome, psnr, ssim
+from benchmarks.metrics.fidelity import EQUAL_PSNR
+from benchmarks.report import make_boards
 from benchmarks.report.boards import Board
 from benchmarks.report.charts import Series, chart
+from benchmarks.runner import Run, prediction_path
+from benchmarks.scoring import Row
+from benchmarks.settings import BenchSettings
+from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies.report import Record, Study
+from benchmarks.suite import Suite, has_reference, spread
 from configs import ConfigError, ModelError
 from shards import Dataset
+from shards.codecs import decode_video
 from shards.sample import Video
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from vidiff import VIDiffPipeline
 
 Picture = NDArray[np.uint8]
@@ -35,18 +45,23 @@ def check_pictures(model: Path) -> None:
         raise ConfigError(f"{model} takes no image instructions (it has no image encoder): there is nothing to compare")
 
 
-def instruction_variants(model: Path, dataset: Dataset, tasks: Sequence[str]) -> list[Method]:
-    """Return the model asked by text alone, by the reference picture alone, and by both.
+def with_pictures(suite: Suite, limit: int | None) -> Suite:
+    """Return the samples of a suite that have a reference picture, at most `limit` of each task.
 
     Raises:
-        ConfigError: no sample has a picture.
+        ConfigError: none has one.
     """
-    keys = [key for task in tasks for key in dataset.keys(task, "test")]
-    if all(dataset[key].reference is None for key in keys):
+    shown = {task: [row for row in rows if has_reference(row)] for task, rows in suite.rows.items()}
+    if not any(shown.values()):
         raise ConfigError(
-            f"no test sample of {dataset.root} has a reference picture; "
+            f"no {suite.split} sample of {suite.dataset.root} has a reference picture; "
             "'datagen build --task recolor --set tasks.recolor.reference=1' makes some"
         )
+    return replace(suite, rows={task: spread(rows, limit) for task, rows in shown.items() if rows})
+
+
+def instruction_variants(model: Path) -> list[Method]:
+    """Return the model asked by text alone, by the reference picture alone, and by both."""
     ways = {"text": (True, False), "image": (False, True), "text+image": (True, True)}
     return [
         _variant(model, name, "instruction by " + name, _make_instructed, text=text, image=image)
@@ -86,62 +101,103 @@ def temporal_study(boards: Sequence[Board]) -> Study:
         name="temporal",
         question="What do the temporal layers do for consistency, and what do they cost in quality?",
         records=_records(boards),
-        words=_WORDS,
+        words=(
+            "Without: the same weights with every temporal layer passing on what it gets. They were trained together, so this is "
+            "what these layers do here, and not what a model trained without them would. Warping error and flicker reward "
+            "doing nothing: read them beside identity's.",
+            *_WORDS,
+        ),
     )
 
 
-def guidance_study(boards: Sequence[Board]) -> Study:
-    """Sum up a run of `guidance_variants`: how far the instruction is followed against how much of the source is kept."""
+FOLLOWS = replace(METRICS["change"], label="change made")
+"""How far an answer follows its instruction: towards the target."""
+KEEPS = (
+    replace(
+        METRICS["psnr"],
+        name="psnr_to_source",
+        label="PSNR to the source",
+        function=lambda seen: psnr(seen.prediction, seen.sample.source),
+    ),
+    replace(
+        METRICS["ssim"],
+        name="ssim_to_source",
+        label="SSIM to the source",
+        function=lambda seen: ssim(seen.prediction, seen.sample.source),
+    ),
+)
+"""How much of the source an answer keeps: the metrics of the boards, to the source in the place of the target."""
+
+
+def guidance_study(run: Run, out: Path, dataset: Dataset, settings: BenchSettings) -> Study:
+    """Sum up a run of `guidance_variants`, from the answers that were kept: how far the instruction is followed against how
+    much of the source is kept."""
     records, charts = [], []
-    for board in boards:
-        grid: dict[str, list[tuple[float, float]]] = {}
-        fidelity = next(
-            (
-                METRICS[name]
-                for name in ("psnr_outside", "ssim")
-                if _score(board.lines[0].entry.scores, name) is not None
-            ),
-            board.metrics[0],
+    rows = [_beside_source(row, out, dataset) for row in run.rows]
+    for board in make_boards(run, settings):
+        columns = list({one.name: one for one in (FOLLOWS, *KEEPS, board.first)}.values())
+        own = [row for row in rows if row["task"] == board.task and " T" in row["method"]]
+        ranking = leaderboard(
+            own, columns, draws=settings.bootstrap, permutations=settings.permutations, seed=settings.seed
         )
-        for line in board.lines:
-            if " T" not in line.entry.method:
-                continue
-            video, text = (float(part) for part in line.entry.method.lstrip("V").split(" T"))
-            scores = line.entry.scores
-            follows, keeps = _score(scores, "change"), _score(scores, fidelity.name)
-            records.append(
-                {
-                    "task": board.name,
-                    "video scale": video,
-                    "text scale": text,
-                    "change made": follows,
-                    fidelity.label: keeps,
-                    board.metrics[0].label: _score(scores, board.metrics[0].name),
-                }
-            )
-            if follows is not None and keeps is not None:
-                grid.setdefault(f"T {text:g}", []).append((keeps, follows))
-        series = [Series(name=name, points=sorted(points)) for name, points in sorted(grid.items())]
-        charts.append(
-            (
-                f"{board.name}: change made against {fidelity.label}",
-                chart(series, across=fidelity.label, up="change made"),
-            )
-        )
-    records = [{**dict.fromkeys(_all_columns(records)), **record} for record in records]
+        lines = sorted((*_scales(entry.method), entry.scores) for entry in ranking.entries)
+        records += [
+            {
+                "task": board.name,
+                "video scale": video,
+                "text scale": text,
+                **{_headed(column): scores.get(column.name) for column in columns},
+            }
+            for video, text, scores in lines
+        ]
+        charts.append((f"{board.name}: following against keeping", _map(lines)))
     return Study(
         name="guidance",
         question="How do the two guidance scales trade following the instruction against keeping the source?",
-        records=sorted(records, key=lambda record: (record["task"], record["video scale"], record["text scale"])),
+        records=[{**dict.fromkeys(_all_columns(records)), **record} for record in records],
         words=(
-            "Change made: 1 for the target, 0 for the source, below 0 for what is farther from the target than the source.",
+            "Change made: 1 for the target, 0 for the source, below 0 for what is farther from the target than the source. "
+            "Kept: PSNR and SSIM of the answer to the source clip, per frame on 8-bit RGB; the source itself has "
+            f"{EQUAL_PSNR:g} dB and 1. A failure counts as the worst value.",
             *_WORDS,
         ),
         charts=charts,
     )
 
 
-_WORDS = ("Means over videos; the leaderboard beside this page has intervals and ties, and conventions in words.",)
+def _map(lines: Sequence[tuple[float, float, Mapping[str, Estimate]]]) -> Markup:
+    """Draw a line for each text scale, on which the video scale grows."""
+    follows, keeps = FOLLOWS, KEEPS[0]
+    grid: dict[float, list[tuple[float, float]]] = {}
+    for _, text, scores in lines:
+        if follows.name in scores and keeps.name in scores:
+            grid.setdefault(text, []).append((scores[keeps.name].mean, scores[follows.name].mean))
+    series = [Series(name=f"T {text:g}", points=points) for text, points in sorted(grid.items())]
+    return chart(series, across=_headed(keeps), up=follows.label)
+
+
+def _beside_source(row: Row, out: Path, dataset: Dataset) -> Row:
+    """Return a row of a variant with its scores against the source."""
+    if row["status"] != "ok" or " T" not in row["method"]:
+        return row
+    seen = Outcome(dataset[row["key"]], decode_video(prediction_path(out, row).read_bytes()))
+    own = {metric.name: metric.score(seen) for metric in KEEPS if metric.fits(seen.prediction.shape)}
+    return {**row, "scores": {**row["scores"], **own}}
+
+
+def _scales(name: str) -> tuple[float, float]:
+    video, text = name.lstrip("V").split(" T")
+    return float(video), float(text)
+
+
+def _headed(metric: Column) -> str:
+    return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+
+
+_WORDS = (
+    "Means over videos; brackets: 95 % intervals from drawing whole videos again. The leaderboard beside this page has ties and "
+    "conventions in words.",
+)
 
 
 def _all_columns(records: Sequence[Record]) -> list[str]:
@@ -155,7 +211,7 @@ def _records(boards: Sequence[Board]) -> list[Record]:
             "method": line.entry.method,
             "rank": line.rank,
             **{
-                metric.label: _score(line.entry.scores, metric.name)
+                _headed(metric): line.entry.scores.get(metric.name)
                 for metric in [
                     *board.metrics,
                     *(METRICS[name] for name in ("warping_error", "flicker", "temporal_psnr")),
@@ -166,10 +222,6 @@ def _records(boards: Sequence[Board]) -> list[Record]:
         for line in board.lines
     ]
     return [{**dict.fromkeys(_all_columns(records)), **record} for record in records]
-
-
-def _score(scores: Any, name: str) -> float | None:
-    return scores[name].mean if name in scores else None
 
 
 def _variant(model: Path, name: str, summary: str, make: Any, **options: Any) -> Method:

@@ -7,7 +7,7 @@ import pytest
 
 import benchmarks.compare
 from benchmarks.metrics import METRICS
-from benchmarks.report import make_boards, to_markdown
+from benchmarks.report import TEXTS, make_boards, to_markdown
 from benchmarks.runner import Run
 from benchmarks.settings import BenchSettings
 from benchmarks.suites import find_suite
@@ -56,6 +56,57 @@ def test_a_table_says_when_its_videos_are_too_few_for_its_methods():
     assert board(contest(8, 1)).size.endswith("ranked by PSNR")
 
 
+def equal(*names: str, videos: int = 8) -> list[dict]:
+    return [row(name, v, 20 + 7 * v % 5 / 3) for name in names for v in range(videos)]
+
+
+def test_methods_with_equal_answers_share_a_rank_and_no_difference_is_promised():
+    found = board(equal("a", "b"))
+    assert [line.rank for line in found.lines] == ["1-2", "1-2"]
+    assert found.least_difference is None
+    assert found.size.endswith("; 8 videos cannot tell 2 methods apart")
+    # beside one that is better, on every video by another amount
+    rows = equal("a", "b") + [row("c", v, 30 + v) for v in range(8)]
+    found = board(rows)
+    assert {line.entry.method: line.rank for line in found.lines} == {"c": "1", "a": "2-3", "b": "2-3"}
+    # by the same amount on every video: they are told apart, but not how large a difference must be
+    found = board(equal("a") + [{**one, "scores": {"psnr": one["scores"]["psnr"] + 0.1}} for one in equal("b")])
+    assert {line.entry.method: line.rank for line in found.lines} == {"a": "2", "b": "1"}
+    assert found.least_difference is None
+    assert found.size.endswith("ranked by PSNR")
+
+
+@pytest.mark.parametrize(
+    "told", [{"status": "failed", "scores": {}}, {"status": "invalid", "scores": {}}, {"scores": {}}]
+)
+def test_a_board_that_nobody_has_a_number_on_is_a_board_in_every_form(told):
+    rows = [{**one, **told} for one in equal("a", "b")]
+    found = board(rows)
+    assert [line.rank for line in found.lines] == ["-", "-"]
+    assert found.least_difference is None
+    for text in TEXTS.values():
+        assert text([found])
+    assert "| - | a | n/a |" in to_markdown([found])
+
+
+def test_a_method_alone_is_first_and_one_without_a_number_has_no_rank():
+    assert [line.rank for line in board(equal("a")).lines] == ["1"]
+    found = board(equal("a") + [{**one, "scores": {}} for one in equal("b")])
+    assert {line.entry.method: line.rank for line in found.lines} == {"a": "1", "b": "-"}
+
+
+def test_equal_runs_are_compared_without_a_difference(monkeypatch, capsys):
+    from benchmarks.commands import compare as print_differences
+
+    error = {"scores": {"psnr": 20.0, "warping_error": 0.5}}
+    runs = {name: Run(rows=[{**one, **error} for one in equal("a")], facts={}) for name in ("before", "after")}
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    print_differences(Path("before"), Path("after"), None)
+    told = capsys.readouterr().out
+    assert "+0.00 [0.00, 0.00]  1.000" in told
+    assert "-0.0" not in told
+
+
 def of_suite(average: str) -> dict:
     standard = find_suite("gopro").model_copy(update={"average": average, "videos": None})
     return {"suite": standard.model_dump(mode="json")}
@@ -96,6 +147,15 @@ def test_means_over_frames_and_over_clips_are_not_compared(monkeypatch):
     monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
     with pytest.raises(DatasetError, match="one run's mean is over frames, the other's over clips"):
         benchmarks.compare.compare(Path("frames"), Path("clips"))
+
+
+def test_runs_that_take_other_clips_for_one_video_are_not_compared(monkeypatch):
+    rows = uneven(25.0)
+    named = [row | {"video": f"named {7 - int(row['video'][1:])}"} for row in rows]
+    runs = {"a": Run(rows=rows, facts={"suite": None}), "b": Run(rows=named, facts={"suite": None})}
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    with pytest.raises(DatasetError, match="tell videos apart in two ways"):
+        benchmarks.compare.compare(Path("a"), Path("b"))
 
 
 def gopro_rows(videos: int, frames: int) -> list[dict]:

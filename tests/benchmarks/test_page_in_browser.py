@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import threading
 
 import pytest
 
 from benchmarks.commands import publish_report
 from benchmarks.runner import run
 from benchmarks.settings import BenchSettings
+from benchmarks.studies.preference import Poll, make_pairs, read_votes, serve_poll
 from benchmarks.suite import make_suite
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -25,18 +27,23 @@ def folder(toy_dataset, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(folder):
+def browser():
     with playwright.sync_playwright() as driver:
         # Debian's chromium refuses to sandbox when it runs as root
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.asked, page.errors = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto((folder / "index.html").as_uri())
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(folder, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.asked, page.errors = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto((folder / "index.html").as_uri())
+    return page
 
 
 def test_nothing_is_fetched_and_nothing_fails(page):
@@ -100,3 +107,75 @@ def test_the_slider_moves_the_cut_between_source_and_answer(page):
 def test_the_page_is_no_wider_than_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# the poll
+
+
+@pytest.fixture
+def poll(folder):
+    pairs = make_pairs(folder, ["dehaze"], ["clahe", "identity", "dark_channel"], 6, seed=0)
+    ready, place = threading.Event(), []
+    thread = threading.Thread(
+        target=serve_poll,
+        args=(Poll(folder, pairs), 0, lambda address: (place.append(address), ready.set())),
+        daemon=True,
+    )
+    thread.start()
+    assert ready.wait(10)
+    yield place[0]
+    shutil.rmtree(folder / "preference", ignore_errors=True)
+
+
+def number(page) -> str:
+    page.wait_for_function("document.querySelector('#count').textContent !== ''", timeout=15_000)
+    return page.locator("#count").inner_text()
+
+
+def test_a_vote_is_counted_once_however_often_it_is_clicked_reloaded_and_in_how_many_tabs(folder, poll, browser):
+    context = browser.new_context()
+    one, two = context.new_page(), context.new_page()
+    for page in (one, two):
+        page.goto(poll)
+        assert number(page) == "pair 1 of 6"
+        page.wait_for_timeout(600)
+    one.locator("[data-choice=left]").dblclick()
+    one.wait_for_function("document.querySelector('#count').textContent === 'pair 2 of 6'", timeout=15_000)
+    # the other tab still shows the pair; a vote there is on the same pair
+    two.locator("[data-choice=left]").click()
+    two.wait_for_function("document.querySelector('#count').textContent === 'pair 2 of 6'", timeout=15_000)
+    assert len(read_votes(folder)) == 1
+    one.wait_for_timeout(600)
+    one.locator("[data-choice=right]").click()
+    one.reload()
+    assert number(one) in ("pair 2 of 6", "pair 3 of 6")
+    one.wait_for_timeout(300)
+    assert len(read_votes(folder)) == 2
+    # a key that is held is one vote
+    one.reload()
+    assert number(one) == "pair 3 of 6"
+    one.wait_for_timeout(600)
+    for _ in range(5):
+        one.keyboard.down("ArrowLeft")
+        one.wait_for_timeout(300)
+    one.keyboard.up("ArrowLeft")
+    assert len(read_votes(folder)) == 3
+    context.close()
+
+
+def test_a_vote_that_could_not_be_kept_is_said_and_may_be_given_again(folder, poll, browser):
+    page = browser.new_page()
+    page.goto(poll)
+    number(page)
+    page.wait_for_timeout(600)
+    votes = folder / "preference" / "votes.jsonl"
+    votes.mkdir(parents=True)
+    page.locator("[data-choice=left]").click()
+    page.wait_for_function("document.querySelector('#trouble').textContent.includes('not kept')", timeout=15_000)
+    assert "votes.jsonl" in page.locator("#trouble").inner_text()
+    votes.rmdir()
+    page.locator("[data-choice=left]").click()
+    page.wait_for_function("document.querySelector('#count').textContent === 'pair 2 of 6'", timeout=15_000)
+    assert page.locator("#trouble").inner_text() == ""
+    assert len(read_votes(folder)) == 1
+    page.close()

@@ -1,23 +1,33 @@
 """Studies: variants of a model or of the data beside each other, and what people prefer."""
 
+import contextlib
 import json
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import optimize, stats
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import configs
 from benchmarks.methods import Context
-from benchmarks.runner import run
+from benchmarks.metrics import METRICS
+from benchmarks.runner import Run, prediction_path, run
 from benchmarks.settings import BenchSettings
-from benchmarks.studies import severity
+from benchmarks.statistics import Estimate, leaderboard
+from benchmarks.studies import preference, severity
 from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seams_of
 from benchmarks.studies.preference import (
     Poll,
@@ -29,10 +39,19 @@ from benchmarks.studies.preference import (
     serve_poll,
 )
 from benchmarks.studies.report import Study, table_of, write_study
-from benchmarks.studies.variants import check_pictures, guidance_variants, instruction_variants, temporal_variants
+from benchmarks.studies.unseen import train_without
+from benchmarks.studies.variants import (
+    check_pictures,
+    guidance_study,
+    guidance_variants,
+    instruction_variants,
+    temporal_variants,
+    with_pictures,
+)
 from benchmarks.suite import make_suite
-from configs import ConfigError, DatasetError
+from configs import ConfigError, DatasetError, ModelError
 from shards import Dataset
+from shards.codecs import decode_video
 from tests.conftest import make_sample, moving_clip
 from vidiff import TrainSettings
 
@@ -101,13 +120,9 @@ def test_every_pair_of_scales_is_a_variant_of_its_own(model):
     assert len({clip.tobytes() for clip in found.values()}) == 4
 
 
-def test_text_picture_and_both_are_three_questions(seeing, toy_dataset, monkeypatch):
+def test_text_picture_and_both_are_three_questions(seeing):
     picture = moving_clip(5, frames=1, height=64, width=64)[0]
-    dataset = Dataset(toy_dataset)
-    with pytest.raises(ConfigError, match=r"no test sample of .* has a reference picture"):
-        instruction_variants(seeing, dataset, ["dehaze"])
-    monkeypatch.setattr(Dataset, "__getitem__", lambda self, key: asked(reference=picture))
-    variants = instruction_variants(seeing, dataset, ["dehaze"])
+    variants = instruction_variants(seeing)
     found = answers(variants, asked(reference=picture))
     assert len({clip.tobytes() for clip in found.values()}) == 3
     other = answers(variants, asked(reference=255 - picture))
@@ -116,6 +131,17 @@ def test_text_picture_and_both_are_three_questions(seeing, toy_dataset, monkeypa
     words = answers(variants, asked(reference=picture, instruction="Do something else."))
     assert np.array_equal(found["image"], words["image"])
     assert not np.array_equal(found["text+image"], words["text+image"])
+
+
+def test_of_samples_those_with_a_picture_are_chosen_before_a_limit_counts(toy_dataset):
+    suite = make_suite(toy_dataset, [], SETTINGS)
+    with pytest.raises(ConfigError, match=r"no test sample of .* has a reference picture"):
+        with_pictures(suite, None)
+    first, second, *others = suite.rows["dehaze"]
+    shown = [{**row, "members": [*row["members"], {"name": "reference.png"}]} for row in others]
+    found = with_pictures(replace(suite, rows={**suite.rows, "dehaze": [first, second, *shown]}), 1)
+    assert list(found.rows) == ["dehaze"]
+    assert [row["key"] for row in found.rows["dehaze"]] == [others[0]["key"]]
 
 
 def test_a_model_without_eyes_is_not_asked_with_pictures(model):
@@ -144,11 +170,25 @@ def test_ways_of_joining_windows_are_compared_on_kept_answers(model, toy_dataset
     assert [method.name for method in variants] == [name.replace(", ", "+") for name in WAYS]
     suite = make_suite(toy_dataset, ["dehaze"], SETTINGS.model_copy(update={"limit": 1}))
     done = run(suite, SETTINGS, tmp_path, entrants=variants)
-    study = long_study(done, tmp_path, suite.dataset, window=2, overlap=1)
+    study = long_study(done, tmp_path, suite.dataset, SETTINGS, window=2, overlap=1)
     by_method = {record["method"]: record for record in study.records}
     assert set(by_method) == {"identity", *(method.name for method in variants)}
     row = next(row for row in done.rows if row["method"] == "identity")
-    assert by_method["identity"]["PSNR (dB)"] == pytest.approx(row["scores"]["psnr"])
+    assert by_method["identity"]["PSNR (dB)"].mean == pytest.approx(row["scores"]["psnr"])
+    assert {record["failed"] for record in study.records} == {"0/1"}
+
+
+def test_long_clips_that_were_not_answered_are_counted_and_videos_count_alike(toy_dataset, tmp_path):
+    suite = make_suite(toy_dataset, ["dehaze"], SETTINGS)
+    done = run(suite, SETTINGS, tmp_path)
+    rows = list(done.rows)
+    assert len({row["video"] for row in rows}) == 2
+    rows[0] = {**rows[0], "status": "failed", "scores": {}}
+    study = long_study(replace(done, rows=rows), tmp_path, suite.dataset, SETTINGS, window=2, overlap=1)
+    (record,) = study.records
+    assert record["failed"] == "1/4"
+    videos = [[row["scores"]["psnr"] for row in rows[1:] if row["video"] == v] for v in {row["video"] for row in rows}]
+    assert record["PSNR (dB)"].mean == pytest.approx(np.mean([np.mean(own) for own in videos]))
 
 
 SMALL = "extends: bench\nclip: {frames: 2, size: 64}\nscenes: {count: 3}\n"
@@ -163,10 +203,39 @@ def test_levels_of_damage_are_scored_on_the_same_videos(tmp_path, monkeypatch):
         known = [json.loads(row["parameters"])["transmission"]["mean"] for row in dataset.index().to_pylist()]
         assert known
         runs[level] = run(make_suite(dataset.root, ["dehaze"], settings), settings, tmp_path / f"out {level}")
-    study = severity.severity_study("dehaze", runs)
+    study = severity.severity_study("dehaze", runs, settings)
     (record,) = study.records
     assert record["method"] == "identity"
-    assert record["0.3"] > record["0.7"]
+    assert record["0.3"].mean > record["0.7"].mean
+    assert not any("becomes better" in words for words in study.words)
+    turned = severity.severity_study("dehaze", {0.3: runs[0.7], 0.7: runs[0.3]}, settings)
+    assert any("The input itself becomes better by PSNR from 0.3 to 0.7" in words for words in turned.words)
+
+
+def test_averages_of_a_severity_study_are_those_of_the_boards_with_their_intervals():
+    rng = np.random.default_rng(0)
+
+    def rows(level):
+        # videos of one to three clips, of other lengths: neither the mean over clips nor that over frames
+        return [
+            {
+                **{"task": "dehaze", "method": method, "ranked": True, "video": f"v{v}", "key": f"{v}-{clip}"},
+                **{"frames": 4 * (clip + 1), "status": "ok", "seconds_per_frame": 0.1},
+                "scores": {"psnr": 20 + 3 * v - 10 * level + rng.normal()},
+            }
+            for method in ("identity", "m")
+            for v in range(8)
+            for clip in range(1 + v % 3)
+        ]
+
+    runs = {level: Run(rows=rows(level), facts={}) for level in (0.1, 0.2)}
+    runs[0.2].rows[-1].update(status="failed", scores={})
+    study = severity.severity_study("dehaze", runs, SETTINGS)
+    for level, done in runs.items():
+        found = leaderboard(done.rows, [METRICS["psnr"]], draws=100, permutations=10_000, seed=0)
+        boards = {entry.method: entry.scores["psnr"] for entry in found.entries}
+        assert {record["method"]: record[f"{level:g}"] for record in study.records} == boards
+        assert all(one.low < one.mean < one.high for one in boards.values())
 
 
 @pytest.mark.parametrize("task", list(severity.SWEEPS))
@@ -177,8 +246,11 @@ def test_every_sweep_has_a_score_for_the_same_scenes_at_every_level(task, tmp_pa
     for level in severity.SWEEPS[task].levels:
         dataset = severity.build_level(task, level, tmp_path / f"{level:g}", settings, "scenes")
         runs[level] = run(make_suite(dataset.root, [task], settings), settings, tmp_path / f"out {level:g}")
-    (record,) = severity.severity_study(task, runs).records
-    assert all(isinstance(record[f"{level:g}"], float) for level in severity.SWEEPS[task].levels)
+    study = severity.severity_study(task, runs, settings)
+    (record,) = study.records
+    # of a hole the input has what was there before, better or worse by chance where scenes are few
+    assert task == "inpaint" or not any("becomes better" in words for words in study.words), "more damage is worse"
+    assert all(isinstance(record[f"{level:g}"], Estimate) for level in severity.SWEEPS[task].levels)
     counts = {len({row["video"] for row in done.rows}) for done in runs.values()}
     assert counts <= {2, 3}, "hardly a scene is turned away at any level"
 
@@ -189,6 +261,20 @@ def test_a_study_is_written_as_table_and_page(tmp_path):
     assert "q?" in page.read_text()
     assert (tmp_path / "study.csv").read_text().splitlines() == ["a,b", "1.23456,", "2.0,x"]
     assert table_of(study) == (["a", "b"], [["1.235", "n/a"], ["2", "x"]])
+
+
+def test_an_estimate_is_three_columns_of_numbers_in_csv_and_sorts_by_its_mean_on_the_page(tmp_path):
+    records = [{"m": "a|b", "x": Estimate(mean=9.5, low=9.0, high=10.25)}, {"m": "c", "x": Estimate(mean=10.0)}]
+    study = Study(name="n", question="q?", records=[*records, {"m": "d", "x": None}])
+    page = write_study(tmp_path, study).read_text()
+    table = pd.read_csv(tmp_path / "study.csv")
+    assert list(table) == ["m", "x", "x low", "x high"]
+    assert table["x"].tolist()[:2] == [9.5, 10.0]
+    assert table.dtypes["x low"].kind == "f"
+    assert r"| a\|b | 9.5 [9, 10.25] |" in (tmp_path / "study.md").read_text()
+    assert '<th class="" data-sort="number">x</th>' in page
+    assert 'data-value="9.5">9.5 [9, 10.25]</td>' in page
+    assert table_of(study, intervals=False)[1] == [["a|b", "9.5"], ["c", "10"], ["d", "n/a"]]
 
 
 # preference
@@ -295,19 +381,32 @@ def test_pairs_are_all_pairs_shuffled_and_sides_are_drawn(folder):
 
 def ask(address: str, path: str, body: object = None):
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(address + path, data)) as answer:
+    with urllib.request.urlopen(urllib.request.Request(address + path, data), timeout=30) as answer:
         return answer.read()
 
 
-def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
-    pairs = make_pairs(folder, [], [], None, seed=0)
+@contextlib.contextmanager
+def asking(poll: Poll):
+    """Serve a poll for as long as the block takes; gives its address."""
     ready, place = threading.Event(), []
-    poll = Poll(folder, pairs)
     threading.Thread(
         target=serve_poll, args=(poll, 0, lambda address: (place.append(address), ready.set())), daemon=True
     ).start()
     assert ready.wait(10)
-    (address,) = place
+    yield place[0]
+
+
+def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
+    pairs = make_pairs(folder, [], [], None, seed=0)
+    with asking(Poll(folder, pairs)) as address:
+        _vote_on_all(address, folder, pairs)
+    study = preference_study(folder)
+    assert study.records[0]["method"] == "clahe"
+    assert study.records[0]["win rate"] == 1
+    assert {record["win rate"] for record in study.records[1:]} == {0.25}
+
+
+def _vote_on_all(address, folder, pairs):
     page = ask(address, "").decode()
     assert "clahe" not in page
     seen = set()
@@ -326,10 +425,51 @@ def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
     for path, body in (("clip/nothing/left.mp4", None), ("vote", {"pair": "x"}), ("vote", "x"), ("etc/passwd", None)):
         with pytest.raises(urllib.error.HTTPError):
             ask(address, path, body)
-    study = preference_study(folder)
-    assert study.records[0]["method"] == "clahe"
-    assert study.records[0]["win rate"] == 1
-    assert {record["win rate"] for record in study.records[1:]} == {0.25}
+
+
+def test_a_vote_that_cannot_be_kept_is_told_with_its_file_and_asked_again(folder):
+    pairs = make_pairs(folder, [], [], 2, seed=0)
+    with asking(Poll(folder, pairs)) as address:
+        # a folder where the votes should be
+        (folder / "preference" / "votes.jsonl").mkdir(parents=True)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(address, "vote", {"pair": pairs[0].name, "choice": "left", "voter": "me"})
+        assert refused.value.code == 507
+        assert f"cannot write {folder / 'preference' / 'votes.jsonl'}" in refused.value.read().decode()
+        (folder / "preference" / "votes.jsonl").rmdir()
+        assert json.loads(ask(address, "next/me"))["pair"] == pairs[0].name
+
+
+def test_ctrl_c_ends_a_poll_though_a_browser_hangs_in_the_middle_of_a_request(folder):
+    command = [sys.executable, "-m", "benchmarks", "study", "preference", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        timer = threading.Timer(120, process.kill)
+        timer.start()
+        try:
+            port = int(re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())[1])
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"POST /vote HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+                ask(f"http://127.0.0.1:{port}/", "next/me")
+                process.send_signal(signal.SIGINT)
+                process.wait(20)
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def test_votes_on_several_edits_of_one_video_are_of_one_video(folder, monkeypatch):
+    (folder / "preference").mkdir()
+    votes = [
+        {"pair": f"{n}", "task": "edit", "key": f"k{n}", "left": "a", "right": "b", "winner": "a", "voter": "me"}
+        for n in range(12)
+    ]
+    (folder / "preference" / "votes.jsonl").write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+    for videos, told in ((12, True), (6, True), (5, False)):
+        rows = [{"key": f"k{n}", "video": f"v{n % videos}"} for n in range(12)]
+        monkeypatch.setattr(preference, "load_run", lambda folder, rows=rows: Run(rows=rows, facts={}))
+        low, high = rate_interval(np.full(videos, 1.0), np.full(videos, 1.0))
+        expected = f"[{low:.2f}, {high:.2f}]" if told else "n/a"
+        assert preference_study(folder).records[0]["interval"] == expected
 
 
 def test_a_vote_cut_short_by_a_kill_is_left_out(folder):
@@ -339,6 +479,7 @@ def test_a_vote_cut_short_by_a_kill_is_left_out(folder):
     path.write_text(path.read_text() + '{"pair": "x", "vo')
     assert len(read_votes(folder)) == 1
     Poll(folder, [pair]).vote(pair.name, "right", "me")
+    # of one voter on one pair the last vote counts, once
     assert [vote["winner"] for vote in read_votes(folder)] == [pair.right]
 
 
@@ -377,14 +518,99 @@ def test_studies_of_a_model_run_from_the_command_line(model, toy_dataset, tmp_pa
     assert "numbers with commas between" in done.stderr
 
 
+def fidelity_to_source(folder, dataset, rows, measure):
+    """The mean over videos of a measure between kept answers and their sources, by scikit-image."""
+    videos = {}
+    for row in rows:
+        answer = decode_video(prediction_path(folder, row).read_bytes())
+        frames = [measure(a, b) for a, b in zip(dataset[row["key"]].source, answer, strict=True)]
+        videos.setdefault(row["video"], []).extend(frames)
+    return np.mean([np.mean(own) for own in videos.values()])
+
+
+def test_a_map_of_guidance_has_the_fidelity_to_the_source_as_scikit_image_measures_it(model, toy_dataset, tmp_path):
+    settings = SETTINGS.model_copy(update={"keep": 10**9})
+    suite = make_suite(toy_dataset, ["dehaze"], settings)
+    done = run(suite, settings, tmp_path, entrants=guidance_variants(model, (1.0, 2.0), (1.0, 10.0)))
+    study = guidance_study(done, tmp_path, suite.dataset, settings)
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": -1}
+    measures = {
+        "PSNR to the source (dB)": lambda a, b: peak_signal_noise_ratio(a, b, data_range=255),
+        "SSIM to the source": lambda a, b: structural_similarity(a, b, data_range=255, **window),
+    }
+    assert [(record["video scale"], record["text scale"]) for record in study.records] == [
+        (1, 1),
+        (1, 10),
+        (2, 1),
+        (2, 10),
+    ]
+    for record in study.records:
+        name = f"V{record['video scale']:g} T{record['text scale']:g}"
+        rows = [row for row in done.rows if row["method"] == name]
+        for column, measure in measures.items():
+            assert record[column].mean == pytest.approx(
+                fidelity_to_source(tmp_path, suite.dataset, rows, measure), abs=5e-5
+            )
+        wanted = [row["scores"]["psnr"] for row in rows]
+        assert record["PSNR (dB)"].mean == pytest.approx(np.mean(wanted), abs=1e-6)
+        assert abs(record["PSNR to the source (dB)"].mean - record["PSNR (dB)"].mean) > 0.1
+
+
 def test_leaving_a_task_out_trains_a_model_for_each(toy_dataset, tmp_path):
     options = ["--config", "tiny-fast", "--minutes", "0.02", "--workers", 0, "--limit", 1]
     done = bench("unseen", "--data", toy_dataset, "--out", tmp_path, *options)
     assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "study.csv").read_text().splitlines()[1:]
-    assert [line.split(",")[0] for line in lines] == ["dehaze", "recolor"]
-    assert all(len([cell for cell in line.split(",") if cell]) == 5 for line in lines)
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/finished")}
-    assert len(stamps) == 3
-    assert bench("unseen", "--data", toy_dataset, "--out", tmp_path, *options).returncode == 0
-    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    table = pd.read_csv(tmp_path / "study.csv")
+    assert table["task"].tolist() == ["dehaze", "recolor"]
+    assert table[["identity", "never saw it", "trained on all"]].notna().all(axis=None)
+    notes = sorted((tmp_path / "runs").glob("*.json"))
+    assert [path.stem for path in notes] == ["all", "without-dehaze", "without-recolor"]
+    steps = {json.loads(path.read_text())["steps"] for path in notes}
+    assert len(steps) == 1, "all take as many steps as the first took in its time"
+    assert f"took {steps.pop()} steps each" in (tmp_path / "study.md").read_text()
+
+
+@pytest.mark.parametrize("what", ["minutes", "config", "tasks", "dataset"])
+def test_a_finished_training_of_something_else_is_trained_anew(what, toy_dataset, tmp_path, monkeypatch):
+    trained, told = [], []
+
+    def training(command, **_):
+        folder = Path(command[command.index("--out") + 1])
+        (folder / "model").mkdir(parents=True, exist_ok=True)
+        (folder / "log.jsonl").write_text('{"step": 7}\n')
+        trained.append((folder.name, [word for word in command if word.startswith("steps")]))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", training)
+    dataset = Dataset(toy_dataset)
+    given = {"dataset": dataset, "tasks": ["dehaze", "recolor"], "config": "tiny-fast", "minutes": 1.0}
+    train_without(**given, out=tmp_path, tell=told.append)
+    assert trained == [
+        ("all", ["steps=null"]),
+        ("without-dehaze", ["steps=7"]),
+        ("without-recolor", ["steps=7"]),
+    ]
+    trained.clear()
+    train_without(**given, out=tmp_path, tell=told.append)
+    assert (trained, [words.split(":")[0] for words in told]) == ([], ["reused"] * 3)
+    (tmp_path / "mine.yaml").write_text("extends: tiny-fast\noptimizer: {batch: 4}\n")
+    other = SimpleNamespace(root=toy_dataset, manifest=SimpleNamespace(sha256="0" * 64), tasks=dataset.tasks)
+    others = ["without-dehaze", "without-recolor"]
+    changes = {
+        "minutes": ({"minutes": 2.0}, ["all"], "another minutes"),
+        "config": ({"config": str(tmp_path / "mine.yaml")}, ["all", *others], "another optimizer"),
+        "tasks": ({"tasks": ["dehaze", "recolor", "x"]}, ["all", *others, "without-x"], "another data"),
+        "dataset": ({"dataset": other}, ["all", *others], "another dataset"),
+    }
+    change, anew, words = changes[what]
+    train_without(**{**given, **change}, out=tmp_path, tell=told.append)
+    assert [name for name, _ in trained] == anew
+    assert any(words in line for line in told[3:])
+
+
+def test_a_training_that_failed_is_told_and_not_taken_for_finished(toy_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 3))
+    for _ in range(2):
+        with pytest.raises(ModelError, match="failed with exit code 3"):
+            train_without(Dataset(toy_dataset), ["dehaze", "recolor"], tmp_path, "tiny-fast", 1.0, print)
+    assert list(tmp_path.glob("*.json")) == []

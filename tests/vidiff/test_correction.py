@@ -8,7 +8,7 @@ import torch
 
 from vidiff import translate_clip
 from vidiff.correction import Overlap, begin_with, corrected
-from vidiff.long_video import window_starts
+from vidiff.long_video import seam_places
 from vidiff.seams import SeamMeter
 
 A = torch.tensor(0.3, dtype=torch.float64)
@@ -79,7 +79,7 @@ def seam_ratio(pipe, **options):
     video = np.full((26, 16, 16, 3), 128, np.uint8)
     generator = torch.Generator().manual_seed(3)
     result = translate_clip(pipe, video, "x", overlap=3, num_inference_steps=8, generator=generator, **options)
-    meter = SeamMeter(window_starts(len(video), pipe.window, 3))
+    meter = SeamMeter(seam_places(len(video), pipe.window, 3))
     for before, after in zip(video, result, strict=True):
         meter.add(before, after)
     return meter.ratio

@@ -5,7 +5,7 @@ import pytest
 
 from configs import ModelError
 from vidiff import translate_clip, translate_long
-from vidiff.long_video import faded, prefixed, window_starts
+from vidiff.long_video import faded, prefixed, seam_places
 from vidiff.seams import SeamMeter
 
 
@@ -120,9 +120,33 @@ def test_fading_turns_from_one_into_the_other():
 
 def test_seams_lie_where_a_window_has_its_first_frame_of_its_own():
     result = translate_clip(Counting(), numbered(18), "Copy.", overlap=2, carry="nothing")
-    assert (np.flatnonzero(np.diff(result[:, 0, 0, 0].astype(int))) + 1).tolist() == window_starts(18, 6, 2)
-    assert window_starts(6, 6, 2) == []
-    assert window_starts(9, 4, 9) == [4, 5, 6, 7, 8]
+    assert (np.flatnonzero(np.diff(result[:, 0, 0, 0].astype(int))) + 1).tolist() == seam_places(18, 6, 2)
+    assert seam_places(6, 6, 2) == []
+    assert seam_places(9, 4, 9) == [4, 5, 6, 7, 8]
+
+
+def test_a_blended_seam_is_every_step_of_its_fade():
+    # a window without a change, and then one with 100: what blending makes of the step between them
+    class Stepping(CopyingPipe):
+        window = 8
+
+        def __call__(self, video, instruction, **sampling):
+            self.change += 100 * bool(self.asked)
+            return super().__call__(video, instruction, **sampling)
+
+    source = np.zeros((14, 1, 1, 3), np.uint8)
+    for overlap in (0, 1, 2, 4, 7):
+        result = translate_clip(
+            Stepping(), source[: 16 - overlap], "Step.", overlap=overlap, carry="nothing", blend=True
+        )
+        steps = np.flatnonzero(np.diff(result[:, 0, 0, 0].astype(int))) + 1
+        assert steps.tolist()[: overlap + 1] == seam_places(len(result), 8, overlap, blend=True)[: overlap + 1]
+        meter = SeamMeter(seam_places(9, 8, overlap, blend=True))
+        for before, after in zip(source, result[:9], strict=False):
+            meter.add(before, after)
+        # nothing of the step is taken for what changes from frame to frame anyway
+        assert meter.ratio in (float("inf"), None)
+    assert seam_places(18, 6, 2, blend=True) == [4, 5, 6, 8, 9, 10, 12, 13, 14]
 
 
 def test_the_seam_ratio_compares_steps_of_the_change():
