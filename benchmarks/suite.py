@@ -53,7 +53,12 @@ class Suite:
 
     def has_references(self, task: str) -> bool:
         """Return whether any sample of a task has a reference picture."""
-        return any(member["name"].startswith("reference.") for row in self.rows[task] for member in row["members"])
+        return any(map(has_reference, self.rows[task]))
+
+
+def has_reference(row: dict[str, Any]) -> bool:
+    """Return whether the sample of an index row has a reference picture."""
+    return any(member["name"].startswith("reference.") for member in row["members"])
 
 
 def damage(dataset: Dataset, tasks: Collection[str], split: str) -> list[str]:
@@ -99,8 +104,9 @@ def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]
     turn: dict[str, int] = {}
     order = []
     for row in rows:
-        turn[row["source_sha256"]] = turn.get(row["source_sha256"], -1) + 1
-        order.append((turn[row["source_sha256"]], row["source_sha256"], row["key"], row))
+        video = row["clean_sha256"]
+        turn[video] = turn.get(video, -1) + 1
+        order.append((turn[video], video, row["key"], row))
     chosen = [row for *_, row in sorted(order, key=lambda item: item[:3])[:limit]]
     return sorted(chosen, key=lambda row: row["key"])
 

@@ -20,6 +20,7 @@ from configs import ConfigError
 from shards import Sample, read_video
 from shards.picture_folder import PictureReader, pictures_in
 from shards.sample import Video
+from vidiff.training_data import learnt_by
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -75,6 +76,8 @@ def plugin(text: str) -> Method:
         paper="-",
         version=1,
         make=partial(_make_plugin, place),
+        # it may have, and does not say from what
+        learns=True,
         weights=_digest_of_code(module, inspect.getmodule(found)),
     )
 
@@ -83,10 +86,11 @@ def predictions(text: str) -> Method:
     """Return the clips in `[NAME=]FOLDER` as a method: `FOLDER/TASK/KEY.mkv` (or mp4, avi, mov, webm), one per sample.
 
     A clip must have as many frames, of the same size, as the sample's source; where one is missing the method has failed
-    on that sample. What `vidiff-translate` writes for a dataset is such a folder.
+    on that sample. What `vidiff-translate` writes for a dataset is such a folder; what its model has learnt from stands in it.
 
     Raises:
         ConfigError: no such folder, or no clips in it.
+        ModelError: what it says of its training data is damaged.
     """
     name, place = named(text)
     folder = Path(place)
@@ -99,6 +103,7 @@ def predictions(text: str) -> Method:
         )
     pictures = [picture for path in files if path.is_dir() for picture in pictures_in(path)]
     files = sorted([path for path in files if path.is_file()] + pictures)
+    learnt = learnt_by(folder)
     lines = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return Method(
         name=name or _tame(folder.resolve().name),
@@ -108,6 +113,8 @@ def predictions(text: str) -> Method:
         version=1,
         make_seeing=partial(_make_reader, folder),
         learns=True,
+        trained_on=learnt.sources,
+        tells_all=learnt.complete,
         weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
     )
 
