@@ -87,6 +87,11 @@ def _differences(done: Sequence[Run], task: str, pairs: Sequence[tuple[str, str]
 def _difference(runs: list[list[Row]], pair: tuple[str, str], metric: Metric, average: str) -> Difference | None:
     scored = [_scored(rows, name, metric) for rows, name in zip(runs, pair, strict=True)]
     keys = scored[0].keys() & scored[1].keys()
+    if any(scored[0][key]["video"] != scored[1][key]["video"] for key in keys):
+        raise DatasetError(
+            f"{runs[0][0]['task']}: the runs tell videos apart in two ways, as their suites say: they cannot be compared; score "
+            "both with one --suite"
+        )
     rows = {side: [own[key] for key in sorted(keys)] for side, own in zip(("first", "second"), scored, strict=True)}
     # what anybody has a value for has something to measure, whoever failed on it
     everybody = [row for run in runs for row in run if row["key"] in keys]

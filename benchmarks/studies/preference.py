@@ -130,14 +130,17 @@ def read_votes(folder: Path) -> list[dict[str, Any]]:
 
 
 def preference_study(folder: Path) -> Study:
-    """Sum up the votes: win rates with intervals over samples, and a Bradley-Terry order.
+    """Sum up the votes: win rates with intervals over videos, and a Bradley-Terry order.
 
     Raises:
-        DatasetError: nobody has voted.
+        DatasetError: there is no finished run, or nobody has voted.
     """
     votes = read_votes(folder)
     if not votes:
         raise DatasetError(f"{folder} has no votes yet; 'bench study preference {folder}' asks for them")
+    videos = {row["key"]: row["video"] for row in load_run(folder).rows}
+    # a sample that an earlier run in the folder had, and the present one has not, stands for itself
+    votes = [vote | {"video": videos.get(vote["key"], vote["key"])} for vote in votes]
     records: list[Record] = []
     for task in sorted({vote["task"] for vote in votes}):
         records += _of_task(task, [vote for vote in votes if vote["task"] == task])
@@ -148,7 +151,7 @@ def preference_study(folder: Path) -> Study:
         records=records,
         words=(
             "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals (Wilson's) that take "
-            f"samples, not votes, as independent; none below {LEAST_VIDEOS} samples. Strength: Bradley-Terry, as the chance to "
+            f"videos, not votes, as independent; none below {LEAST_VIDEOS} videos. Strength: Bradley-Terry, as the chance to "
             "beat the average method of the task.",
         ),
     )
@@ -156,16 +159,16 @@ def preference_study(folder: Path) -> Study:
 
 def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
     methods = sorted({vote[side] for vote in votes for side in ("left", "right")})
-    samples = sorted({vote["key"] for vote in votes})
-    wins = np.zeros((len(samples), len(methods), len(methods)))
+    videos = sorted({vote["video"] for vote in votes})
+    wins = np.zeros((len(videos), len(methods), len(methods)))
     for vote in votes:
         left, right = methods.index(vote["left"]), methods.index(vote["right"])
         share = {vote["left"]: 1.0, vote["right"]: 0.0, "": 0.5}[vote["winner"]]
-        place = samples.index(vote["key"])
+        place = videos.index(vote["video"])
         wins[place, left, right] += share
         wins[place, right, left] += 1 - share
     total = wins.sum(axis=0)
-    # of each method on each sample
+    # of each method on each video
     won, lost = wins.sum(axis=2), wins.sum(axis=1)
     strengths = bradley_terry(total)
     found = []
@@ -185,18 +188,18 @@ def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
 
 
 def rate_interval(won: NDArray[np.float64], votes: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95 % interval of a win rate from wins and votes by sample; None for fewer than 6 samples with votes.
+    """Return the 95 % interval of a win rate from wins and votes by video; None for fewer than 6 videos with votes.
 
-    Wilson's (1927), with Student's quantile, for the normal one covers 92 % for some rates of 10 or 15 samples. Votes on one
-    sample are alike, so the samples are its number of trials: (sum w)^2 / sum w^2 of them where they have w votes (Kish 1965).
+    Wilson's (1927), with Student's quantile, for the normal one covers 92 % for some rates of 10 or 15 videos. Votes on one
+    video are alike, so the videos are its number of trials: (sum w)^2 / sum w^2 of them where they have w votes (Kish 1965).
     """
     from scipy.stats import t
 
-    samples = int((votes > 0).sum())
-    if samples < LEAST_VIDEOS:
+    videos = int((votes > 0).sum())
+    if videos < LEAST_VIDEOS:
         return None, None
     rate, count = won.sum() / votes.sum(), votes.sum() ** 2 / (votes**2).sum()
-    z = t.ppf(0.5 + LEVEL / 2, samples - 1)
+    z = t.ppf(0.5 + LEVEL / 2, videos - 1)
     middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     return float(max(middle - half, 0)), float(min(middle + half, 1))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.metrics import headline
+from benchmarks.metrics import Metric, headline
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run
+from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
+from benchmarks.statistics import video_scores
 from benchmarks.studies.report import Study
 from configs import load
 from datagen import Recipe, build
@@ -75,20 +75,10 @@ def severity_study(task: str, runs: dict[float, Run]) -> Study:
     """Sum up one run per level, over the videos that every level has a sample of."""
     first = headline(task)[0]
     videos = set.intersection(*({row["video"] for row in run.rows} for run in runs.values()))
-    methods = list(dict.fromkeys(row["method"] for run in runs.values() for row in run.rows if row["ranked"]))
+    means = {level: _means(run, videos, first) for level, run in runs.items()}
     records, series = [], []
-    for method in methods:
-        points = []
-        for level, run in runs.items():
-            own = [
-                row
-                for row in run.rows
-                if row["method"] == method and row["video"] in videos and row["status"] != "invalid"
-            ]
-            values = [row["scores"].get(first.name) if row["status"] == "ok" else first.worst for row in own]
-            known = [value for value in values if value is not None]
-            if known:
-                points.append((level, float(np.mean(known))))
+    for method in dict.fromkeys(name for found in means.values() for name in found):
+        points = [(level, found[method]) for level, found in means.items() if method in found]
         records.append({"method": method, **{f"{place:g}": value for place, value in points}})
         series.append(Series(name=method, points=points))
     columns = dict.fromkeys(name for record in records for name in record)
@@ -96,6 +86,15 @@ def severity_study(task: str, runs: dict[float, Run]) -> Study:
         name=f"severity of {task}",
         question=f"{first.label} as {SWEEPS[task].across} grows, on the same {len(videos)} videos at every level.",
         records=[{**columns, **record} for record in records],
-        words=(f"{first.label}: {first.in_full()}. A failure counts as the worst value.",),
+        words=(f"{first.label}: {first.in_full()}. Means over videos; a failure counts as the worst value.",),
         charts=[(task, chart(series, across=SWEEPS[task].across, up=first.label))],
     )
+
+
+def _means(run: Run, videos: Collection[str], metric: Metric) -> dict[str, float]:
+    """Return each method's mean over these videos, as its leaderboard takes it; oracles are left out."""
+    own: dict[str, list[Row]] = {}
+    for row in run.rows:
+        if row["ranked"] and row["video"] in videos:
+            own.setdefault(row["method"], []).append(row)
+    return {name: scores.whole for name, scores in video_scores(own, metric, None).items()}

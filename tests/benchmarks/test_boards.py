@@ -98,6 +98,15 @@ def test_means_over_frames_and_over_clips_are_not_compared(monkeypatch):
         benchmarks.compare.compare(Path("frames"), Path("clips"))
 
 
+def test_runs_that_take_other_clips_for_one_video_are_not_compared(monkeypatch):
+    rows = uneven(25.0)
+    named = [row | {"video": f"named {7 - int(row['video'][1:])}"} for row in rows]
+    runs = {"a": Run(rows=rows, facts={"suite": None}), "b": Run(rows=named, facts={"suite": None})}
+    monkeypatch.setattr(benchmarks.compare, "load_run", lambda folder: runs[folder.name])
+    with pytest.raises(DatasetError, match="tell videos apart in two ways"):
+        benchmarks.compare.compare(Path("a"), Path("b"))
+
+
 def gopro_rows(videos: int, frames: int) -> list[dict]:
     return [row("identity", v, 25.0, frames=frames) for v in range(videos)]
 

@@ -15,9 +15,9 @@ from scipy import optimize, stats
 
 import configs
 from benchmarks.methods import Context
-from benchmarks.runner import run
+from benchmarks.runner import Run, run
 from benchmarks.settings import BenchSettings
-from benchmarks.studies import severity
+from benchmarks.studies import preference, severity
 from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seams_of
 from benchmarks.studies.preference import (
     Poll,
@@ -167,6 +167,20 @@ def test_levels_of_damage_are_scored_on_the_same_videos(tmp_path, monkeypatch):
     (record,) = study.records
     assert record["method"] == "identity"
     assert record["0.3"] > record["0.7"]
+
+
+def test_a_level_is_a_mean_over_videos_whatever_the_number_of_their_samples():
+    facts = {"task": "dehaze", "method": "m", "ranked": True, "status": "ok", "weights": {}, "frames": 4}
+    scores = {"a": [10.0, 10.0, 10.0], "b": [30.0], "lacking at the other level": [0.0]}
+    rows = [
+        {**facts, "key": f"{video} {n}", "video": video, "scores": {"psnr": score}}
+        for video, own in scores.items()
+        for n, score in enumerate(own)
+    ]
+    runs = {0.3: Run(rows=rows, facts={}), 0.7: Run(rows=rows[:4], facts={})}
+    study = severity.severity_study("dehaze", runs)
+    assert study.records == [{"method": "m", "0.3": 20.0, "0.7": 20.0}]
+    assert "the same 2 videos" in study.question
 
 
 @pytest.mark.parametrize("task", list(severity.SWEEPS))
@@ -330,6 +344,21 @@ def test_a_voter_sees_blind_pairs_once_and_every_vote_is_kept_at_once(folder):
     assert study.records[0]["method"] == "clahe"
     assert study.records[0]["win rate"] == 1
     assert {record["win rate"] for record in study.records[1:]} == {0.25}
+
+
+def test_votes_on_several_edits_of_one_video_are_of_one_video(folder, monkeypatch):
+    (folder / "preference").mkdir()
+    votes = [
+        {"pair": f"{n}", "task": "edit", "key": f"k{n}", "left": "a", "right": "b", "winner": "a", "voter": "me"}
+        for n in range(12)
+    ]
+    (folder / "preference" / "votes.jsonl").write_text("".join(json.dumps(vote) + "\n" for vote in votes))
+    for videos, told in ((12, True), (6, True), (5, False)):
+        rows = [{"key": f"k{n}", "video": f"v{n % videos}"} for n in range(12)]
+        monkeypatch.setattr(preference, "load_run", lambda folder, rows=rows: Run(rows=rows, facts={}))
+        low, high = rate_interval(np.full(videos, 1.0), np.full(videos, 1.0))
+        expected = f"[{low:.2f}, {high:.2f}]" if told else "n/a"
+        assert preference_study(folder).records[0]["interval"] == expected
 
 
 def test_a_vote_cut_short_by_a_kill_is_left_out(folder):
