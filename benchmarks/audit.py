@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,25 @@ from benchmarks.audit_texts import SAME, check_texts
 from benchmarks.costs import COSTS, read_costs
 from benchmarks.folders import ROWS, read_rows
 from benchmarks.kept import kept_files, value_of, values_of
+from benchmarks.leaks import has_seen, learnt_from
+from benchmarks.methods import METHODS
 from benchmarks.metrics import Outcome, get_metrics
 from benchmarks.metrics.together import TOGETHER, Array, get_together
 from benchmarks.networks import MISSING
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import Run, flat, prediction_path
+from benchmarks.said import said_of_method, said_of_sample
 from benchmarks.scoring import Row
-from benchmarks.suite import damage
+from benchmarks.settings import BenchSettings, SuiteSettings
+from benchmarks.suite import Suite, damage, has_reference, make_suite
 from benchmarks.workers import masks_path
 from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.storage import sha256_of
+
+_WORDS = {"summary", "paper"}
+"""What a newer version may say in other words."""
 
 
 def audit(
@@ -37,9 +45,10 @@ def audit(
 ) -> tuple[list[str], int]:
     """Return what is wrong with a finished run, in words, and how many rows were scored again from kept answers.
 
-    The rows are those that were written, of one protocol and one dataset (`load_run`); the tables in every form are computed
-    again from them; and for each task and method some rows are scored again from the clips kept in `predictions/`, if the
-    dataset is still the one that was scored.
+    The rows are those that were written, of one protocol and one dataset (`load_run`), of the samples that the settings choose,
+    and say of samples and of the bench's own methods what these are; the tables in every form are computed again from them;
+    and for each task and method some rows are scored again from the clips kept in `predictions/`, if the dataset is still the
+    one that was scored.
     `method`, `key`: only these, and then all of them. `data`: where the dataset lies now.
 
     Raises:
@@ -56,6 +65,8 @@ def audit(
     if changed:
         # nothing can be scored again on other samples
         return [*wrong, *(f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed)], 0
+    suite = make_suite(dataset.root, sorted({row["task"] for row in run.rows}), BenchSettings(**run.facts["settings"]))
+    wrong += [*_coverage(folder, run, suite), *_said(run, suite)]
     wrong += check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
@@ -83,6 +94,42 @@ def _noted(folder: Path, run: Run) -> Iterator[str]:
             yield f"{ROWS}: {name} has another {', '.join(others)} than rows.parquet"
         if row["status"] == "failed" and prediction_path(folder, row).is_file():
             yield f"{name}: it is said to have failed ({row['error']}), and its answer was kept"
+
+
+def _coverage(folder: Path, run: Run, suite: Suite) -> Iterator[str]:
+    """Compare which samples were scored with those that the settings choose."""
+    for task, own in suite.rows.items():
+        wanted = {index["key"] for index in own}
+        # a study of image instructions scores the samples that have a picture
+        pictured = {index["key"] for index in own if has_reference(index)}
+        found = {row["key"] for row in run.rows if row["task"] == task}
+        if found not in (wanted, pictured):
+            yield (
+                f"{task}: {len(found)} samples were scored, of which {len(found & wanted)} are among the {len(wanted)} that "
+                f"{folder / 'run.json'} says were chosen"
+            )
+
+
+def _said(run: Run, suite: Suite) -> Iterator[str]:
+    """Compare what rows say beside their scores with what the dataset's index says, and what the bench's own methods are."""
+    scored = {row["key"] for row in run.rows}
+    suite = replace(
+        suite,
+        rows={task: [index for index in own if index["key"] in scored] for task, own in suite.rows.items()},
+        standard=SuiteSettings(**run.facts["suite"]) if run.facts["suite"] else None,
+    )
+    indexes = {index["key"]: index for own in suite.rows.values() for index in own}
+    for row in run.rows:
+        index, method = indexes.get(row["key"]), METHODS.get(row["method"])
+        if index is None:
+            continue
+        said = said_of_sample(index, suite)
+        if method is not None and method.version == row["method_version"]:
+            said |= said_of_method(method, row["task"])
+            said["leaked"] = has_seen(index, learnt_from(method, suite.dataset, row["task"]))
+        others = [name for name, value in said.items() if name not in _WORDS and row[name] != value]
+        if others:
+            yield f"{row['task']} {row['method']} {row['key']}: another {', '.join(others)} than its sample and its method have"
 
 
 def _is_same(a: Any, b: Any) -> bool:

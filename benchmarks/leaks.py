@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
-from benchmarks.scoring import Job, Row
-from benchmarks.suite import Suite
+from benchmarks.methods import Method
+from benchmarks.scoring import Row
+from shards import Dataset
+from shards.reader import VIDEO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +28,20 @@ class Leak:
         return f"{self.method} has learnt from the videos of {len(self.keys)} {self.task} samples that it is scored on: {named}"
 
 
-def learnt_from(job: Job, suite: Suite) -> frozenset[str]:
-    """Return the sha256 of the videos that a job's method has learnt from, as far as that is known.
+def learnt_from(method: Method, dataset: Dataset, task: str) -> frozenset[str]:
+    """Return the sha256 of the videos that a method has learnt from, as far as that is known (`Dataset.videos`).
 
     What a method was trained on it says itself (a VIDiff does, in `training_data.json`); what learns from the dataset's own
     train split has seen that. Empty for a method that does not say; the table marks it.
     """
-    if not job.method.learns:
-        return frozenset()
-    if job.method.learns_here:
-        return frozenset(suite.dataset.index(job.task, "train")["source_sha256"].to_pylist())
-    return job.method.trained_on or frozenset()
+    if method.learns_here:
+        return dataset.videos(task, "train")
+    return method.trained_on or frozenset()
+
+
+def has_seen(index: Mapping[str, Any], seen: Set[str]) -> bool:
+    """Return whether the video of an index row is among these, alone or with what came with it."""
+    return not seen.isdisjoint({index[name] for name in VIDEO})
 
 
 def find_leaks(rows: Sequence[Row]) -> list[Leak]:

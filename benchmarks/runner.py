@@ -12,14 +12,15 @@ from typing import Any
 
 from benchmarks import costs, kept
 from benchmarks.folders import ROWS, check_dataset, check_out, read_rows
-from benchmarks.leaks import Leak, find_leaks, learnt_from
+from benchmarks.leaks import Leak, find_leaks, has_seen, learnt_from
 from benchmarks.methods import METHODS, Context, Method, check_methods, methods_for
 from benchmarks.metrics import get_metrics, headline
 from benchmarks.metrics.together import get_together
 from benchmarks.networks import version
+from benchmarks.said import said_of_method, said_of_sample
 from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
-from benchmarks.suite import Suite, damage, lacking, named_parts, spread
+from benchmarks.suite import Suite, damage, lacking, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError
 from shards.storage import append_json, publish, publish_json, remove_temporaries, sha256_of
@@ -132,7 +133,7 @@ def _plan(
     cells = []
     for place, job in enumerate(jobs):
         answers_kept = {index["key"] for index in spread(job.rows, settings.keep)}
-        seen = learnt_from(job, suite)
+        seen = learnt_from(job.method, suite.dataset, job.task)
         for index in job.rows:
             key = index["key"]
             said = _said(job, row_id(job, key, suite), index, suite, seen)
@@ -268,34 +269,12 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozen
     return {
         "id": name,
         "protocol": PROTOCOL,
-        "task": job.task,
         "method": job.method.name,
-        "key": index["key"],
-        "source_id": index["source_id"],
-        "frames": index["frames"],
-        **_grouped(index, suite),
-        "continues": suite.continues.get(index["key"], ""),
-        "adjoins": index["key"] in suite.continues or index["key"] in suite.continued,
-        "dataset": suite.dataset.manifest.sha256,
-        "method_version": job.method.version,
-        "weights_sha256": job.method.weights,
-        "ranked": job.method.ranked,
-        "board": f"{job.task}, first mask given" if job.method.first_mask else job.task,
-        "learns": job.method.learns,
-        "leaked": index["source_sha256"] in seen,
-        "knows_its_data": job.method.trained_on is not None or not (job.method.weights or job.method.networks),
-        "parameters": job.method.parameters or 0,
-        "summary": job.method.summary,
-        "paper": job.method.paper,
+        **said_of_sample(index, suite),
+        **said_of_method(job.method, job.task),
+        "leaked": has_seen(index, seen),
         "metric_versions": ", ".join(f"{metric.name} {metric.version}" for metric in job.metrics),
     }
-
-
-def _grouped(index: dict[str, Any], suite: Suite) -> Row:
-    """Return what a sample's source is a part of: the video that is drawn again as one, and the set."""
-    # names of videos may repeat from folder to folder, contents do not
-    video = index["source_sha256"]
-    return {"video": video, "set": "", "part": "", **named_parts(index["source_id"], suite.standard), "source": video}
 
 
 def _measure_costs(

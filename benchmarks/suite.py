@@ -129,8 +129,9 @@ def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]
     turn: dict[str, int] = {}
     order = []
     for row in rows:
-        turn[row["source_sha256"]] = turn.get(row["source_sha256"], -1) + 1
-        order.append((turn[row["source_sha256"]], row["source_sha256"], row["key"], row))
+        video = row["clean_sha256"]
+        turn[video] = turn.get(video, -1) + 1
+        order.append((turn[video], video, row["key"], row))
     chosen = [row for *_, row in sorted(order, key=lambda item: item[:3])[:limit]]
     return sorted(chosen, key=lambda row: row["key"])
 

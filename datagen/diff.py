@@ -12,6 +12,7 @@ from typing import Any
 from datagen.ledger import difference
 from datagen.rejects import broken_score, kind_of, read_rejects
 from shards import Dataset, Manifest
+from shards.reader import differing_members
 
 Identity = tuple[str, str, int, int, int]
 """Task, sha256 of the source video, first frame, step, number of frames: what a sample is made of."""
@@ -167,9 +168,7 @@ class _Groups:
 def _causes(a: Dataset, key_a: str, b: Dataset, key_b: str) -> tuple[dict[str, list[str]], list[str]]:
     """Return through what two samples differ (with the names that a cause is made of), and which of their members."""
     row_a, row_b = a.row(key_a), b.row(key_b)
-    members_a, members_b = a.members(key_a), b.members(key_b)
-    members = sorted(members_a.keys() | members_b.keys())
-    differing = [name for name in members if members_a.get(name) != members_b.get(name)]
+    differing = differing_members(a.members(key_a), b.members(key_b))
     columns = [name for name in row_a if row_a[name] != row_b[name]]
     causes: dict[str, list[str]] = {
         f"{_FACTS[name]} {row_a[name]} -> {row_b[name]}": [] for name in columns if name in _FACTS

@@ -21,15 +21,23 @@ def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> None:
     splits: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, int], Seen] = {}
     names: dict[str, str] = {}
+    # what an earlier version made does not say which video it was that came with masks, a caption or another side
+    alone = {
+        row["source_sha256"]: row["clean_sha256"]
+        for _, dataset in datasets
+        for row in _rows(dataset)
+        if row["clean_sha256"] != row["source_sha256"]
+    }
     for name, dataset in datasets:
         recipes = list(_recipes(dataset.manifest.recipe))
         for row in _rows(dataset):
             sha256 = row["source_sha256"]
-            splits.setdefault(sha256, {}).setdefault(row["split"], name)
+            video = alone.get(sha256, sha256)
+            splits.setdefault(video, {}).setdefault(row["split"], name)
             names[sha256] = f"{row['source_id']} in {name}"
             # scenes that look alike are two scenes none the less
             if not any(is_scene(row["source_id"], sha256, recipe) for recipe in recipes):
-                seen.setdefault((sha256, row["start"]), _seen(row))
+                seen.setdefault((sha256, row["start"]), _seen(row, video))
     _check_videos(splits)
     _check_looks(seen, names)
 
@@ -71,7 +79,7 @@ def _some(shown: list[str]) -> str:
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    names = ["source_id", "source_sha256", "start", "split", "scores"]
+    names = ["source_id", "source_sha256", "clean_sha256", "start", "split", "scores"]
     for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
         yield from batch.to_pylist()
 
@@ -84,11 +92,11 @@ def _recipes(recipe: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _recipes(part["recipe"])
 
 
-def _seen(row: Mapping[str, Any]) -> Seen:
+def _seen(row: Mapping[str, Any], video: str) -> Seen:
     scores = json.loads(row["scores"])
     return Seen(
         sha256=row["source_sha256"],
-        group=row["source_sha256"],
+        group=video,
         start=row["start"],
         split=row["split"],
         hashes=scores.get("phash", ()),

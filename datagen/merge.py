@@ -24,6 +24,7 @@ from datagen.rejects import kind_of, read_rejects
 from datagen.settings import Recipe
 from shards import Dataset, EncodedSample, Manifest, Shard, load_manifest, verify, write_card, write_shard
 from shards.manifest import NAME as MANIFEST
+from shards.reader import differing_members
 from shards.storage import publish_json, publishing, remove_temporaries
 
 _NOTE = "merge.json"
@@ -69,6 +70,7 @@ class Pick:
     task: str
     split: str
     source_sha256: str
+    clean_sha256: str
     start: int
     bytes: int
 
@@ -155,29 +157,32 @@ def _open(folder: Path, weight: float | None, step: Step) -> Part:
 
 
 def _picks(part: int, dataset: Dataset) -> Iterator[Pick]:
-    names = ["key", "task", "split", "source_sha256", "start", "bytes"]
+    names = ["key", "task", "split", "source_sha256", "clean_sha256", "start", "bytes"]
     for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
         for row in batch.to_pylist():
             yield Pick(part=part, **row)
 
 
 def _without_doubles(parts: Sequence[Part], picks: Iterable[Pick]) -> list[Pick]:
-    """Keep a sample once that several parts have with equal bytes; other bytes under one key raise `DatasetError`."""
+    """Keep a sample once that several parts have with equal bytes; other bytes under one key raise `DatasetError`.
+
+    Where one was made by an earlier version, which recorded less, the longer one is kept.
+    """
     kept: dict[str, Pick] = {}
     for pick in picks:
         first = kept.setdefault(pick.key, pick)
         if first is pick:
             continue
         ours, theirs = (parts[p.part].dataset.members(p.key) for p in (first, pick))
-        if ours != theirs:
-            differing = ", ".join(
-                sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-            )
+        differing = ", ".join(differing_members(ours, theirs))
+        if differing:
             folders = [parts[p.part].dataset.root for p in (first, pick)]
             raise DatasetError(
                 f"sample {pick.key} is in {folders[0]} and {folders[1]} with other bytes ({differing}); "
                 f"leave one of them out, or rebuild one with another seed ('datagen diff' says how they differ)"
             )
+        if len(theirs["meta.json"]) > len(ours["meta.json"]):
+            kept[pick.key] = pick
     return list(kept.values())
 
 
@@ -204,12 +209,12 @@ def weighted(parts: Sequence[Part], picks: Iterable[Pick], seed: int) -> list[Pi
 
 
 def _taking_turns(picks: Iterable[Pick], seed: int) -> list[Pick]:
-    """Order samples by a hash, and so that every source has one before any has two; fewer are always among more."""
+    """Order samples by a hash, and so that every video has one before any has two; fewer are always among more."""
     seen: Counter[str] = Counter()
     turns = []
     for pick in sorted(picks, key=lambda pick: _place(pick.key, seed)):
-        turns.append((seen[pick.source_sha256], pick))
-        seen[pick.source_sha256] += 1
+        turns.append((seen[pick.clean_sha256], pick))
+        seen[pick.clean_sha256] += 1
     return [pick for _, pick in sorted(turns, key=lambda turn: turn[0])]
 
 

@@ -21,6 +21,7 @@ from datagen.tasks.base import NATIVE
 from shards import Dataset, Sample, encode_sample
 from shards.codecs import pooled_psnr
 from shards.members import member_at
+from shards.reader import differing_members
 
 TOLERANCE_DB = 1.0
 """How far below the codec's own ceiling the side made from the stored (compressed) other side may lie: the effect's own
@@ -32,7 +33,7 @@ class Replay:
     """How a sample that was made again compares with the stored one."""
 
     identical: bool
-    """Whether every member made from the source video has the stored bytes."""
+    """Whether every member made from the source video has the stored bytes, what is recorded since then apart."""
     differing: tuple[str, ...]
     psnr: float
     """dB between the side that the effect made, as stored, and the stored parameters applied to the other side; infinite
@@ -77,7 +78,7 @@ def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
         clip = read(video, window)
     again = make_sample(clip, stored.meta.task, stored.meta.split, recipe, score(clip.frames))
     made = encode_sample(again, dataset.row(key)["codec"]).members
-    differing = tuple(name for name in members.keys() | made.keys() if members.get(name) != made.get(name))
+    differing = tuple(differing_members(members, made))
     return Replay(
         identical=not differing,
         differing=differing,

@@ -18,6 +18,8 @@ from shards.manifest import load_manifest
 from shards.sample import Meta, Sample
 from shards.writer import INDEX
 
+VIDEO = ("source_sha256", "clean_sha256")
+"""Columns of the index that name a sample's video."""
 _SHOWN_KEYS = 3
 
 
@@ -65,6 +67,14 @@ class Dataset:
         found: list[str] = self.index(task, split)["key"].to_pylist()
         return found
 
+    def videos(self, task: str | None = None, split: str | None = None) -> frozenset[str]:
+        """Return the sha256 of every video that the samples show: as it was given, and that of the clean video alone.
+
+        Whoever has learnt from one of these has seen the video, whatever else came with it there.
+        """
+        table = self.index(task, split)
+        return frozenset(sha256 for name in VIDEO for sha256 in table[name].to_pylist())
+
     def row(self, key: str) -> dict[str, Any]:
         """Return one sample's index row."""
         if key not in self._positions:
@@ -106,7 +116,7 @@ class Dataset:
 
     def _read_index(self, name: str, task: str) -> pa.Table:
         try:
-            table = _with_captions(pq.read_table(self.root / name))
+            table = _completed(pq.read_table(self.root / name))
             if not table.schema.equals(INDEX) or table["key"].null_count:
                 raise pa.ArrowInvalid(
                     f"it has other columns than an index; 'datagen verify {self.root}' lists the damage"
@@ -117,11 +127,16 @@ class Dataset:
             raise DatasetError(f"the index {self.root / name} of task {task} cannot be read: {reason}") from None
 
 
-def _with_captions(table: pa.Table) -> pa.Table:
-    """Return an index with the column that those of earlier datasets lack."""
-    if set(INDEX.names) - set(table.column_names) != {"caption"}:
+def _completed(table: pa.Table) -> pa.Table:
+    """Return an index with the columns that those of earlier datasets lack; what `Meta` says where they are not said."""
+    lacking = set(INDEX.names) - set(table.column_names)
+    if not lacking or lacking - {"caption", "clean_sha256"}:
         return table
-    return table.append_column("caption", pa.array([""] * len(table), pa.string())).select(INDEX.names)
+    if "caption" in lacking:
+        table = table.append_column("caption", pa.array([""] * len(table), pa.string()))
+    if "clean_sha256" in lacking:
+        table = table.append_column("clean_sha256", table["source_sha256"])
+    return table.select(INDEX.names)
 
 
 def stream(root: Path | str, task: str, split: str) -> Iterator[Sample]:
@@ -155,6 +170,24 @@ def decode_sample(key: str, members: Mapping[str, Any]) -> Sample:
         mask=decode_mask(members["mask.mkv"]) if "mask.mkv" in members else None,
         reference=decode_image(members["reference.png"]) if "reference.png" in members else None,
     )
+
+
+def differing_members(a: Mapping[str, bytes], b: Mapping[str, bytes]) -> list[str]:
+    """Return the names of the undecoded members in which two samples differ, sorted.
+
+    What an earlier version did not record yet is no difference between two `meta.json`.
+    """
+    return sorted(name for name in a.keys() | b.keys() if not _says_the_same(name, a.get(name), b.get(name)))
+
+
+def _says_the_same(name: str, a: bytes | None, b: bytes | None) -> bool:
+    if a == b or name != "meta.json" or a is None or b is None:
+        return a == b
+    try:
+        one, other = json.loads(a), json.loads(b)
+        return all(one[field] == other[field] for field in one.keys() & other.keys())
+    except (ValueError, AttributeError):
+        return False
 
 
 def meta_from_plain(values: Mapping[str, Any]) -> Meta:

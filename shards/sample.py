@@ -31,6 +31,7 @@ class Meta:
     """`train`, `val` or `test`; all samples of one source video are in the same split."""
     source_id: str
     source_sha256: str
+    """Of all that was given: the video with its masks, what is said of it and, of a pair, the other side."""
     licence: str
     start: int
     """Index of the clip's first frame in the source video."""
@@ -46,6 +47,13 @@ class Meta:
     scores: Mapping[str, Any] = field(default_factory=dict)
     caption: str = ""
     """What the source's data set says is seen in the video; one line."""
+    clean_sha256: str = ""
+    """Of the clean video alone, however it was given: equal wherever the same video was learnt from or is tested on. Where it
+    is not said, as in datasets from before it was recorded, it is `source_sha256`."""
+
+    def __post_init__(self) -> None:
+        if not self.clean_sha256:
+            object.__setattr__(self, "clean_sha256", self.source_sha256)
 
 
 @dataclass(frozen=True, kw_only=True)

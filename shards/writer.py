@@ -42,6 +42,7 @@ INDEX = pa.schema(
         ("step", pa.int32()),
         ("source_id", pa.string()),
         ("source_sha256", pa.string()),
+        ("clean_sha256", pa.string()),
         ("licence", pa.string()),
         ("caption", pa.string()),
         ("seed", pa.string()),

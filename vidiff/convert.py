@@ -15,6 +15,7 @@ from configs import ModelError, OutputError, unknown_name
 from configs.libraries import quiet_libraries
 from vidiff.image_instruction import ImageProjector
 from vidiff.pipeline import PICKLED, VIDiffPipeline, refuse_code
+from vidiff.training_data import learnt_by
 from vidiff.unet import VIDiffUNet
 
 Kind = Literal["sd15", "instruct-pix2pix", "animatediff"]
@@ -73,6 +74,9 @@ def convert(
     if image_encoder is not None:
         pipe, done = _with_eyes(pipe, image_encoder, done)
     pipe.save_pretrained(str(out))
+    if kind == "animatediff" and base is not None:
+        # of the weights that were put into it nobody says what they have learnt from
+        replace(learnt_by(Path(base)), complete=False).save(Path(out))
     return done
 
 

@@ -1,10 +1,6 @@
-"""What is saved with a model: the README, and the list of videos it has learnt from."""
+"""The README that is saved with a model."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-from typing import Any
 
 from shards import Dataset
 from vidiff.checkpoint import Position
@@ -34,35 +30,6 @@ videos give a model for those tasks and similar scenes, not a general editor.
 ```yaml
 {recipe}```
 """
-
-
-TRAINING_DATA = "training_data.json"
-
-
-def training_data(settings: TrainSettings, dataset: Dataset) -> dict[str, Any]:
-    """Return what a benchmark needs to find leaks: the dataset, and the sha256 of every source video that was trained on.
-
-    What a base was trained on counts, where its folder says so; `complete` is false where it does not.
-    """
-    tasks = list(mixture(dataset, settings.data))
-    sources = {sha256 for task in tasks for sha256 in dataset.index(task, "train")["source_sha256"].to_pylist()}
-    nothing: dict[str, Any] = {"sources": [], "complete": True}
-    before = _learnt_before(Path(settings.base)) if settings.base else nothing
-    sources |= set(before["sources"])
-    return {
-        "dataset": dataset.manifest.sha256,
-        "tasks": tasks,
-        "complete": before["complete"],
-        "sources": sorted(sources),
-    }
-
-
-def _learnt_before(base: Path) -> dict[str, Any]:
-    for place in (base / TRAINING_DATA, base / "model" / TRAINING_DATA):
-        if place.is_file():
-            learnt: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-            return learnt
-    return {"sources": [], "complete": False}
 
 
 def model_card(settings: TrainSettings, dataset: Dataset, position: Position) -> str:

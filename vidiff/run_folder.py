@@ -11,9 +11,9 @@ from typing import Any
 from configs import OutputError
 from shards.storage import append_json
 from vidiff.checkpoint import checkpoints, publish_folder
-from vidiff.model_card import TRAINING_DATA
 from vidiff.pipeline import VIDiffPipeline
 from vidiff.settings import TrainSettings
+from vidiff.training_data import Learnt
 
 # what may change between the parts of one run without making it another run
 _FREE = {"steps", "minutes", "log_every", "validate_every", "checkpoint_every", "keep_checkpoints", "data.workers"}
@@ -65,14 +65,14 @@ class RunFolder:
             kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
             self._log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
-    def publish_model(self, pipe: VIDiffPipeline, card: str, learnt: Mapping[str, Any]) -> None:
-        """Write `model/` under another name, sync and rename it; weights are safetensors, `learnt` is `training_data.json`."""
+    def publish_model(self, pipe: VIDiffPipeline, card: str, learnt: Learnt) -> None:
+        """Write `model/` under another name, sync and rename it; weights are safetensors."""
         partial = self.root / ".model.partial"
         try:
             shutil.rmtree(partial, ignore_errors=True)
             pipe.save_pretrained(partial, safe_serialization=True)
             (partial / "README.md").write_text(card, encoding="utf-8")
-            (partial / TRAINING_DATA).write_text(json.dumps(learnt, indent=1) + "\n", encoding="utf-8")
+            learnt.save(partial)
             publish_folder(partial, self.model)
         except OSError as error:
             raise OutputError(f"cannot write the model to {self.model}: {error.strerror or error}") from None

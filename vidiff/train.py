@@ -18,13 +18,14 @@ from shards import Dataset
 from vidiff.checkpoint import Position, TrainState, load_checkpoint, save_checkpoint
 from vidiff.data import Batch, TrainingClips, batches, mixture
 from vidiff.devices import choose_device, cpu_threads, keep_freed_memory, threads_that_pay_off
-from vidiff.model_card import model_card, training_data
+from vidiff.model_card import model_card
 from vidiff.objective import diffusion_loss
 from vidiff.pipeline import VIDiffPipeline
 from vidiff.run_folder import RunFolder
 from vidiff.settings import TrainSettings
 from vidiff.sizes import new_pipeline
 from vidiff.terminal import deferred_interrupt, progress_bar
+from vidiff.training_data import learnt_from
 from vidiff.validation import pick_samples, validate
 
 
@@ -68,8 +69,9 @@ class Trainer:
             self.pipe.unet.enable_gradient_checkpointing()
         self.state = make_state(self.pipe, settings)
         self.position = Position(step=0, seconds=0.0, loss=math.nan)
-        self._learnt = training_data(settings, dataset)
-        self._split, self._samples = pick_samples(dataset, list(mixture(dataset, settings.data)))
+        tasks = list(mixture(dataset, settings.data))
+        self._learnt = learnt_from(dataset, tasks, settings.base)
+        self._split, self._samples = pick_samples(dataset, tasks)
         if self._split != "val":
             self._say(f"{dataset.root} has no val split: the validation clips are train clips")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ from vidiff.samplers import make_sampler
 from vidiff.seams import SeamMeter
 from vidiff.segmentation import Mask, MaskDecoder, colour_named, paint_named
 from vidiff.tiling import TiledPipe
+from vidiff.training_data import learnt_by
 from vidiff.upscale import to_full_size
 
 Frame = NDArray[np.uint8]
@@ -75,9 +77,12 @@ class Translator:
     ) -> None:
         quiet_libraries()
         self.pipe = load_pipeline(model).to(choose_device())
+        self.learnt = learnt_by(Path(model))
         if lora is not None:
             self.pipe.load_lora_weights(lora, adapter_name="chosen")
             self.pipe.set_adapters("chosen", lora_scale)
+            # nobody says what these have learnt from
+            self.learnt = replace(self.learnt, complete=False)
         if sampler is not None:
             self.pipe.scheduler = make_sampler(sampler, self.pipe.scheduler)
         keep_freed_memory()

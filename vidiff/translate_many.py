@@ -93,6 +93,7 @@ def translate_dataset(
 ) -> Translated:
     """Translate the sources of a dataset's samples to `out/TASK/KEY.mkv`, lossless, each as its own instruction says.
 
+    What the model has learnt from stands beside them, for a benchmark that scores these clips in the place of the model.
     `instruction` takes the place of theirs. Every sample begins with the noise of `seed`, whatever came before it.
 
     Raises:
@@ -104,6 +105,7 @@ def translate_dataset(
     if not keys:
         raise DatasetError(f"{folder} has no samples of the split {split!r}; it has {', '.join(dataset.splits)}")
     _claim(out, {**said, "instruction": instruction, "dataset": dataset.manifest.sha256, "split": split})
+    translator.learnt.save(out)
     pipe = TiledPipe(translator.pipe, tile) if tile else translator.pipe
     done = Translated()
     for number, key in enumerate(keys, start=1):

@@ -78,7 +78,10 @@ class Method:
     learns: bool = False
     """Whether it has seen the dataset's train split, or other data of its own."""
     trained_on: frozenset[str] | None = None
-    """sha256 of the source videos it has learnt from, where it says so; None where it does not, or learns nothing."""
+    """sha256 of the videos it has learnt from, as `Dataset.videos` names them, as far as it says; None where it does not, or
+    learns nothing."""
+    tells_all: bool = True
+    """Whether `trained_on` is all that it has learnt from."""
     needs_reference: bool = False
     """Whether it does something only where a sample has a reference picture."""
     networks: tuple[str, ...] = ()
@@ -100,6 +103,13 @@ class Method:
     def learns_here(self) -> bool:
         """Whether it learns from the train split of the dataset that it is scored on."""
         return self.learns and self.trained_on is None and not (self.weights or self.networks)
+
+    @property
+    def knows_its_data(self) -> bool:
+        """Whether it is known what it has learnt from, if anything."""
+        if self.trained_on is not None:
+            return self.tells_all
+        return not (self.weights or self.networks)
 
     def lacks(self, weights: Mapping[str, str]) -> list[str]:
         """Return the pretrained networks that it cannot be had without and that are not here."""

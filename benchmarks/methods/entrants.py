@@ -16,6 +16,7 @@ from benchmarks.methods.base import Answer, Context, Method, Restore
 from benchmarks.methods.loading import digest_of, load
 from configs import ConfigError
 from shards.picture_folder import pictures_in
+from vidiff.training_data import learnt_by
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -62,6 +63,8 @@ def plugin(text: str) -> Method:
         paper="-",
         version=1,
         make=partial(_make_plugin, place, folder),
+        # it may have, and does not say from what
+        learns=True,
         weights=digest_of(module),
     )
 
@@ -70,15 +73,17 @@ def predictions(text: str) -> Method:
     """Return the clips in `[NAME=]FOLDER` as a method: `FOLDER/TASK/KEY.mkv` and the like, as in `answers_in`.
 
     A clip must have as many frames, of the same size, as the sample's source; where one is missing the method has failed
-    on that sample. What `vidiff-translate` writes for a dataset is such a folder.
+    on that sample. What `vidiff-translate` writes for a dataset is such a folder; what its model has learnt from stands in it.
 
     Raises:
         ConfigError: no such folder, no clips in it, or two for one sample.
+        ModelError: what it says of its training data is damaged.
     """
     name, place = named(text)
     folder = Path(place).absolute()
     answers = answers_in(folder)
     files = sorted(file for path in answers.values() for file in (pictures_in(path) if path.is_dir() else [path]))
+    learnt = learnt_by(folder)
     lines = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
     return Method(
         name=name or _tame(folder.resolve().name),
@@ -88,6 +93,8 @@ def predictions(text: str) -> Method:
         version=1,
         make_seeing=partial(_make_reader, answers),
         learns=True,
+        trained_on=learnt.sources,
+        tells_all=learnt.complete,
         weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
     )
 

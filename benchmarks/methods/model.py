@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.methods.base import Context, Method, Restore
 from shards.sample import Video
 from shards.storage import sha256_of
+from vidiff.training_data import learnt_by
 
 if TYPE_CHECKING:
     from vidiff import VIDiffPipeline
@@ -26,6 +26,7 @@ def vidiff_method(folder: Path, name: str = "vidiff") -> Method:
         ModelError: the folder holds no VIDiff model.
     """
     loaded(folder)
+    learnt = learnt_by(folder)
     return Method(
         name=name,
         tasks=(),
@@ -34,7 +35,8 @@ def vidiff_method(folder: Path, name: str = "vidiff") -> Method:
         version=1,
         make=partial(make_vidiff, folder),
         learns=True,
-        trained_on=training_sources(folder),
+        trained_on=learnt.sources,
+        tells_all=learnt.complete,
         weights=weights_digest(folder),
         parameters=count_parameters(folder),
     )
@@ -88,15 +90,6 @@ def weights_digest(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
     lines = [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def training_sources(folder: Path) -> frozenset[str] | None:
-    """Return the sha256 of every video the model learnt from, as its folder says; None where it does not say all."""
-    path = _pipeline_of(folder) / "training_data.json"
-    if not path.is_file():
-        return None
-    learnt = json.loads(path.read_text(encoding="utf-8"))
-    return frozenset(learnt["sources"]) if learnt["complete"] else None
 
 
 def _pipeline_of(folder: Path) -> Path:

@@ -25,6 +25,7 @@ from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.codecs import encode_video
 from shards.video import write_video
 from tests.conftest import make_sample, moving_clip
+from vidiff.training_data import Learnt
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
 CODE = '''
@@ -246,6 +247,20 @@ def test_clips_that_were_made_elsewhere_are_scored_as_they_are(suite, tmp_path):
     assert [row["scores"]["psnr"] for row in rows] == [100.0] * 4
     lossy = answers(suite.dataset, tmp_path / "lossy", ".mp4")
     assert all(15 < row["scores"]["psnr"] < 100 for row in scored(suite, tmp_path / "out", predictions(str(lossy))))
+
+
+def test_answers_of_a_model_that_had_seen_a_video_leak_as_the_model_itself(suite, tmp_path):
+    folder = answers(suite.dataset, tmp_path / "theirs")
+    assert not any(
+        row["leaked"] or row["knows_its_data"] for row in scored(suite, tmp_path / "out", predictions(str(folder)))
+    )
+    seen = suite.rows["dehaze"][0]["clean_sha256"]
+    Learnt(sources=frozenset({seen}), complete=True).save(folder)
+    rows = scored(suite, tmp_path / "out", predictions(str(folder)))
+    assert [row["key"] for row in rows if row["leaked"]] == [
+        row["key"] for row in suite.rows["dehaze"] if row["clean_sha256"] == seen
+    ]
+    assert all(row["knows_its_data"] for row in rows)
 
 
 def test_folders_of_pictures_are_clips(suite, tmp_path):

@@ -238,7 +238,7 @@ def test_two_videos_of_one_name_are_two_videos(suite, tmp_path, toy_method):
     rows = [row | {"source_id": "clip"} for row in run(suite, SETTINGS, tmp_path)]
     entry = leaderboard(rows, get_metrics("dehaze"), draws=100, permutations=1000, seed=0).entries[0]
     assert entry.videos == 2
-    named_alike = [{"key": f"{v}{n}", "source_id": "clip", "source_sha256": v} for v in "ab" for n in range(3)]
+    named_alike = [{"key": f"{v}{n}", "source_id": "clip", "clean_sha256": v} for v in "ab" for n in range(3)]
     assert [row["key"] for row in spread(named_alike, 2)] == ["a0", "b0"]
 
 

@@ -12,7 +12,6 @@ from benchmarks.commands import publish_report, report, run_bench
 from benchmarks.folders import read_rows
 from benchmarks.leaks import find_leaks
 from benchmarks.methods import METHODS, Method
-from benchmarks.methods.model import training_sources
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards
 from benchmarks.runner import PROTOCOL, run
@@ -67,12 +66,34 @@ def test_a_model_that_does_not_say_what_it_saw_is_marked_and_not_accused(suite, 
     assert find_leaks([]) == []
 
 
-def test_what_a_training_run_saw_is_read_from_its_folder(tmp_path):
-    assert training_sources(tmp_path) is None
-    (tmp_path / "training_data.json").write_text(json.dumps({"sources": ["a", "b"], "complete": True}))
-    assert training_sources(tmp_path) == {"a", "b"}
-    (tmp_path / "training_data.json").write_text(json.dumps({"sources": ["a"], "complete": False}))
-    assert training_sources(tmp_path) is None
+def test_a_video_that_a_model_has_seen_leaks_whatever_came_with_it_there_or_here(suite, tmp_path, monkeypatch):
+    first, *others = suite.rows["dehaze"]
+    with_masks = {**first, "source_sha256": "e" * 64, "clean_sha256": "c" * 64}
+    here = replace(suite, rows={"dehaze": [with_masks, *others]})
+    # seen alone; seen with the same masks; seen with the same masks, as lists of before the clean video was named say it
+    for number, seen in enumerate(({"c" * 64}, {"e" * 64, "c" * 64}, {"e" * 64})):
+        monkeypatch.setitem(METHODS, "toy", toy(learns=True, trained_on=frozenset(seen), weights="w"))
+        assert [leak.keys for leak in run(here, SETTINGS, tmp_path / str(number)).leaks] == [[first["key"]]]
+
+
+def test_what_is_known_of_a_model_accuses_it_even_where_it_does_not_say_all(suite, tmp_path, monkeypatch):
+    seen = suite.rows["dehaze"][0]["clean_sha256"]
+    method = toy(learns=True, trained_on=frozenset({seen}), tells_all=False, weights="w")
+    monkeypatch.setitem(METHODS, "toy", method)
+    done = run(suite, SETTINGS, tmp_path)
+    assert [leak.method for leak in done.leaks] == ["toy"]
+    (board,) = make_boards(done, SETTINGS)
+    line = next(line for line in board.lines if line.entry.method == "toy")
+    assert (line.rank, line.mark) == ("-", "?")
+
+
+def test_a_method_that_names_its_training_videos_has_learnt_from_them(suite, tmp_path, monkeypatch):
+    seen = suite.rows["dehaze"][0]["clean_sha256"]
+    monkeypatch.setitem(METHODS, "toy", toy(trained_on=frozenset({seen}), weights="w"))
+    done = run(suite, SETTINGS, tmp_path)
+    assert [leak.method for leak in done.leaks] == ["toy"]
+    (board,) = make_boards(done, SETTINGS)
+    assert next(line for line in board.lines if line.entry.method == "toy").mark == "*"
 
 
 @pytest.fixture

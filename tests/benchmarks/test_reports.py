@@ -286,6 +286,42 @@ def test_a_field_of_a_row_that_was_changed_is_found_though_signed_and_reported_a
     assert all(words.startswith(f"rows.jsonl: dehaze {name} ") for words in found)
 
 
+def rewrite_everywhere(folder, change):
+    """Change rows in rows.parquet and in rows.jsonl alike, sign, and make the report anew: `change` takes a row, or drops it."""
+    table = pd.read_parquet(folder / "rows.parquet")
+    kept = [row for row in map(change, table.to_dict("records")) if row]
+    pd.DataFrame(kept).to_parquet(folder / "rows.parquet", index=False)
+    noted = [row for row in map(change, map(json.loads, (folder / "rows.jsonl").read_text().splitlines())) if row]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in noted))
+    sign(folder)
+    report(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("known_haze", "ranked", True),
+        ("clahe", "learns", True),
+        ("clahe", "leaked", True),
+        ("clahe", "board", "dehaze, another contest"),
+        ("clahe", "video", "v"),
+        ("clahe", "source_id", "another"),
+    ],
+)
+def test_what_rows_say_of_samples_and_methods_is_found_to_be_otherwise_though_noted_alike(folder, name, column, value):
+    rewrite_everywhere(folder, lambda row: {**row, column: value} if row["method"] == name else row)
+    wrong, _ = audit(folder)
+    assert [f": another {column} than its sample and its method have" in words for words in wrong] == [True] * 4
+    assert all(words.startswith(f"dehaze {name} ") for words in wrong)
+
+
+def test_samples_that_were_left_out_of_every_method_are_missed(folder):
+    worst = pd.read_parquet(folder / "rows.parquet").query("method == 'good'").sort_values("psnr")["key"].iloc[0]
+    rewrite_everywhere(folder, lambda row: None if row["key"] == worst else row)
+    wrong, _ = audit(folder)
+    assert [words for words in wrong if "dehaze: 3 samples were scored, of which 3 are among the 4 that" in words]
+
+
 def test_a_row_that_is_said_to_have_failed_and_has_a_kept_answer_is_found(folder):
     table = pd.read_parquet(folder / "rows.parquet")
     table.loc[table["method"] == "good", "status"] = "failed"

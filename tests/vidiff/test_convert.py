@@ -19,6 +19,7 @@ from configs import ModelError, OutputError
 from tests.vidiff.small_weights import small_unet, write_pretrained
 from vidiff import VIDiffPipeline
 from vidiff.convert import compare, convert
+from vidiff.training_data import Learnt, learnt_by
 from vidiff.unet import VIDiffUNet
 
 FAMILIES = {
@@ -118,6 +119,7 @@ def test_an_adapter_goes_into_a_converted_model(folder, tmp_path):
     torch.manual_seed(4)
     adapter = MotionAdapter(block_out_channels=(16, 32, 64, 64), motion_num_attention_heads=8, motion_norm_num_groups=8)
     adapter.save_pretrained(tmp_path / "adapter")
+    Learnt(sources=frozenset({"a video"}), complete=True).save(tmp_path / "model")
     done = convert("animatediff", str(tmp_path / "adapter"), tmp_path / "moving", base=tmp_path / "model")
     loaded = VIDiffPipeline.from_pretrained(tmp_path / "moving").unet
     source = adapter.up_blocks[1].motion_modules[0].state_dict()
@@ -125,6 +127,8 @@ def test_an_adapter_goes_into_a_converted_model(folder, tmp_path):
     assert all(torch.equal(placed[name], value) for name, value in source.items())
     assert done.taken == len(adapter.state_dict())
     assert all(".convolution." in name for name in done.new)
+    # the base's videos are still known, those of the adapter are not
+    assert learnt_by(tmp_path / "moving") == Learnt(sources=frozenset({"a video"}), complete=False)
 
 
 def test_what_cannot_be_converted_is_one_line(folder, tmp_path):

@@ -16,6 +16,7 @@ from shards.codecs import decode_video
 from vidiff import translate_clip
 from vidiff.correction import Overlap
 from vidiff.tiling import TiledPipe, tiles
+from vidiff.training_data import Learnt, learnt_by
 from vidiff.translate import Translator
 from vidiff.translate_many import translate_dataset, translate_folder
 
@@ -76,6 +77,7 @@ def test_results_of_other_words_are_not_mixed_with_these(model, folder, tmp_path
 
 
 def test_samples_of_a_dataset_are_translated_as_each_one_says(model, toy_dataset, tmp_path):
+    Learnt(sources=frozenset({"a video"}), complete=True).save(model)
     translator = Translator(model)
     done = translate_dataset(translator, toy_dataset, tmp_path / "out", task="dehaze", split="test", said={}, seed=3)
     keys = Dataset(toy_dataset).keys("dehaze", "test")
@@ -92,6 +94,7 @@ def test_samples_of_a_dataset_are_translated_as_each_one_says(model, toy_dataset
     assert np.array_equal(found, expected)
     again = translate_dataset(translator, toy_dataset, tmp_path / "out", task="dehaze", split="test", said={}, seed=3)
     assert (again.made, again.there) == (0, 4)
+    assert learnt_by(tmp_path / "out") == learnt_by(model) == translator.learnt
 
 
 def test_the_command_takes_folders_and_datasets(model, folder, toy_dataset, tmp_path):
