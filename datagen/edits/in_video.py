@@ -34,7 +34,7 @@ _BACKGROUND = (
 _REMOVE = ("remove {x}", "take {x} away", "erase {x}", "get rid of {x}", "make {x} disappear")
 _SCENES = ("hills", "hubble_deep_field", "rocket")
 """Backdrops that something may stand before."""
-_PAINTS = tuple(name for name in COLOURS if name not in ("white", "brown"))
+PAINTS = tuple(name for name in COLOURS if name not in ("white", "brown"))
 """Colours that a change of hue and chroma alone can give to anything."""
 _WIDER = 1.25
 """A backdrop is so many times as large as the picture, so that it can follow the camera."""
@@ -44,9 +44,8 @@ _LEAST, _MOST = 0.01, 0.6
 
 def _draw_recolour(clip: Clip, rng: np.random.Generator) -> Drawn:
     k, x = _referred(clip, rng)
-    # an edit that shows: far from the colour that the object has
     own = clip.frames[clip.ids == k].mean(0)
-    colours = [c for c in _PAINTS if c not in x.split() and np.linalg.norm(np.array(COLOURS[c]) - own) > 90]
+    colours = [c for c in PAINTS if c not in x.split() and local.takes_colour(own, COLOURS[c])]
     if not colours:
         raise UnsuitableClipError("no color would show on the object")
     colour = one_of(colours, rng)

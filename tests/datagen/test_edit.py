@@ -246,6 +246,26 @@ def test_a_recoloured_object_has_the_new_hue_and_its_own_shading():
     assert np.corrcoef(lab[:, 0], before[:, 0])[0, 1] > 0.97
 
 
+@pytest.mark.parametrize(
+    ("own", "colours"),
+    [
+        ((30, 30, 30), {"red", "blue", "purple"}),
+        ((240, 240, 236), {"orange", "yellow", "green", "cyan", "pink"}),
+        ((214, 38, 40), {"orange", "yellow", "green", "cyan", "blue", "purple", "pink"}),
+        ((130, 82, 44), {"red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink"}),
+    ],
+)
+def test_an_object_is_offered_the_colors_that_it_can_plainly_take(own, colours):
+    """Nothing is turned red that comes out pink, nor yellow that comes out olive, nor any color that it has."""
+    found = {name for name in in_video.PAINTS if local.takes_colour(np.array(own), COLOURS[name])}
+    assert found <= colours
+    assert len(found) >= 3
+    frames = np.full((1, 24, 24, 3), own, np.uint8)
+    for name in found:
+        made = local.recoloured(frames, np.full((1, 24, 24), 255, np.uint8), COLOURS[name])[0, 12, 12].astype(int)
+        assert np.abs(made - own).max() > 30
+
+
 @pytest.mark.parametrize("pan", [0, 2])
 def test_an_object_before_another_background_keeps_its_bits_inside_its_outline(pan):
     clip, _ = masked_clip(pan=pan)
