@@ -346,6 +346,21 @@ def test_a_shadow_that_lies_apart_is_no_matter_of_masks_and_refused():
         in_video.EDITS["remove"].draw(clip, generator("1"))
 
 
+def test_of_two_objects_the_one_is_removed_that_can_be_and_the_other_keeps_its_shadow():
+    clip = shadowed(masked_clip()[0])
+    still = np.s_[:, 57:63, 70:90]
+    frames, ids = clip.frames.copy(), clip.ids.copy()
+    frames[still], ids[still] = (40, 160, 60), 2
+    clip = replace(clip, frames=frames, ids=ids, names={1: ["the yellow square"], 2: ["the green box"]})
+    for seed in range(4):
+        found = in_video.EDITS["remove"].draw(clip, generator(f"{seed}"))
+        assert "the yellow square" in found.words
+    edited = in_video.EDITS["remove"].apply(clip, found.program)
+    assert np.array_equal(edited.target[still], frames[still])
+    with pytest.raises(UnsuitableClipError, match="what is behind the object is not seen"):
+        in_video.EDITS["remove"].draw(replace(clip, names={2: ["the green box"]}), generator("1"))
+
+
 def test_a_plate_takes_the_exposure_of_its_frame():
     clip, background = masked_clip()
     drift = np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1) // 3
