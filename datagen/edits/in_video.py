@@ -34,7 +34,7 @@ _BACKGROUND = (
 _REMOVE = ("remove {x}", "take {x} away", "erase {x}", "get rid of {x}", "make {x} disappear")
 _SCENES = ("hills", "hubble_deep_field", "rocket")
 """Backdrops that something may stand before."""
-_PAINTS = tuple(name for name in COLOURS if name not in ("white", "brown"))
+PAINTS = tuple(name for name in COLOURS if name not in ("white", "brown"))
 """Colours that a change of hue and chroma alone can give to anything."""
 _WIDER = 1.25
 """A backdrop is so many times as large as the picture, so that it can follow the camera."""
@@ -43,10 +43,10 @@ _LEAST, _MOST = 0.01, 0.6
 
 
 def _draw_recolour(clip: Clip, rng: np.random.Generator) -> Drawn:
-    k, x = _referred(clip, rng)
-    # an edit that shows: far from the colour that the object has
+    k = one_of(_large(clip), rng)
+    x = one_of(clip.names[k], rng)
     own = clip.frames[clip.ids == k].mean(0)
-    colours = [c for c in _PAINTS if c not in x.split() and np.linalg.norm(np.array(COLOURS[c]) - own) > 90]
+    colours = [c for c in PAINTS if c not in x.split() and local.takes_colour(own, COLOURS[c])]
     if not colours:
         raise UnsuitableClipError("no color would show on the object")
     colour = one_of(colours, rng)
@@ -83,36 +83,45 @@ def _background(clip: Clip, program: Sequence[Operation]) -> Edited:
 
 
 def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn:
-    k, x = _referred(clip, rng)
-    holes, plate = _behind(clip, k)
-    others = _others(clip, k)
-    refusals = (
-        (not removal.stands_still(clip.frames, holes | others), "the camera or the background moves"),
-        (bool((holes & others).any()), "the object or its shadow touches another one"),
-        (bool(((holes | others) > 0).all(0).any()), "what is behind the object is not seen in any frame"),
-        (
-            not removal.is_calm(clip.frames, holes | others, plate),
-            "a shadow that lies apart, or something else, changes",
-        ),
-    )
-    for refused, why in refusals:
-        if refused:
-            raise UnsuitableClipError(why)
-    return Drawn(program=[{"op": "remove", "object": k}], words=phrase(_REMOVE, rng, x=x))
+    refusals = {}
+    for k in rng.permutation(_large(clip)).tolist():
+        refusals[k] = _refusal(clip, k)
+        if not refusals[k]:
+            words = phrase(_REMOVE, rng, x=one_of(clip.names[k], rng))
+            return Drawn(program=[{"op": "remove", "object": k}], words=words)
+    raise UnsuitableClipError(", ".join(sorted(set(refusals.values()))))
+
+
+def _refusal(clip: Clip, number: int) -> str:
+    """Return why an object cannot be taken out, or nothing."""
+    holes, others, plate = _behind(clip, number)
+    if not removal.stands_still(clip.frames, holes | others):
+        return "the camera or the background moves"
+    # what lies close to another object cannot be taken away without cutting into that one
+    if (holes & others).any():
+        return "the object or its shadow touches another one"
+    never_seen = ((holes | others) > 0).all(0)
+    if (never_seen & (holes > 0).any(0)).any():
+        return "what is behind the object is not seen in any frame"
+    if not removal.is_calm(clip.frames, holes | others, plate):
+        return "a shadow that lies apart, or something else, changes"
+    return ""
 
 
 def _remove(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
-    holes, plate = _behind(clip, operation["object"])
+    holes, _, plate = _behind(clip, operation["object"])
     return Edited(target=removal.removed(clip.frames, holes, plate), mask=holes)
 
 
 @lru_cache(maxsize=1)  # drawing looks at it, and applying needs it a moment later
-def _behind(clip: Clip, number: int) -> tuple[Video, NDArray[np.uint8]]:
-    """Return the holes that an object and its shadow leave, uint8 [t h w], and what is behind them, uint8 [h w 3]."""
-    holes, others = removal.widened(_mask(clip, number)), removal.widened(_others(clip, number))
-    holes = removal.with_shadows(clip.frames, holes, others, removal.clean_plate(clip.frames, holes | others))
-    return holes, removal.clean_plate(clip.frames, holes | others)
+def _behind(clip: Clip, number: int) -> tuple[Video, Video, NDArray[np.uint8]]:
+    """Return the holes that an object and its shadow leave, those of all other objects, and what is behind, uint8 [h w 3]."""
+    one, others = removal.widened(_mask(clip, number)), removal.widened(_others(clip, number))
+    plate = removal.clean_plate(clip.frames, one | others)
+    holes = removal.with_shadows(clip.frames, one, others, plate)
+    rest = removal.with_shadows(clip.frames, others, one, plate)
+    return holes, rest, removal.clean_plate(clip.frames, holes | rest)
 
 
 def _others(clip: Clip, number: int) -> Video:
@@ -121,14 +130,13 @@ def _others(clip: Clip, number: int) -> Video:
     return np.where((ids > 0) & (ids != number), np.uint8(255), np.uint8(0))
 
 
-def _referred(clip: Clip, rng: np.random.Generator) -> tuple[int, str]:
-    """Draw an object that is large enough, and a phrase that fits it."""
+def _large(clip: Clip) -> list[int]:
+    """Return the objects that are named and large enough to be edited."""
     _ids(clip)
-    names = {k: phrases for k, phrases in sorted(clip.names.items()) if _cover(clip, k) >= _LEAST}
-    if not names:
+    found = [k for k in sorted(clip.names) if _cover(clip, k) >= _LEAST]
+    if not found:
         raise UnsuitableClipError("no object that is named is large enough")
-    k = one_of(list(names), rng)
-    return k, one_of(names[k], rng)
+    return found
 
 
 def _ids(clip: Clip) -> Video:

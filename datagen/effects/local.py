@@ -14,6 +14,10 @@ Mask = NDArray[np.uint8]
 """uint8 [t h w], 255 inside."""
 _FEATHER = 0.006
 """Of the picture's height: over so many pixels an edit fades in, inside the mask."""
+_TOWARDS = 0.3
+"""Of the way to a new colour's lightness that what takes it goes."""
+_DARKEST, _LIGHTEST, _OTHER = 0.45, 1.6, 30.0
+"""Lightness, in that of the colour, at which it still has its name; and distance in a and b at which it is plainly another."""
 _CORNERS = 120
 """So many corners of the background are followed from frame to frame."""
 
@@ -25,10 +29,10 @@ def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
     tenths of the way to its own, for there is no dark yellow. Pixels outside the mask keep their bits; inside, the edit
     fades in over a few pixels.
     """
-    wanted = cv2.cvtColor(np.array([[colour]], np.float32) / 255, cv2.COLOR_RGB2Lab)[0, 0]
+    wanted = _lab(np.array([[colour]], np.uint8))[0, 0]
     means = [float(cv2.mean(_lab(frame), hole)[0]) for frame, hole in zip(video, mask, strict=True) if hole.any()]
     # one shift for the whole clip, so that nothing flickers
-    shift = 0.3 * (float(wanted[0]) - float(np.mean(means))) if means else 0.0
+    shift = _TOWARDS * (float(wanted[0]) - float(np.mean(means))) if means else 0.0
     result = video.copy()
     for frame, hole, out in zip(video, mask, result, strict=True):
         if not hole.any():
@@ -40,6 +44,15 @@ def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
         rgb = cv2.cvtColor((lab + (painted - lab) * share).astype(np.float32), cv2.COLOR_Lab2RGB)
         cv2.copyTo(np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8), hole, out)
     return result
+
+
+def takes_colour(own: NDArray[np.floating], colour: tuple[int, int, int]) -> bool:
+    """Whether what `recoloured` makes of something of the mean colour `own` (RGB) plainly has `colour`: other hue or chroma
+    than before, and not so much darker or lighter that one would call it otherwise, as red on white is pink."""
+    before, wanted = (_lab(np.array([[rgb]], float).round().astype(np.uint8))[0, 0] for rgb in (own, colour))
+    light = (before[0] + _TOWARDS * (wanted[0] - before[0])) / wanted[0]
+    other = float(np.hypot(*(wanted - before)[1:]))
+    return bool(_DARKEST < light < _LIGHTEST and other > _OTHER)
 
 
 def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> tuple[Video, Mask]:

@@ -54,11 +54,12 @@ def render(scene: Scene, numbers: Sequence[int] | None = None) -> Rendered:
     out = Rendered(
         frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
     )
+    canvas, layers = np.zeros((*shape[1:], 3), np.float32), _layers(scene)
     for i, number in enumerate(numbers):
         view = view_at(scene, number)
         depth = view.ground_depth()
         out.depth[i] = depth[:, None]
-        canvas = _background(scene, number)
+        _lay(canvas, layers, number, _whole(scene))
         order = _farthest_first(scene.shown, view)
         for _, thing in order:
             _cast_shadow(canvas, view, thing)
@@ -75,21 +76,25 @@ def render_edited(scene: Scene, before: Scene, frames: Video, numbers: Sequence[
     `frames` are the same frames of the scene before the edit: where no thing has come, gone or changed, they serve again.
     """
     everything_else = (replace(one, things=(), hidden=()) for one in (scene, before))
-    whole = None if len(set(everything_else)) == 1 else (slice(0, scene.height), slice(0, scene.width))
+    whole = None if len(set(everything_else)) == 1 else _whole(scene)
     other = [thing for _, thing in set(scene.shown) ^ set(before.shown)]
     edited = frames.copy()
+    # what lies outside of the part that is touched is painted on as well, and not looked at
+    canvas, layers = np.zeros(frames.shape[1:], np.float32), _layers(scene)
     for frame, i in zip(edited, numbers, strict=True):
         view = view_at(scene, i)
-        touched = whole or _around([box for thing in other if (box := _reach(view, thing))])
+        boxes = [box(view, thing) for thing in other for box in (_box_of_thing, _box_of_shadow)]
+        touched = whole or _around([box for box in boxes if box])
         if touched is None:
             continue
-        canvas = _background(scene, i)
-        near = [(k, thing) for k, thing in scene.shown if (box := _reach(view, thing)) and _meet(box, touched)]
-        order = _farthest_first(near, view)
+        _lay(canvas, layers, i, touched)
+        order = _farthest_first(scene.shown, view)
         for _, thing in order:
-            _cast_shadow(canvas, view, thing)
+            if _meet(_box_of_shadow(view, thing), touched):
+                _cast_shadow(canvas, view, thing)
         for _, thing in order:
-            _paint(canvas, view, thing)
+            if _meet(_box_of_thing(view, thing), touched):
+                _paint(canvas, view, thing)
         frame[touched] = np.clip(canvas[touched] * np.float32(scene.light), 0, 255)
     return edited
 
@@ -149,12 +154,24 @@ class _Layer:
         return made
 
 
-def _background(scene: Scene, frame: int) -> NDArray[np.float32]:
-    """Return what is behind the things, float32 [h w 3] in 0..255, for the caller to paint on."""
+def _lay(canvas: NDArray[np.float32], layers: Sequence[_Layer], frame: int, part: _Box) -> None:
+    """Put into a part of the canvas, float32 [h w 3] in 0..255, what is behind the things."""
+    rows, columns = part
+    top = 0
+    for layer in layers:
+        picture = layer.picture(frame)
+        first, end = max(rows.start, top), min(rows.stop, top + len(picture))
+        if first < end:
+            canvas[first:end, columns] = picture[first - top : end - top, columns]
+        top += len(picture)
+
+
+def _layers(scene: Scene) -> tuple[_Layer, _Layer]:
+    """Return the backdrop, and the ground that lies below it."""
     empty = replace(scene, things=(), hidden=(), light=1.0)
     far = _backdrop_layer(replace(empty, ground="", ground_colour=(0, 0, 0)))
     near = _ground_layer(replace(empty, backdrop="", backdrop_seed=0))
-    return np.concatenate([layer.picture(frame) for layer in (far, near)])
+    return far, near
 
 
 @lru_cache(maxsize=1)
@@ -235,24 +252,15 @@ def _backdrop(view: View, backdrop: Picture) -> NDArray[np.float32]:
     return warped.astype(np.float32)
 
 
-def _reach(view: View, thing: Thing) -> _Box | None:
-    """Return a part of the picture outside of which a thing and its shadow change nothing."""
-    u, v, scale = view.project(thing.x.at(view.s), thing.y.at(view.s), thing.z.at(view.s))
-    shadow = view.row_of_horizon + view.y * scale
-    # the circle around the square of its picture, with a little to spare, is wider than the shadow
-    around = 1.45 * thing.radius * scale
-    return _box(u - around, min(v, shadow) - around, u + around, max(v, shadow) + around, view.scene)
-
-
 def _box_of_shadow(view: View, thing: Thing) -> _Box | None:
     u, v, scale = view.project(thing.x.at(view.s), 0.0, thing.z.at(view.s))
     across, down = 1.3 * thing.radius * scale, 1.3 * _FLATNESS * thing.radius * scale
     return _box(u - across, v - down, u + across, v + down, view.scene)
 
 
-def _box_of_thing(scene: Scene, pose: NDArray[np.float64]) -> _Box | None:
-    corners = pose @ _CORNERS
-    return _box(corners[0].min(), corners[1].min(), corners[0].max(), corners[1].max(), scene)
+def _box_of_thing(view: View, thing: Thing) -> _Box | None:
+    corners = pose_of(view, thing) @ _CORNERS
+    return _box(corners[0].min(), corners[1].min(), corners[0].max(), corners[1].max(), view.scene)
 
 
 def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing) -> None:
@@ -276,8 +284,7 @@ def _paint(canvas: NDArray[np.float32], view: View, thing: Thing) -> tuple[_Box,
 
     Returns the part of the picture and how much the thing covers of each pixel there, or None where it is outside.
     """
-    pose = pose_of(view, thing)
-    box = _box_of_thing(view.scene, pose)
+    pose, box = pose_of(view, thing), _box_of_thing(view, thing)
     if box is None:
         return None
     rows, columns = box
@@ -340,5 +347,9 @@ def _around(boxes: Sequence[_Box]) -> _Box | None:
     )
 
 
-def _meet(one: _Box, other: _Box) -> bool:
-    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
+def _whole(scene: Scene) -> _Box:
+    return slice(0, scene.height), slice(0, scene.width)
+
+
+def _meet(one: _Box | None, other: _Box) -> bool:
+    return one is not None and all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))

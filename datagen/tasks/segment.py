@@ -80,10 +80,10 @@ class Segment(Builder[SegmentOptions]):
 def _draw_paint(clip: Clip, number: int, phrase: str, rng: np.random.Generator) -> str:
     """Draw a colour that shows on the object, and that the phrase does not name as the object's own."""
     paints = [colour for colour in COLOURS if colour not in phrase.split()]
+    shown = clip.frames[clip.ids == number] if number and clip.ids is not None else clip.frames[:0]
     # what a data set asks for may be out of the picture in this clip
-    shown = np.asarray(clip.ids == number)
-    if number and shown.any():
-        own = clip.frames[shown].mean(0)
+    if shown.size:
+        own = shown.mean(0)
         paints = [colour for colour in paints if np.linalg.norm(np.array(COLOURS[colour]) - own) > _SHOWS]
     return paints[int(rng.integers(len(paints)))]
 

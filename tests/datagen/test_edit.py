@@ -246,6 +246,26 @@ def test_a_recoloured_object_has_the_new_hue_and_its_own_shading():
     assert np.corrcoef(lab[:, 0], before[:, 0])[0, 1] > 0.97
 
 
+@pytest.mark.parametrize(
+    ("own", "colours"),
+    [
+        ((30, 30, 30), {"red", "blue", "purple"}),
+        ((240, 240, 236), {"orange", "yellow", "green", "cyan", "pink"}),
+        ((214, 38, 40), {"orange", "yellow", "green", "cyan", "blue", "purple", "pink"}),
+        ((130, 82, 44), {"red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink"}),
+    ],
+)
+def test_an_object_is_offered_the_colors_that_it_can_plainly_take(own, colours):
+    """Nothing is turned red that comes out pink, nor yellow that comes out olive, nor any color that it has."""
+    found = {name for name in in_video.PAINTS if local.takes_colour(np.array(own), COLOURS[name])}
+    assert found <= colours
+    assert len(found) >= 3
+    frames = np.full((1, 24, 24, 3), own, np.uint8)
+    for name in found:
+        made = local.recoloured(frames, np.full((1, 24, 24), 255, np.uint8), COLOURS[name])[0, 12, 12].astype(int)
+        assert np.abs(made - own).max() > 30
+
+
 @pytest.mark.parametrize("pan", [0, 2])
 def test_an_object_before_another_background_keeps_its_bits_inside_its_outline(pan):
     clip, _ = masked_clip(pan=pan)
@@ -324,6 +344,21 @@ def test_a_shadow_that_lies_apart_is_no_matter_of_masks_and_refused():
     clip = shadowed(masked_clip()[0], apart=12)
     with pytest.raises(UnsuitableClipError, match="a shadow that lies apart"):
         in_video.EDITS["remove"].draw(clip, generator("1"))
+
+
+def test_of_two_objects_the_one_is_removed_that_can_be_and_the_other_keeps_its_shadow():
+    clip = shadowed(masked_clip()[0])
+    still = np.s_[:, 57:63, 70:90]
+    frames, ids = clip.frames.copy(), clip.ids.copy()
+    frames[still], ids[still] = (40, 160, 60), 2
+    clip = replace(clip, frames=frames, ids=ids, names={1: ["the yellow square"], 2: ["the green box"]})
+    for seed in range(4):
+        found = in_video.EDITS["remove"].draw(clip, generator(f"{seed}"))
+        assert "the yellow square" in found.words
+    edited = in_video.EDITS["remove"].apply(clip, found.program)
+    assert np.array_equal(edited.target[still], frames[still])
+    with pytest.raises(UnsuitableClipError, match="what is behind the object is not seen"):
+        in_video.EDITS["remove"].draw(replace(clip, names={2: ["the green box"]}), generator("1"))
 
 
 def test_a_plate_takes_the_exposure_of_its_frame():
