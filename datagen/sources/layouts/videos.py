@@ -11,6 +11,8 @@ from datagen.sources.library import Entry
 from shards.picture_folder import is_pictures
 from shards.video import EXTENSIONS
 
+_DEAD_LINK = "broken link: what it leads to is not there"
+
 
 def entries(path: Path) -> Iterator[Entry]:
     """Yield the videos; a file named on its own is taken whatever it is called."""
@@ -20,31 +22,40 @@ def entries(path: Path) -> Iterator[Entry]:
         # never returns nothing
         yield from _frames(path)
     for file in found:
-        if file.is_dir() or (file == path and is_pictures(file)):
+        if _is_dead(file):
+            yield Entry(id=file.stem, name=shown(file, path), main=str(file.absolute()), problem=_DEAD_LINK)
+        elif file.is_dir() or (file == path and is_pictures(file)):
             yield from frames.entries(file)
         else:
             yield Entry(id=file.stem, name=shown(file, path), main=str(file.resolve()))
 
 
 def video_files(path: Path) -> list[Path]:
-    """List the files with a video's extension below a folder, the file itself, or what a glob pattern matches.
+    """List the files with a video's extension below a folder, the file itself, or what a glob pattern matches; links to
+    nothing among them.
 
     Raises:
         SourceError: there is nothing of that name.
     """
     if path.is_dir():
-        return [file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS and file.is_file()]
-    if path.exists():
+        videos = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS]
+        return [file for file in videos if file.is_file() or _is_dead(file)]
+    if path.exists() or _is_dead(path):
         return [path]
     # unlike the glob module, Path.glob does not run in circles through links that lead upwards
     start = Path(path.anchor)
-    found = [file for file in sorted(start.glob(str(path.relative_to(start)))) if file.is_file() or file.is_dir()]
-    files = [file for file in found if file.is_file()]
+    matching = sorted(start.glob(str(path.relative_to(start))))
+    found = [file for file in matching if file.is_file() or file.is_dir() or _is_dead(file)]
+    files = [file for file in found if not file.is_dir()]
     if not found:
         raise SourceError(
             f"no such file, folder or pattern: {str(path)!r} (or 'scenes' for procedural video){meant_path(path)}"
         )
     return files or found
+
+
+def _is_dead(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def shown(file: Path, root: Path) -> str:
