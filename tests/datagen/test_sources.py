@@ -156,8 +156,8 @@ def test_a_table_gives_captions_licences_splits_masks_and_pairs(tmp_path):
         ("path\n", "no rows"),
         ("path,pair\na.mp4,b.mp4\n", "a pair needs a task; no task named ''"),
         ("path,split\na.mp4,tests\n", "did you mean 'test'"),
-        ("path,fps\na.mp4,fast\n", "row 1: fps 'fast' is not a number"),
-        ('path\n"a.mp4\n', "cannot be read"),
+        ("path,fps\na.mp4,fast\n", "line 2: fps 'fast' is not a number"),
+        ('path\n"a.mp4\n', "are its quotes in pairs"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_one_line(text, words, tmp_path):
