@@ -217,6 +217,17 @@ def test_what_is_wrong_without_the_sources_is_told_before_hours_are_spent_on_the
     assert trouble == "another recipe" or list(tmp_path.iterdir()) == []
 
 
+def test_a_wrong_path_is_told_before_the_videos_of_the_others_are_read(
+    video_folder, small_recipe, tmp_path, monkeypatch
+):
+    def probe(self, path):
+        raise AssertionError("a video was read")
+
+    monkeypatch.setattr(FencedReader, "probe", probe)
+    with pytest.raises(SourceError, match="no such file, folder or pattern"):
+        build(small_recipe, tmp_path / "x", sources=[str(video_folder), str(tmp_path / "nothing")])
+
+
 def test_a_build_that_fails_before_it_has_a_clip_leaves_nothing_behind(video_folder, small_recipe, tmp_path):
     for source in (video_folder / "nothing", video_folder / "short.mp4"):
         with pytest.raises(SourceError):

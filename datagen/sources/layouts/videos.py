@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from configs import SourceError, meant_path
@@ -69,16 +70,38 @@ def _check_layout(path: Path, *, with_videos: bool) -> None:
     for name in layout_names():
         known = layout(name)
         if known.marker and (known.of_videos or not with_videos) and any(path.glob(known.marker)):
-            raise SourceError(f"{path} looks like the layout {name!r}; say --from {name}:{path}")
+            raise _looks_like(path, [f"{name}:{path}"], with_videos=with_videos)
 
 
 def _frames(path: Path) -> Iterator[Entry]:
     try:
-        yield from frames.entries(path)
+        found = list(frames.entries(path))
     except SourceError:
         raise SourceError(
             f"no video files in {path}, and no folders of frames; looked for {' '.join(sorted(EXTENSIONS))}"
         ) from None
+    below = [Path(entry.name).parts for entry in found]
+    known = [f"{name}:{root}" for name in layout_names() if (root := _root(path, below, layout(name).marker))]
+    if known:
+        raise _looks_like(path, known, with_videos=False)
+    yield from found
+
+
+def _root(path: Path, below: Sequence[tuple[str, ...]], marker: str) -> Path | None:
+    """Return from where on a layout's marker fits the folders below `path`, at whatever depth; None where it does not."""
+    parts = [part for part in marker.split("/") if part != "*"]
+    free = marker.count("*/") if marker.startswith("*/") else 0
+    for folder in below:
+        for place in range(len(folder) - len(parts) + 1 if parts[0] else 0):
+            if all(map(fnmatchcase, folder[place:], parts)):
+                return path.joinpath(*folder[: max(place - free, 0)])
+    return None
+
+
+def _looks_like(path: Path, named: Sequence[str], *, with_videos: bool) -> SourceError:
+    names = " or ".join(repr(name.partition(":")[0]) for name in named)
+    plain = "" if with_videos else f", or --from frames:{path} to take each folder as a clean video"
+    return SourceError(f"{path} looks like the layout {names}; say --from {' or --from '.join(named)}{plain}")
 
 
 LAYOUT = Layout(summary="video files below a folder (what a PATH alone means)", entries=entries)
