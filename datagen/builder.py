@@ -312,7 +312,7 @@ def _examine(
 ) -> Iterable[SourceVideo | Reject]:
     saved = time.monotonic()
     try:
-        for item in chain.from_iterable(source.videos(recipe, examined) for source in sources):
+        for item in chain.from_iterable([source.videos(recipe, examined) for source in sources]):
             progress.examined(item)
             yield item
             # hashing terabytes takes hours; a kill loses the last minute of it

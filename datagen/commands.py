@@ -68,7 +68,7 @@ def build_dataset(
 ) -> None:
     """Build with a progress bar, then say what came of it."""
     started = time.monotonic()
-    count = (os.cpu_count() or 1) if workers is None else workers
+    count = worker_count(workers, address)
     place = find_destination(out, workers=count, staging=staging)
     with going_on(_GOING_ON), BuildBar() as bar:
         manifest = build(
@@ -111,8 +111,26 @@ _GROUPS = {
 }
 
 
+_WORKER_BYTES = 500 * 10**6
+"""About what one worker takes with clips of 256 pixels (docs/performance.md)."""
 _SAME_RATE = 0.01
 """Share by which a clip's frame rate may miss the one wanted without a word: 29.97 is 30."""
+
+
+def worker_count(workers: int | None, address: str | None = None) -> int:
+    """Return how many workers to take, one for each core where none is asked for; warn of more than there is room for."""
+    cores = os.cpu_count() or 1
+    count = cores if workers is None else workers
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _WORKER_BYTES
+    room = max(min(cores, memory), 1)
+    # another machine's cores are not known here
+    if count > room and not (address or os.environ.get("RAY_ADDRESS")):
+        err_console.print(
+            f"warning: {count} workers, where this machine has {_count(cores, 'core')} and memory for {memory} (of "
+            f"{_WORKER_BYTES / 10**6:.0f} MB each); --workers {room} is no slower",
+            soft_wrap=True,
+        )
+    return count
 
 
 def _count(number: int, what: str) -> str:
@@ -264,16 +282,32 @@ def take_out_sources(
     folder: str, names: list[str], reason: str | None, workers: int | None, staging: Path | None
 ) -> None:
     """Take source videos out of a dataset and say what is left."""
+    count = worker_count(workers)
     with going_on(_GOING_ON), BuildBar() as bar:
-        count = (os.cpu_count() or 1) if workers is None else workers
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
         f"{_count(bar.made + bar.clips, 'clip')} made again"
     )
+    for line in _told_left(manifest, find_destination(folder, workers=count, staging=staging).folder):
+        out_console.print(line)
     for page in bar.pages:
         command = f"datagen {page.removesuffix('.html')} {shlex.quote(folder)}"
         out_console.print(f"{page} was out of date and was removed; '{command}' makes it again")
+
+
+def _told_left(manifest: Manifest, folder: Path) -> Iterator[str]:
+    """Say how many samples each split and each task has, and which has none any more."""
+    left = {split: Counter[str]() for split in SPLITS}
+    for shard in manifest.shards:
+        left[shard.split][shard.task] += shard.samples
+    for split, tasks in left.items():
+        if tasks:
+            each = ", ".join(f"{task} {count}" for task, count in sorted(tasks.items()))
+            yield f"  {split}: {_count(tasks.total(), 'sample')} ({each})"
+    for task in sorted(manifest.recipe["tasks"].keys() - {shard.task for shard in manifest.shards}):
+        yield f"no {task} samples any more"
+    yield from _told_splits(manifest, SplitSettings(**manifest.recipe["splits"]), folder)
 
 
 def show_info(folder: Path) -> None:

@@ -133,6 +133,8 @@ def _answer(calls: Any, request: dict[str, Any]) -> Answer:
         return _error(error)
     except MemoryError:
         return _error(DecodeLimitError(f"{request['path']}: decoding needs more memory than is allowed"))
+    except OSError as error:
+        return _error(VideoError(f"{request['path']}: {(error.strerror or str(error)).lower()}"))
     except Exception as error:
         return _error(VideoError(f"{request['path']}: the decoder failed ({type(error).__name__}: {error})"))
     return answer

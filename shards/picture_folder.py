@@ -230,6 +230,9 @@ def _listed(path: Path) -> list[Path]:
         files = pictures_in(path)
         if not files:
             raise VideoError(f"{path}: no pictures in it")
+        dead = next((file for file in files if file.is_symlink() and not file.exists()), None)
+        if dead:
+            raise VideoError(f"{dead}: broken link, what it leads to is not there")
         if not files[0].exists():
             raise VideoError(f"{path}: no such file")
     except OSError as error:

@@ -96,8 +96,13 @@ class Library:
         return self._masks if isinstance(self._masks, bool) else self._masks()
 
     def videos(self, recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
-        """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject."""
-        entries = _of_split(list(self.entries()), recipe.splits.only)
+        """Probe and hash every file, as many at a time as there are cores; one that is no usable video is a reject.
+
+        What there is is listed at once, so that a path which is wrong is told before anything is read.
+        """
+        return self._examined(_of_split(list(self.entries()), recipe.splits.only), recipe, examined)
+
+    def _examined(self, entries: Sequence[Entry], recipe: Recipe, examined: Examined) -> Iterator[SourceVideo | Reject]:
         at_once = min(os.cpu_count() or 1, _MOST_AT_ONCE)
         with ExitStack() as stack:
             fences: SimpleQueue[FencedReader] = SimpleQueue()

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 
 from configs import DecoderLostError, OutputError, SourceError, load
@@ -18,6 +19,7 @@ from datagen.ledger import load_examined
 from datagen.merge import merge
 from datagen.plan import make_plan, windows
 from datagen.sources import find_source
+from datagen.sources.base import Reject
 from datagen.sources.layouts.videos import video_files
 from datagen.sources.library import Library
 from datagen.synthesize import build_unit, open_readers
@@ -215,6 +217,17 @@ def test_what_is_wrong_without_the_sources_is_told_before_hours_are_spent_on_the
     assert trouble == "another recipe" or list(tmp_path.iterdir()) == []
 
 
+def test_a_wrong_path_is_told_before_the_videos_of_the_others_are_read(
+    video_folder, small_recipe, tmp_path, monkeypatch
+):
+    def probe(self, path):
+        raise AssertionError("a video was read")
+
+    monkeypatch.setattr(FencedReader, "probe", probe)
+    with pytest.raises(SourceError, match="no such file, folder or pattern"):
+        build(small_recipe, tmp_path / "x", sources=[str(video_folder), str(tmp_path / "nothing")])
+
+
 def test_a_build_that_fails_before_it_has_a_clip_leaves_nothing_behind(video_folder, small_recipe, tmp_path):
     for source in (video_folder / "nothing", video_folder / "short.mp4"):
         with pytest.raises(SourceError):
@@ -315,6 +328,28 @@ def test_hdr_and_interlaced_videos_are_left_out_with_a_remedy(video_folder, smal
     assert reasons.pop("hdr.mp4").startswith("unreadable: transfer smpte2084 (HDR), ")
     assert reasons.pop("fields.mp4").startswith("interlaced: its frames are of two moments each; deinterlace it first")
     assert reasons == {"video 1.mp4": ""}
+
+
+def test_a_link_to_nothing_is_a_reject_whether_video_or_frame(video_folder, small_recipe, tmp_path):
+    shutil.copy(video_folder / "video 1.mp4", tmp_path)
+    (tmp_path / "gone.mp4").symlink_to("nowhere/gone.mp4")
+    (tmp_path / "round.mp4").symlink_to("round.mp4")
+    frames = tmp_path / "frames" / "a"
+    frames.mkdir(parents=True)
+    for n, frame in enumerate(moving_clip(frames=6, height=54, width=72)):
+        cv2.imwrite(str(frames / f"{n}.png"), frame)
+    (frames / "3.png").unlink()
+    (frames / "3.png").symlink_to("/nowhere/3.png")
+
+    def reasons(source):
+        found = find_source(str(source), "").videos(small_recipe, {})
+        return {item.source: item.reason for item in found if isinstance(item, Reject)}
+
+    dead = "broken link: what it leads to is not there"
+    for source in (tmp_path, tmp_path / "*.mp4"):
+        assert reasons(source) == {"gone.mp4": dead, "round.mp4": dead}
+    assert reasons(tmp_path / "gone.mp4") == {"gone.mp4": dead}
+    assert reasons(tmp_path / "frames") == {"a": "unreadable: 3.png: broken link, what it leads to is not there"}
 
 
 def test_odd_names_of_files_and_folders(video_folder, small_recipe, tmp_path):

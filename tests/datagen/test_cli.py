@@ -242,3 +242,27 @@ def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(vi
     assert "no depth model 'no/such-model' here" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("workers", "gigabytes", "said"),
+    [
+        (None, 64, ""),
+        (4, 64, ""),
+        (0, 1, ""),
+        (9, 64, "warning: 9 workers, where this machine has 4 cores and memory for 128 "),
+        (4, 1, "memory for 2 (of 500 MB each); --workers 2 is no slower"),
+    ],
+)
+def test_more_workers_than_the_machine_has_room_for_are_one_warning(workers, gigabytes, said, monkeypatch, capsys):
+    from datagen.commands import worker_count
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.sysconf", lambda name: gigabytes * 10**9 if name == "SC_PHYS_PAGES" else 1)
+    assert worker_count(workers) == (4 if workers is None else workers)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
+    worker_count(workers, "ray://elsewhere:10001")
+    assert capsys.readouterr().err == ""

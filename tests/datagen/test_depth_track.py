@@ -253,7 +253,7 @@ def test_depth_of_other_frames_shape_or_kind_is_a_reject(tmp_path):
 
 @pytest.mark.parametrize("scale", ["", "0", "-1", "inf"])
 def test_depth_without_a_unit_is_refused(scale, tmp_path):
-    with pytest.raises(SourceError, match="row 1: depth needs depth_scale, metres per unit"):
+    with pytest.raises(SourceError, match="line 2: depth needs depth_scale, metres per unit"):
         items(table(tmp_path, depth="d.npy", depth_scale=scale))
 
 

@@ -141,6 +141,20 @@ def test_a_copy_that_is_forgotten_leaves_no_trace_and_what_it_was_a_copy_of_stay
     assert samples(out) == before
 
 
+def test_what_is_left_is_counted_and_a_split_that_is_empty_now_is_named(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
+    options = ["tasks={recolor: {}}", "splits={train: 0.5, val: 0, test: 0.5}"]
+    build(recipe(*options), out, sources=[str(inputs)])
+    rows = Dataset(out).index("recolor").to_pylist()
+    tests = {row["source_id"] for row in rows if row["split"] == "test"}
+    trained = sum(row["split"] == "train" for row in rows)
+    done = command("reject", out, "--workers", 0, *(word for name in sorted(tests) for word in ("--source", name)))
+    assert done.returncode == 0, done.stderr
+    assert f"  train: {trained} samples (recolor {trained})\n" in done.stdout
+    assert "  test: " not in done.stdout
+    assert "no test samples: " in done.stdout
+
+
 @pytest.mark.parametrize("name", ["forget", "reject"])
 def test_pages_that_show_what_was_taken_out_are_removed_and_that_is_said(name, videos, tmp_path):
     inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"

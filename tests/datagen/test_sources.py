@@ -156,8 +156,8 @@ def test_a_table_gives_captions_licences_splits_masks_and_pairs(tmp_path):
         ("path\n", "no rows"),
         ("path,pair\na.mp4,b.mp4\n", "a pair needs a task; no task named ''"),
         ("path,split\na.mp4,tests\n", "did you mean 'test'"),
-        ("path,fps\na.mp4,fast\n", "row 1: fps 'fast' is not a number"),
-        ('path\n"a.mp4\n', "cannot be read"),
+        ("path,fps\na.mp4,fast\n", "line 2: fps 'fast' is not a number"),
+        ('path\n"a.mp4\n', "are its quotes in pairs"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_one_line(text, words, tmp_path):
@@ -345,3 +345,23 @@ def test_another_licence_or_name_makes_the_samples_anew(tmp_path):
     (tmp_path / "a.mp4").rename(tmp_path / "b.mp4")
     build(recipe, tmp_path / "out", sources=[str(tmp_path / "b.mp4")], licence="BBB")
     assert replay(tmp_path / "out", Dataset(tmp_path / "out").keys()[0]).faithful
+
+
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [
+        ("quantitative_datasets/IMG_0003/GT", "dvd:{}/quantitative_datasets"),
+        ("IMG_0003/GT", "dvd:{}"),
+        ("GOPR0372_07_00/sharp", "gopro:{}"),
+        ("GoPro/train/GOPR0372_07_00/sharp", "gopro:{}/GoPro"),
+        ("BSD/BSD_3ms24ms/train/000/Sharp/RGB", "bsd:{}/BSD/BSD_3ms24ms"),
+        ("DAVIS/JPEGImages/480p/bear", "davis:{}/DAVIS"),
+        ("HazeWorld/train/hazy/a_1_0.5", "hazeworld:{0}/HazeWorld/train or --from revide:{0}/HazeWorld"),
+    ],
+)
+def test_a_known_data_set_is_named_from_above_and_from_within(folder, named, tmp_path):
+    frames(tmp_path / folder)
+    with pytest.raises(SourceError) as error:
+        list(find_source(str(tmp_path), "").entries())
+    assert f"say --from {named.format(tmp_path)}, or --from frames:{tmp_path} to take each" in str(error.value)
+    assert [entry.name for entry in find_source(f"frames:{tmp_path}", "").entries()] == [folder]

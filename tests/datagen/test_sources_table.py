@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from configs import load
+from configs import SourceError, load
 from datagen import Recipe, build
 from datagen.commands import possible_tasks
 from datagen.sources import find_source
@@ -54,8 +54,8 @@ def test_a_row_that_repeats_another_is_a_reject_that_names_both(tmp_path):
     found = items(table(tmp_path / "t.csv", rows))
     assert [item.name for item in found[:2]] == ["0.mp4", "1.mp4"], "in the order of the rows"
     assert [item.reason for item in found[2:]] == [
-        "duplicate: row 3 is of the same video as row 1, which counts",
-        "duplicate: row 4 is of the same video as row 1, which counts",
+        "duplicate: line 4 is of the same video as line 2, which counts",
+        "duplicate: line 5 is of the same video as line 2, which counts",
     ]
     manifest = build(load(Recipe, "default", RECIPE), tmp_path / "out", sources=[str(tmp_path / "t.csv")])
     assert manifest.sources == 2
@@ -153,3 +153,80 @@ def test_what_a_table_has_that_is_not_used_is_said_once(columns, said, tmp_path,
     assert all(line.startswith(f"warning: {spec}: ") and line.endswith(said) for line in lines)
     items(spec)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            b"path,caption\n0.mp4,a dog, a cat\n",
+            "line 2: 3 cells, the header has 2; a cell with a comma in it needs quotes",
+        ),
+        (b"path,caption\n0.mp4,a dog\n1.mp4\n", "line 3: 1 cells, the header has 2"),
+        (
+            b'path,caption\n0.mp4,"a dog\nand a cat"\n1.mp4,"a\n',
+            "line 4: unexpected end of data; are its quotes in pairs",
+        ),
+        (
+            "path,caption\n0.mp4,a\n1.mp4,caf\u00e9\n".encode("latin-1"),
+            r"line 3: not UTF-8 \(byte 0xe9\); save the table as",
+        ),
+        ("path\n0.mp4\n".encode("utf-16"), "line 1: not UTF-8 .*; save the table as UTF-8"),
+        (b"path,caption\n\n0.mp4,a\n,b\n", "line 4: no path"),
+        (b"path,caption\nnan,a\n", "line 2: no path"),
+        (b"path,caption\n0.mp4,a\0b\n", "line 2: caption has a zero byte in it"),
+        (b"path,caption,caption\n0.mp4,a,b\n", "two columns are called 'caption'; keep one of them"),
+        (b"path;caption\n0.mp4;a\n", "it has path;caption, wanted is 'path'; its columns must be separated by commas"),
+        (b"path,caption\n", "the table has no rows"),
+        (b"", "the table has no rows"),
+    ],
+)
+def test_a_table_that_is_damaged_is_one_line_that_names_the_line(text, said, tmp_path):
+    (tmp_path / "t.csv").write_bytes(text)
+    with pytest.raises(SourceError, match=said) as error:
+        items(str(tmp_path / "t.csv"))
+    assert str(error.value).startswith(f"{tmp_path / 't.csv'}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('{"path": "0.mp4"}\n{"path":\n', "line 2: no JSON object"),
+        ('["0.mp4"]\n', r"line 1: no JSON object \(list found\)"),
+        ('{"path": "0.mp4"}\n\n{"caption": "x"}\n', "line 3: no path"),
+        ('{"path": "0.mp4", "caption": ["a", "b"]}\n', "line 1: caption is a list, it must be text"),
+    ],
+)
+def test_lines_of_json_are_named_too(lines, said, tmp_path):
+    (tmp_path / "t.jsonl").write_text(lines)
+    with pytest.raises(SourceError, match=said):
+        items(str(tmp_path / "t.jsonl"))
+
+
+def test_captions_come_as_they_were_written_and_nothing_stays_nothing(tmp_path):
+    video(tmp_path / "0, 1.mp4", 0)
+    for n, row in enumerate(['"he said ""hi"",\r\nand left\u2028"', "12", "3.50", "NaN", "", "None", "007"]):
+        (tmp_path / "t.csv").write_text(f'\ufeffpath,caption\r\n"0, 1.mp4",{row}\r\n', newline="")
+        (item,) = items(str(tmp_path / "t.csv"))
+        expected = ['he said "hi",\r\nand left', "12", "3.50", None, None, None, "007"][n]
+        assert item.facts.get("caption") == expected
+    frame = pd.DataFrame({"path": ["0, 1.mp4"] * 2, "caption": pd.array([5, None], dtype="Int64")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    for name in ("t.parquet", "t.jsonl"):
+        assert [item.facts.get("caption") for item in items(str(tmp_path / name))] == ["5", None]
+
+
+def test_paths_are_relative_to_the_table_begin_at_home_or_are_rejects(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    video(tmp_path / "home" / "0.mp4", 0)
+    video(tmp_path / "1.mp4", 1)
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "t.csv").write_text("path\n~/0.mp4\n../1.mp4\nhttps://host/2.mp4\n3.mp4\n" + "x" * 300 + ".mp4\n")
+    found = items(str(tmp_path / "t" / "t.csv"))
+    assert [item.name for item in found[:2]] == ["~/0.mp4", "../1.mp4"]
+    assert [item.reason for item in found[2:]] == [
+        "a URL: line 4 must name a file; download it first",
+        "unreadable: no such file",
+        "unreadable: file name too long",
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -38,6 +41,8 @@ _NAMES = {
 """What a column may be called."""
 _SHOWN = 5
 _WORDS = ("caption", "instruction", "before", "after")
+_EMPTY = {"", "nan", "none", "null", "<na>", "#n/a", "n/a"}
+"""What programs write where there is nothing."""
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -54,21 +59,21 @@ def entries(path: Path) -> Iterator[Entry]:
         SourceError: the table cannot be read, has no column of paths, or a row makes no sense.
     """
     rows = _rows(path)
-    columns = _columns(path, list(rows[0]) if rows else [])
-    _tell_unused(path, list(rows[0]), columns)
-    values = [{field: _text(row[column]) for field, column in columns.items()} for row in rows]
-    found = [_entry(path, number, row) for number, row in enumerate(values, start=1)]
-    rated = [entry for entry in found if entry.fps and Path(entry.main).suffix.lower() in EXTENSIONS]
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    columns = _columns(path, names)
+    _tell_unused(path, names, columns)
+    found = {place: _entry(path, place, _values(f"{path}, {place}", row, columns)) for place, row in rows.items()}
+    rated = [entry for entry in found.values() if entry.fps and Path(entry.main).suffix.lower() in EXTENSIONS]
     if rated:
         _tell(
             f"{path}: fps is that of a folder of pictures, not used of {len(rated)} video files, which have their own"
         )
-    groups = {entry.main: entry.group for entry in reversed(found) if entry.group}
-    first: dict[str, int] = {}
-    for number, entry in enumerate(found, start=1):
-        same = first.setdefault(json.dumps([entry.tracks, entry.task, dict(entry.facts)], sort_keys=True), number)
-        if same != number:
-            yield replace(entry, problem=f"duplicate: row {number} is of the same video as row {same}, which counts")
+    groups = {entry.main: entry.group for entry in reversed(found.values()) if entry.group}
+    first: dict[str, str] = {}
+    for place, entry in found.items():
+        same = first.setdefault(json.dumps([entry.tracks, entry.task, dict(entry.facts)], sort_keys=True), place)
+        if same != place:
+            yield replace(entry, problem=f"duplicate: {place} is of the same video as {same}, which counts")
         else:
             yield replace(entry, group=entry.group or groups.get(entry.main, ""))
 
@@ -76,12 +81,12 @@ def entries(path: Path) -> Iterator[Entry]:
 def has_masks(path: Path) -> bool:
     """Whether a table has masks for any of its videos."""
     rows = _rows(path)
-    column = _columns(path, list(rows[0])).get("masks")
-    return column is not None and any(_text(row[column]) for row in rows)
+    column = _columns(path, list(dict.fromkeys(name for row in rows.values() for name in row))).get("masks")
+    return column is not None and any(_text(row.get(column)) for row in rows.values())
 
 
-def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
-    where = f"{table}, row {number}"
+def _entry(table: Path, place: str, values: dict[str, str]) -> Entry:
+    where = f"{table}, {place}"
     if not values["path"]:
         raise SourceError(f"{where}: no path")
     pair, task, split = values.get("pair", ""), values.get("task", ""), values.get("split", "").lower()
@@ -110,24 +115,96 @@ def _entry(table: Path, number: int, values: dict[str, str]) -> Entry:
         fps=_number(where, "fps", values.get("fps", "")),
         licence=values.get("licence", ""),
         group=f"{table.name} {values['group']}" if values.get("group") else "",
+        problem=f"a URL: {place} must name a file; download it first" if "://" in values["path"] else "",
     )
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
+def _rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows by where they are, `line 3` or `row 2`; the header of a CSV is its line 1.
 
+    Raises:
+        SourceError: it cannot be read; of a text file the line is named.
+    """
+    kind = path.suffix.lower()
+    read = {".parquet": _parquet_rows, ".jsonl": _json_lines, ".json": _json_rows}.get(kind, _csv_rows)
     try:
-        if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
-        elif path.suffix.lower() in (".jsonl", ".json"):
-            frame = pd.read_json(path, lines=path.suffix.lower() == ".jsonl", dtype=False)
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        rows = read(path)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SourceError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{error.object[error.start]:02x}); save the table as UTF-8"
+        ) from None
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read as a table ({' '.join(str(error).split())[:120]})") from None
-    if frame.empty:
+    if not rows:
         raise SourceError(f"{path}: the table has no rows")
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    return rows
+
+
+def _csv_rows(path: Path) -> dict[str, dict[str, Any]]:
+    # at once, so that whatever is no text is found with its place
+    text = path.read_bytes().decode("utf-8-sig")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: dict[str, dict[str, Any]] = {}
+    header: list[str] = []
+    place = "line 1"
+    try:
+        for cells in reader:
+            if cells and not header:
+                header = _header(path, cells)
+            elif cells and len(cells) != len(header):
+                raise SourceError(
+                    f"{path}, {place}: {len(cells)} cells, the header has {len(header)}; a cell with a comma in it needs "
+                    "quotes around it, and an empty one its comma"
+                )
+            elif cells:
+                rows[place] = dict(zip(header, cells, strict=True))
+            place = f"line {reader.line_num + 1}"
+    except csv.Error as error:
+        raise SourceError(f"{path}, {place}: {error}; are its quotes in pairs?") from None
+    return rows
+
+
+def _header(path: Path, cells: list[str]) -> list[str]:
+    known = {alias for aliases in _NAMES.values() for alias in aliases}
+    doubled = [name for name, count in Counter(cells).items() if count > 1 and name.strip().lower() in known]
+    if doubled:
+        raise SourceError(f"{path}: two columns are called {doubled[0]!r}; keep one of them")
+    return cells
+
+
+def _json_lines(path: Path) -> dict[str, dict[str, Any]]:
+    rows = {}
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), start=1):
+        if line.strip():
+            try:
+                rows[f"line {number}"] = _object(json.loads(line))
+            except ValueError as error:
+                raise SourceError(f"{path}, line {number}: no JSON object ({error})") from None
+    return rows
+
+
+def _json_rows(path: Path) -> dict[str, dict[str, Any]]:
+    values = json.loads(path.read_bytes().decode("utf-8-sig"))
+    listed = values if isinstance(values, list) else [values]
+    return {f"row {number}": _object(row) for number, row in enumerate(listed, start=1)}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__} found")
+    return value
+
+
+def _parquet_rows(path: Path) -> dict[str, dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        listed = pq.read_table(path).to_pylist()
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from None
+    return {f"row {number}": row for number, row in enumerate(listed, start=1)}
 
 
 def _columns(path: Path, found: list[str]) -> dict[str, str]:
@@ -138,14 +215,16 @@ def _columns(path: Path, found: list[str]) -> dict[str, str]:
         if (name := next((n for n in names if n in by_name), None)) is not None
     }
     if "path" not in columns:
-        raise SourceError(f"{path}: no column of paths; it has {', '.join(map(str, found))}, wanted is 'path'")
+        other = "; its columns must be separated by commas" if len(found) == 1 and set(found[0]) & set(";\t|") else ""
+        raise SourceError(f"{path}: no column of paths; it has {', '.join(found)}, wanted is 'path'{other}")
     return columns
 
 
 def _tell_unused(path: Path, found: Sequence[str], columns: dict[str, str]) -> None:
     """Say which columns have no meaning here, and what was probably meant."""
-    # what pandas calls the column of an index
-    unused = [name for name in found if name not in columns.values() and not name.startswith("Unnamed: ")]
+    # what pandas makes of the column of an index
+    index = ("Unnamed: ", "__index_level_")
+    unused = [name for name in found if name and name not in columns.values() and not name.startswith(index)]
     if not unused:
         return
     shown = ", ".join(map(repr, unused[:_SHOWN])) + (f", ... ({len(unused)} in all)" if len(unused) > _SHOWN else "")
@@ -166,13 +245,26 @@ def _tell(warning: str) -> None:
     print(f"warning: {warning}", file=sys.stderr)
 
 
+def _values(where: str, row: dict[str, Any], columns: dict[str, str]) -> dict[str, str]:
+    for field, column in columns.items():
+        if isinstance(row.get(column), list | dict):
+            raise SourceError(f"{where}: {field} is a {type(row[column]).__name__}, it must be text")
+        if "\0" in str(row.get(column)):
+            raise SourceError(f"{where}: {field} has a zero byte in it")
+    return {field: _text(row.get(column)) for field, column in columns.items()}
+
+
 def _text(value: Any) -> str:
-    # NaN, the emptiness of parquet, is the one value that differs from itself
-    return "" if value is None or value != value else str(value).strip()
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+    return "" if text.strip().lower() in _EMPTY else text.strip()
 
 
 def _absolute(table: Path, path: str) -> str:
-    return str((table.parent / path).resolve()) if path else ""
+    if not path:
+        return ""
+    # the shell's sign for the home folder, which no shell sees here
+    file = Path(path).expanduser() if path.startswith("~/") else Path(path)
+    return str((table.parent / file).resolve())
 
 
 def _number(where: str, what: str, text: str) -> float:
