@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from datagen.likeness import Joined, Lookup, Values, bits_apart, join_alike, values_of
@@ -49,34 +49,50 @@ class Double:
     """In how many bits the nearest of their frames differ; None where only other clips of their videos look alike."""
 
 
-def find_relatives(
-    clips: Iterable[Seen], distance: int, known: Sequence[tuple[str, str]] = ()
-) -> tuple[tuple[str, str], ...]:
-    """Return pairs of videos, by sha256, that hang together and belong in one split.
+@dataclass(frozen=True, kw_only=True)
+class Relatives:
+    """What look like each other among very many clips."""
 
-    Of two that do one has half of its clips or more in the other: copies of each other, or seen by one camera that stands
-    still. No more pairs than it takes to know which hang together, by way of others too. `distance` is in bits. `known`:
-    pairs of groups that are known to be such.
+    pairs: tuple[tuple[str, str], ...]
+    """Videos, by sha256, that hang together and belong in one split; no more pairs than it takes to know which do, by way
+    of others too."""
+    near: frozenset[tuple[str, int]]
+    """Clips, by sha256 and first frame, of which a frame is like another video's: all that can be copies."""
+
+
+def find_relatives(clips: Iterable[Seen], distance: int, known: Sequence[tuple[str, str]] = ()) -> Relatives:
+    """Return which videos hang together: copies of each other, or seen by one camera that stands still.
+
+    Of two that do one has half of its clips or more in the other. `distance` is in bits. `known`: pairs of groups that are
+    known to be such.
     """
     groups: dict[str, list[Seen]] = defaultdict(list)
     for clip in sorted(clips, key=lambda clip: (clip.sha256, clip.start)):
         groups[clip.group].append(clip)
     videos = [(name, [values_of(clip.hashes) for clip in found]) for name, found in groups.items()]
-    firsts = [found[0].sha256 for found in groups.values()]
-    return tuple((firsts[one], firsts[other]) for one, other in join_alike(videos, distance, Joined(known)))
+    pairs, near = join_alike(videos, distance, Joined(known))
+    found = list(groups.values())
+    return Relatives(
+        pairs=tuple((found[one][0].sha256, found[other][0].sha256) for one, other in pairs),
+        near=frozenset((found[video][clip].sha256, found[video][clip].start) for video, clip in near),
+    )
 
 
-def find_doubles(clips: Iterable[Seen], distance: int, known: Sequence[tuple[str, str]] = ()) -> list[Double]:
+def find_doubles(
+    clips: Iterable[Seen], near: Collection[tuple[str, int]], distance: int, known: Sequence[tuple[str, str]] = ()
+) -> list[Double]:
     """Return the clips to leave out; never one that stands, and else test stays before val before train.
 
     Between splits those go that look like one that stays, and those of a video that hangs together with one whose place in
-    another split is fixed. Within a split only those that are the same as one that stays. `known`: pairs of groups that
-    hang together.
+    another split is fixed. Within a split only those that are the same as one that stays. `near`: as of `find_relatives`.
+    `known`: pairs of groups that hang together.
     """
     joined = Joined(known)
     kept = _Kept(distance)
     doubles = []
     for clip in sorted(clips, key=lambda clip: clip.order):
+        if (clip.sha256, clip.start) not in near:
+            continue
         double = None if clip.stands else kept.double(clip, joined.root(clip.group))
         if double is None:
             kept.add(clip, joined.root(clip.group))

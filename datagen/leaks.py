@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from configs import DatasetError
-from datagen.duplicates import Seen, find_doubles
+from datagen.duplicates import Seen, find_doubles, find_relatives
 from datagen.sources.rendered import is_scene
 from shards import Dataset
 
@@ -58,7 +58,8 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
-    copies = find_doubles(seen.values(), _COPY_BITS)
+    near = find_relatives(seen.values(), _COPY_BITS).near
+    copies = find_doubles(seen.values(), near, _COPY_BITS)
     # what has copies in another split only by way of other clips goes with these
     found = [each for each in copies if each.clip.split != each.like.split and each.bits is not None]
     if found:

@@ -7,8 +7,9 @@ mirrored. Of two copies that are cut end to end some clips share half their fram
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ _BANDS = range(0, 64, _BAND)
 _CHUNK = 1 << 18
 ALIKE = 3 / 8
 """Share of the frames that must be near for two clips to look alike."""
+_CROWD = 32
+_REFUSALS = 8
+"""How often a video is compared with neighbours in vain before all it has in common is counted."""
 _MOST = 0.5
 """Share of a video's clips that must look like some of another's for the two to hang together."""
 
@@ -107,26 +111,40 @@ def _errors(distance: int) -> list[int]:
     return [0, *(1 << bit for bit in range(_BAND if distance > 4 else 0))]
 
 
-def join_alike(videos: Sequence[tuple[str, Sequence[Values]]], distance: int, joined: Joined) -> list[tuple[int, int]]:
-    """Join the names of videos that hang together, and return the numbers of those pairs that were not joined before.
+def join_alike(
+    videos: Sequence[tuple[str, Sequence[Values]]], distance: int, joined: Joined
+) -> tuple[list[tuple[int, int]], set[tuple[int, int]]]:
+    """Join the names of videos that hang together; return the numbers of those pairs that were not joined before, and
+    those (video, clip) of all clips with a frame near to another video's.
 
     `videos`: a name, and the hashes of each of its clips. Two hang together if half of the clips of one, or more, look
     like some of the other. Of pairs that hang together already through others no more is asked.
     """
-    frames = _Frames(videos)
-    pairs, asked = [], set()
-    # those that stand side by side in some order join what is many times alike, without asking all for all
-    for stage in (frames.neighbours, frames.near):
-        for pair in stage(distance, [joined.root(name) for name, _ in videos]):
-            one, other = sorted(pair)
-            names = videos[one][0], videos[other][0]
-            if (one, other) in asked or joined.root(names[0]) == joined.root(names[1]):
-                continue
-            asked.add((one, other))
-            if hang_together(videos[one][1], videos[other][1], distance):
-                joined.join(*names)
-                pairs.append((one, other))
-    return pairs
+    frames = _Frames(videos, distance)
+    pairs: list[tuple[int, int]] = []
+
+    def ask(one: int, other: int) -> bool:
+        names = videos[one][0], videos[other][0]
+        if joined.root(names[0]) == joined.root(names[1]):
+            return True
+        found = hang_together(videos[one][1], videos[other][1], distance)
+        if found:
+            joined.join(*names)
+            pairs.append((one, other))
+        return found
+
+    # what follows each other in some order joins what is many times alike, without asking all for all
+    refused: Counter[int] = Counter()
+    for one, other in frames.neighbours():
+        if max(refused[one], refused[other]) < _REFUSALS and not ask(one, other):
+            refused.update((one, other))
+    numbers = {name: number for number, (name, _) in enumerate(videos)}
+    candidates, near = frames.near([numbers.setdefault(joined.root(name), len(numbers)) for name in list(numbers)])
+    for one, other in candidates:
+        ask(one, other)
+    roots = [joined.root(name) for name, _ in videos]
+    sizes = Counter(roots)
+    return pairs, near | {place for place in frames.places if sizes[roots[place[0]]] > 1}
 
 
 def hang_together(ours: Sequence[Values], theirs: Sequence[Values], distance: int) -> bool:
@@ -151,58 +169,83 @@ def hang_together(ours: Sequence[Values], theirs: Sequence[Values], distance: in
 class _Frames:
     """All frames of all videos, each with the numbers of its clip and its video."""
 
-    def __init__(self, videos: Sequence[tuple[str, Sequence[Values]]]) -> None:
-        clips = [(number, np.unique(values)) for number, (_, found) in enumerate(videos) for values in found]
-        self.values = np.concatenate([values for _, values in clips]) if clips else np.zeros(0, np.uint64)
-        self.clip = np.repeat(np.arange(len(clips)), [len(values) for _, values in clips])
-        self.video_of_clip = np.array([number for number, _ in clips], np.int64)
-        self.video = self.video_of_clip[self.clip] if clips else self.clip
-        self.clips = np.array([len(found) for _, found in videos], np.int64)
+    def __init__(self, videos: Sequence[tuple[str, Sequence[Values]]], distance: int) -> None:
+        self._distance = distance
+        clips = [np.unique(values) for _, found in videos for values in found]
+        self.places = [(number, k) for number, (_, found) in enumerate(videos) for k in range(len(found))]
+        self._values = np.concatenate([np.zeros(0, np.uint64), *clips])
+        self._clip = np.repeat(np.arange(len(clips)), [len(values) for values in clips])
+        self._count = np.array([len(found) for _, found in videos], np.int64)
+        self._video_of = np.repeat(np.arange(len(videos)), self._count)
+        self._video = self._video_of[self._clip]
 
-    def neighbours(self, distance: int, roots: Sequence[str]) -> Iterator[tuple[int, int]]:
+    def neighbours(self) -> Iterator[tuple[int, int]]:
         """Yield pairs of videos with frames near each other that follow each other in the order of some band's bits."""
         for shift in _BANDS:
-            order = np.argsort(self.values >> np.uint64(shift) & np.uint64(0xFFFF), kind="stable")
-            near = np.bitwise_count(self.values[order[1:]] ^ self.values[order[:-1]]) < distance
-            video = self.video[order]
-            pairs = np.stack([video[:-1], video[1:]], axis=1)[near & (video[:-1] != video[1:])]
-            yield from map(tuple, np.unique(np.sort(pairs, axis=1), axis=0).tolist())
+            order = np.argsort(_band(self._values, shift), kind="stable")
+            near = np.bitwise_count(self._values[order[1:]] ^ self._values[order[:-1]]) < self._distance
+            pairs = np.sort(np.stack([self._video[order[1:]], self._video[order[:-1]]], axis=1)[near], axis=1)
+            yield from ((one, other) for one, other in np.unique(pairs, axis=0).tolist() if one != other)
 
-    def near(self, distance: int, roots: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Yield pairs of videos of different roots of which one has frames near the other's in half of its clips."""
-        videos = len(self.clips)
-        apart = np.unique(np.array(roots), return_inverse=True)[1][self.video] if videos else self.video
-        found = [np.zeros(0, np.int64)]
-        for one, other in self._pairs(distance, apart):
-            codes = [self.clip[a] * videos + self.video[b] for a, b in ((one, other), (other, one))]
-            found.append(np.unique(np.concatenate(codes)))
-        clip, other = np.divmod(np.unique(np.concatenate(found)), max(videos, 1))
-        codes, counts = np.unique(self.video_of_clip[clip] * videos + other, return_counts=True)
-        ours, theirs = np.divmod(codes, max(videos, 1))
-        enough = counts >= _MOST * self.clips[ours]
-        yield from zip(ours[enough].tolist(), theirs[enough].tolist(), strict=True)
+    def near(self, families: Sequence[int]) -> tuple[list[tuple[int, int]], set[tuple[int, int]]]:
+        """Return the pairs of videos, of different families, of which one has frames near the other's in half of its clips
+        or more, and all (video, clip) with a frame near another family's."""
+        videos = max(len(families), 1)
+        codes = (
+            self._clip[ours] * videos + self._video[theirs]
+            for one, other in self._pairs(np.array(families, np.int64)[self._video])
+            for ours, theirs in ((one, other), (other, one))
+        )
+        distinct = _distinct(codes)
+        clip, other = distinct // videos, distinct % videos
+        sides, counts = np.unique(self._video_of[clip] * videos + other, return_counts=True)
+        ours, theirs = sides // videos, sides % videos
+        enough = counts >= _MOST * self._count[ours]
+        pairs = zip(ours[enough].tolist(), theirs[enough].tolist(), strict=True)
+        return list(pairs), {self.places[number] for number in np.unique(clip).tolist()}
 
-    def _pairs(self, distance: int, apart: Array) -> Iterator[tuple[Array, Array]]:
-        """Yield pairs of frames near each other, of which the first has the lower number in `apart`."""
-        many = int(apart.max(initial=0)) + 1
+    def _pairs(self, families: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield frames near each other, of which the first has the lower family."""
+        many = int(families.max(initial=0)) + 1
         for shift in _BANDS:
-            keys = (self.values >> np.uint64(shift) & np.uint64(0xFFFF)).astype(np.int64)
-            order = np.argsort(keys * many + apart)
-            places = (keys * many + apart)[order]
+            keys = _band(self._values, shift)
+            order = np.argsort(keys * many + families)
+            # what is compared lies side by side in memory
+            keys, values, own = keys[order], self._values[order], families[order]
+            bounds = np.searchsorted(keys, np.arange((1 << _BAND) + 1))
             for flip in _FLIPS:
-                flipped = keys ^ int(flip >> np.uint64(shift) & np.uint64(0xFFFF))
-                for error in _errors(distance):
-                    first = (flipped ^ error) * many
-                    low, high = np.searchsorted(places, first + apart, "right"), np.searchsorted(places, first + many)
-                    for one, place in _expanded(low, high):
-                        other = order[place]
-                        near = np.bitwise_count(self.values[one] ^ flip ^ self.values[other]) < distance
-                        yield one[near], other[near]
+                for error in _errors(self._distance):
+                    there = keys ^ int(_band(flip, shift)) ^ error
+                    low, high = bounds[there], bounds[there + 1]
+                    # most of one family need not be looked at one by one
+                    crowd = np.flatnonzero(high - low > _CROWD)
+                    low[crowd] = np.searchsorted(keys * many + own, there[crowd] * many + own[crowd], "right")
+                    for one, other in _expanded(low, high):
+                        near = np.bitwise_count(values[one] ^ flip ^ values[other]) < self._distance
+                        one, other = one[near], other[near]
+                        lower = own[one] < own[other]
+                        yield order[one[lower]], order[other[lower]]
+
+
+def _distinct(parts: Iterable[Array]) -> Array:
+    """Return all different numbers, sorted, without holding all that repeat."""
+    found, held, many = [np.zeros(0, np.int64)], 0, _CHUNK
+    for part in parts:
+        found.append(np.unique(part))
+        held += len(found[-1])
+        if held > many:
+            found = [np.unique(np.concatenate(found))]
+            held, many = 0, max(2 * len(found[0]), _CHUNK)
+    return np.unique(np.concatenate(found))
+
+
+def _band(values: Any, shift: int) -> Any:
+    return (values >> np.uint64(shift) & np.uint64(0xFFFF)).astype(np.int64)
 
 
 def _expanded(low: Array, high: Array) -> Iterator[tuple[Array, Array]]:
     """Yield i beside every number from low[i] to below high[i], some hundred thousand at a time."""
-    counts = high - low
+    counts = np.maximum(high - low, 0)
     chunks = np.cumsum(counts) // _CHUNK
     for rows in np.split(np.arange(len(low)), np.flatnonzero(np.diff(chunks)) + 1):
         one = np.repeat(rows, counts[rows])

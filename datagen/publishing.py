@@ -66,10 +66,10 @@ def find_copies(
             )
         return excluded
     relatives = find_relatives(clips, distance, alike_groups(excluded, videos))
-    excluded = replace(excluded, alike=excluded.alike.union(relatives))
+    excluded = replace(excluded, alike=excluded.alike.union(relatives.pairs))
     splits = replan(excluded).splits
     clips = [replace(clip, split=splits[clip.sha256]) for clip in clips]
-    doubles = find_doubles(clips, distance, alike_groups(excluded, videos))
+    doubles = find_doubles(clips, relatives.near, distance, alike_groups(excluded, videos))
     reasons = {(double.clip.sha256, double.clip.start): _reason(double, names) for double in doubles}
     return replace(excluded, clips={**excluded.clips, **reasons})
 

@@ -56,7 +56,15 @@ def values(rng, count=8):
 
 
 def left_out(clips, known=()):
-    return {(double.clip.sha256, double.clip.start) for double in find_doubles(clips, 8, known)}
+    return {(double.clip.sha256, double.clip.start) for double in doubles_of(clips, known)}
+
+
+def doubles_of(clips, known=()):
+    return find_doubles(clips, find_relatives(clips, 8, known).near, 8, known)
+
+
+def relatives_of(clips, known=()):
+    return find_relatives(clips, 8, known).pairs
 
 
 def test_hashes_survive_scaling_and_light_and_differ_between_videos():
@@ -70,8 +78,8 @@ def test_hashes_survive_scaling_and_light_and_differ_between_videos():
         ]
         assert max(bits) <= 5
     found = [seen_clip(f"{k}", clip) for k, clip in enumerate(clips)]
-    assert find_relatives(found, 8) == ()
-    assert find_doubles(found, 8) == []
+    assert relatives_of(found) == ()
+    assert doubles_of(found) == []
 
 
 def test_a_mirrored_picture_has_nearly_the_hash_that_the_straight_one_tells():
@@ -153,10 +161,20 @@ def test_videos_that_hang_together_are_found_exactly_as_comparing_all_with_all_f
             if most:
                 expected.join(str(i), str(j))
     named = [(str(number), clips) for number, clips in enumerate(videos)]
-    pairs = join_alike(named, distance, found)
+    pairs, near = join_alike(named, distance, found)
     assert [found.root(name) for name, _ in named] == [expected.root(name) for name, _ in named]
     assert len(pairs) == 60 - len({found.root(name) for name, _ in named})
     assert 5 < len(pairs) < 50
+    many = {
+        root for root in (found.root(name) for name, _ in named) if [found.root(n) for n, _ in named].count(root) > 1
+    }
+    assert near == {
+        (i, k)
+        for i, ours in enumerate(videos)
+        for k, clip in enumerate(ours)
+        if found.root(str(i)) in many
+        or any(like_once(clip, other, distance) for j, theirs in enumerate(videos) if i != j for other in theirs)
+    }
 
 
 @pytest.mark.parametrize("distance", [1, 4, 5, 8])
@@ -201,7 +219,7 @@ def test_comparisons_grow_with_the_clips_and_not_with_their_pairs_where_all_look
     clips = [
         seen_clip_of(f"{k:03d}", near(view), near(motion if moves == "the same" else values(rng))) for k in range(count)
     ]
-    relatives = find_relatives(clips, 8)
+    relatives = relatives_of(clips)
     assert len(relatives) == count - 1
     assert len(left_out(clips, relatives)) == (count - 1 if moves == "the same" else 0)
     assert compared["videos"] + compared["clips"] < 5 * count
@@ -222,14 +240,14 @@ def test_of_copies_the_clips_with_the_same_moment_go_and_what_one_has_alone_stay
         seen("C", "test", *own, start=16),
         seen("D", "test", *values(rng)),
     ]
-    relatives = find_relatives(clips, 8)
+    relatives = relatives_of(clips)
     assert {frozenset(pair) for pair in relatives} == {frozenset("AB"), frozenset("BC")}
     for order in (clips, clips[::-1], [clips[k] for k in rng.permutation(len(clips))]):
         assert left_out(order, relatives) == {("B", 0), ("C", 0)}
-        assert find_relatives(order, 8) == relatives
+        assert relatives_of(order) == relatives
     # what is kept has no copies any more, and which videos hang together stays known
     left = [clip for clip in clips if (clip.sha256, clip.start) not in left_out(clips, relatives)]
-    assert find_relatives(left, 8, relatives) == ()
+    assert relatives_of(left, relatives) == ()
     assert left_out(left, relatives) == set()
 
 
@@ -244,7 +262,7 @@ def test_between_splits_that_are_fixed_test_stays_before_val_before_train_and_wh
         seen("D", "train", *values(rng)),
     ]
     assert left_out(clips) == {("A", 0), ("B", 0)}
-    doubles = find_doubles(clips, 8, [("A", "B"), ("B", "C")])
+    doubles = doubles_of(clips, [("A", "B"), ("B", "C")])
     found = {(double.clip.sha256, double.clip.start): (double.like.sha256, double.bits) for double in doubles}
     assert found == {("A", 0): ("C", 0), ("A", 16): ("C", None), ("B", 0): ("C", 0)}
 
@@ -271,14 +289,14 @@ def test_films_that_share_a_title_sequence_lose_that_and_nothing_else():
         for n, split in enumerate(["train", "train", "val", "test"])
         for start in (0, 16, 32, 48)
     ]
-    assert find_relatives(films, 8) == ()
+    assert relatives_of(films) == ()
     assert left_out(films) == {("F0", 0), ("F1", 0), ("F2", 0)}
 
 
 def test_what_one_camera_sees_at_other_times_hangs_together_and_all_of_it_stays():
     clips = [seen_clip(f"{k}", before_a_camera(k)) for k in range(12)]
     clips += [seen_clip(f"other {k}", before_a_camera(k, view=1)) for k in range(3)]
-    relatives = find_relatives(clips, 8)
+    relatives = relatives_of(clips)
     joined = Joined(relatives)
     assert len({joined.root(clip.group) for clip in clips}) == 2
     assert left_out(clips, relatives) == set()
@@ -292,7 +310,7 @@ def test_a_copy_of_what_a_camera_that_stands_still_saw_is_known_from_its_other_t
         copy = copy[:, :, ::-1]
     if change == "smaller":
         copy = np.stack([cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA) for frame in copy])
-    found = find_doubles([*(seen_clip(f"{k:02d}", clip) for k, clip in enumerate(clips)), seen_clip("copy", copy)], 8)
+    found = doubles_of([*(seen_clip(f"{k:02d}", clip) for k, clip in enumerate(clips)), seen_clip("copy", copy)])
     assert [(double.clip.sha256, double.like.sha256) for double in found] == [("copy", "03")]
 
 
