@@ -111,6 +111,8 @@ class SuiteSettings(Settings):
     """How many the papers' test set has: of fewer, their numbers say little."""
     frames: int | None = None
     """How many these videos have together, where that is known."""
+    clips: int | None = None
+    """How many samples these are, where the papers count something else than videos."""
     sets: int | None = None
     """Of how many sets of videos it is, where means are over sets."""
     size: str = ""

@@ -76,9 +76,10 @@ def lacking(standard: SuiteSettings, rows: Collection[Mapping[str, Any]], limit:
     scored = {
         "videos": len({row["video"] for row in rows}),
         "frames": sum(frames.values()),
+        "clips": len(frames),
         "sets": len({row.get("set", "") for row in rows}),
     }
-    wanted = {"videos": standard.videos, "frames": standard.frames, "sets": standard.sets}
+    wanted = {"videos": standard.videos, "frames": standard.frames, "clips": standard.clips, "sets": standard.sets}
     yield from (
         f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
     )

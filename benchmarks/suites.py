@@ -74,11 +74,11 @@ def check_folder(standard: SuiteSettings, data: Path) -> None:
     """
     from datagen.sources.layouts import layout
 
+    if not standard.folder or _fits(standard, data):
+        return
     wanted = f"the folder of {layout(standard.layout).summary} (layout {standard.layout})"
     if not data.is_dir():
         raise SourceError(f"--data {data} is not {wanted}: there is no such folder{meant_path(data)}")
-    if not standard.folder or _fits(standard, data):
-        return
     below = [folder for folder in sorted(data.iterdir()) if folder.is_dir() and _fits(standard, folder)]
     above = [folder for folder in list(data.absolute().parents)[:3] if _fits(standard, folder)]
     near = below or above[:1]

@@ -425,3 +425,12 @@ def test_a_suite_of_videos_of_several_sizes_is_scored_in_their_own(tmp_path):
     assert board.left_out[0] == "3 of 30 videos"
     assert not any("bus" in told for told in board.left_out), "a video for training"
     assert audit(tmp_path / "o")[0] == []
+
+
+def test_gopro_is_scored_on_the_blur_that_most_papers_report_on(tmp_path):
+    for name, shift in (("sharp", 0), ("blur", 20), ("blur_gamma", 40)):
+        frames(tmp_path / "set" / "test" / "GOPR0384_11_00" / name, 3, shift=shift)
+    suite = build_suite(find_suite("gopro"), tmp_path / "set", tmp_path / "o", SETTINGS, workers=0)
+    (key,) = suite.dataset.keys()
+    sample = suite.dataset[key]
+    assert np.median(sample.source.astype(int) - sample.target) == 20

@@ -179,3 +179,11 @@ def test_hazeworld_as_it_comes_is_split_by_its_lists(tmp_path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "meta_info_GT_test.txt").write_text("DAVIS/cows_200_0.005 4\nDAVIS/cows_200_0.03 4\n")
     assert "DAVIS/cows_200_0.03" in [item.source for item in rejects(f"hazeworld:{tmp_path}")]
+
+
+def test_links_that_all_lead_nowhere_are_one_line_that_says_so(tmp_path):
+    for side in ("hazy", "gt"):
+        (tmp_path / "test" / side / "DAVIS").mkdir(parents=True)
+        (tmp_path / "test" / side / "DAVIS" / "bear_239_0.005").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SourceError, match=r"2 links lead nowhere, such as bear_239_0\.005$"):
+        listed(f"hazeworld:{tmp_path}")

@@ -37,7 +37,7 @@ def folder_pairs(
     if not any(partners.values()):
         raise SourceError(
             f"{path} is not of the layout {layout}: no folder of frames below {' or '.join(degraded)} "
-            f"has its like below {' or '.join(clean)}"
+            f"has its like below {' or '.join(clean)}{_dead(dead_links(path))}"
         )
 
     def entry(folder: Path, main: Path, pair: str = "", problem: str = "") -> Entry:
@@ -67,6 +67,10 @@ def folder_pairs(
     problems += [entry(own, own, problem=f"unpaired: it has no like below {' or '.join(names)}") for own, names in lone]
     # a side behind a broken link is missing for that reason
     yield from {problem.id: problem for problem in reversed(problems)}.values()
+
+
+def _dead(links: Sequence[Path]) -> str:
+    return f"; {len(links)} links lead nowhere, such as {links[0].name}" if links else ""
 
 
 def _partners(

@@ -30,10 +30,13 @@ _TEST = frozenset(
 _SEQUENCE = re.compile(r"GOPR\d+_(?P<averaged>\d+)_\d+")
 
 
-def entries(path: Path) -> Iterator[Entry]:
-    """Yield every sequence; one called `GOPR0372_07_00` has a frame for every 7 that the camera took."""
-    # blur_gamma is the average in linear light, as METHOD has it; the smaller download has it as `blur`
-    for entry in folder_pairs(path, ("blur_gamma", "blur"), ("sharp",), task="deblur", layout="gopro"):
+def entries(path: Path, blurs: tuple[str, ...] = ("blur_gamma", "blur")) -> Iterator[Entry]:
+    """Yield every sequence; one called `GOPR0372_07_00` has a frame for every 7 that the camera took.
+
+    `blurs`: the folders of blurred frames, of which the first that exists counts. `blur_gamma` is the average in linear
+    light; the smaller download has it as `blur`.
+    """
+    for entry in folder_pairs(path, blurs, ("sharp",), task="deblur", layout="gopro"):
         named = _SEQUENCE.fullmatch(Path(entry.main).parent.name)
         averaged = int(named["averaged"]) if named else 0
         yield replace(entry, fps=_CAMERA_FPS / averaged if averaged else 0.0)
