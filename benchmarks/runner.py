@@ -23,7 +23,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, damage, spread
 from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError
-from shards.storage import publish, publish_json, remove_temporaries, sha256_of
+from shards.storage import append_json, publish, publish_json, remove_temporaries, sha256_of
 
 PROTOCOL = 4
 """Raised whenever rows of an earlier version must not stand beside new ones."""
@@ -97,7 +97,7 @@ def run(
     for which, row in found.items():
         if which not in new:
             if row != noted[row["id"]]:  # what is said beside its scores has changed
-                _note(row, out)
+                append_json(out / ROWS, row)
             progress.scored(row)
     scored = (
         score_on_ray(jobs, cells, settings.limits, workers=workers, address=address)
@@ -110,7 +110,7 @@ def run(
         if row["status"] == "failed" and cell.keep is not None:
             # an earlier try, or a worker that was ended a moment too late, may have left an answer
             cell.keep.unlink(missing_ok=True)
-        _note(row, out)
+        append_json(out / ROWS, row)
         progress.scored(row)
     spent = _measure_costs(jobs, settings, out, workers, progress)
     rows = list(found.values())
@@ -260,11 +260,6 @@ def _prepare(out: Path) -> None:
         publish(out / ROWS, "".join(json.dumps(row) + "\n" for row in read_rows(out)))
 
 
-def _note(row: Row, out: Path) -> None:
-    with (out / ROWS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
 def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozenset[str]) -> Row:
     """Return the part of a row that says what was scored, and by what."""
     return {
@@ -326,8 +321,7 @@ def _measure_costs(
         # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
         row = {"id": name, "task": job.task, "method": job.method.name, **spent}
         if row != known.get(name):
-            with (out / costs.COSTS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append_json(out / costs.COSTS, row)
         found[job.task, job.method.name] = row
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,6 +16,12 @@ from typing import IO, Any
 from configs import OutputError
 
 TEMPORARY = ".tmp"
+_MAKE_ROOM = "; make room there and run the same command again: what is finished is kept"
+_ALLOW = "; let it be written, or name another folder"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _MAKE_ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ALLOW),
+}
 _OURS = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 """As `publishing` names them: files of that ending may be somebody else's."""
 
@@ -36,7 +43,7 @@ def publishing(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise unwritable(path, error) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -51,6 +58,28 @@ def publish(path: Path, data: bytes | str) -> None:
 def publish_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with a stable key order."""
     publish(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def append_json(path: Path, value: Any) -> None:
+    """Add `value` to a file of such, as a line of JSON.
+
+    Raises:
+        OutputError: it cannot be written; the lines before it are as they were.
+    """
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(value).encode() + b"\n")
+    except OSError as error:
+        with contextlib.suppress(OSError):  # half a line would swallow the next one
+            os.truncate(path, before)
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Return the error that says which file cannot be written, and what to do."""
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return OutputError(f"cannot write {path}: {error.strerror or error}{remedy}")
 
 
 @contextlib.contextmanager
@@ -76,7 +105,7 @@ def locked(path: Path, folder: Path, what: str) -> Iterator[None]:
                 f"{folder}: another {what} (process {holder}) is at work here; wait for it or choose another --out"
             ) from None
         except OSError as error:
-            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
+            raise unwritable(folder, error) from None
         yield
 
 

@@ -25,7 +25,7 @@ from configs import DatasetError, OutputError
 from shards import encode_preview
 from shards.codecs import decode_video
 from shards.pages import write_html
-from shards.storage import publish
+from shards.storage import append_json, publish
 
 VOTES = "votes.jsonl"
 _TEMPLATE = Path(__file__).parent / "preference.html"
@@ -111,9 +111,8 @@ class Poll:
         pair = self._pairs[name]
         winner = {"left": pair.left, "right": pair.right, "same": ""}[choice]
         vote = {"pair": name, **asdict(pair), "winner": winner, "voter": voter[:64]}
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(vote) + "\n")
-            file.flush()
+        with self._lock:
+            append_json(self._path, vote)
 
 
 def read_votes(folder: Path) -> list[dict[str, Any]]:
