@@ -280,7 +280,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozen
         "board": f"{job.task}, first mask given" if job.method.first_mask else job.task,
         "learns": job.method.learns,
         "leaked": index["source_sha256"] in seen,
-        "knows_its_data": job.method.trained_on is not None or not (job.method.weights or job.method.networks),
+        "knows_its_data": job.method.trained_on is not None or not job.method.loads,
         "parameters": job.method.parameters or 0,
         "summary": job.method.summary,
         "paper": job.method.paper,
