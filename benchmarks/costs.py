@@ -44,12 +44,12 @@ def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> 
 
     with ray_cluster(1, threads=limits.threads):
         measure = {
-            # what loads weights gets a process of its own; the others leave next to nothing behind
+            # the others leave next to nothing behind
             True: ray.remote(num_cpus=1, max_calls=1, max_retries=0)(_measure_alone),
             False: ray.remote(num_cpus=1, max_retries=0)(_measure_alone),
         }
         for job, keys in jobs:
-            task = measure[bool(job.method.weights or job.method.networks)].remote(job, keys, limits)
+            task = measure[job.method.loads].remote(job, keys, limits)
             try:
                 yield ray.get(task, timeout=limits.sample_seconds * (len(keys) + 2))
             except ray.exceptions.GetTimeoutError:

@@ -65,7 +65,8 @@ def score_on_ray(
     with ray_cluster(workers, address, threads=limits.threads):
         # a job is sent once, however many workers and samples there are
         references = [ray.put(job) for job in jobs]
-        crew = [_Worker(references, limits) for _ in range(min(workers, len(cells)))]
+        alone = frozenset(place for place, job in enumerate(jobs) if job.method.loads)
+        crew = [_Worker(references, limits, alone) for _ in range(min(workers, len(cells)))]
         for worker in crew:
             worker.start()
         queue = deque(cells)
@@ -109,6 +110,8 @@ class _Worker:
 
     references: list[Any]
     limits: LimitSettings
+    alone: frozenset[int]
+    """Jobs whose process does no other after them."""
     cell: Cell | None = None
     job: int = -1
     ahead: list[Any] = field(default_factory=list)
@@ -127,6 +130,9 @@ class _Worker:
     def give(self, cell: Cell) -> None:
         import ray
 
+        if self.actor is not None and self.job in self.alone and cell.job != self.job:
+            ray.kill(self.actor)
+            self.actor = None
         if self.actor is None:
             self.start()
         # how long a process takes to start is not the method's

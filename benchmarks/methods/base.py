@@ -102,14 +102,19 @@ class Method:
     @property
     def learns_here(self) -> bool:
         """Whether it learns from the train split of the dataset that it is scored on."""
-        return self.learns and self.trained_on is None and not (self.weights or self.networks)
+        return self.learns and self.trained_on is None and not self.loads
+
+    @property
+    def loads(self) -> bool:
+        """Whether it loads weights or somebody's code, which may stay in a process: it gets one of its own, then."""
+        return bool(self.weights or self.networks)
 
     @property
     def knows_its_data(self) -> bool:
         """Whether it is known what it has learnt from, if anything."""
         if self.trained_on is not None:
             return self.tells_all
-        return not (self.weights or self.networks)
+        return not self.loads
 
     def lacks(self, weights: Mapping[str, str]) -> list[str]:
         """Return the pretrained networks that it cannot be had without and that are not here."""

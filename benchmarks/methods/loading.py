@@ -20,6 +20,8 @@ from configs import ConfigError, unknown_name
 
 _ALONE = "entrant_"
 """A lone file is loaded below a package of this name, so that it may be called as a library is, or like nothing in Python."""
+_FOLDERS: set[str] = set()
+"""Where lone files lie that were loaded here."""
 _LIBRARIES = ("site-packages", "dist-packages")
 _OURS = frozenset(["benchmarks", "configs", "datagen", "shards", "vidiff"])
 
@@ -86,11 +88,9 @@ def _alone(path: Path) -> ModuleType:
     folder = str(path.parent)
     package = _ALONE + hashlib.sha256(folder.encode()).hexdigest()[:8]
     name = f"{package}.{path.stem.replace('.', '_')}"
+    _make_way(folder)
     if name in sys.modules:
         return sys.modules[name]
-    # at the end: a neighbour that is called as a library is must not be found in its place by others
-    if folder not in sys.path:
-        sys.path.append(folder)
     parent = sys.modules.setdefault(package, ModuleType(package))
     parent.__path__ = [folder]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -103,6 +103,17 @@ def _alone(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _make_way(folder: str) -> None:
+    """Let imports find what lies in a folder, and no longer what lies beside other lone files under the same names."""
+    others = _FOLDERS - {folder}
+    for name, module in list(sys.modules.items()):
+        if not name.startswith(_ALONE) and os.path.dirname(str(getattr(module, "__file__", ""))) in others:  # noqa: PTH120
+            del sys.modules[name]
+    # at the end: a neighbour that is called as a library is must not be found in its place by others
+    sys.path[:] = [*(one for one in sys.path if one not in _FOLDERS), folder]
+    _FOLDERS.add(folder)
 
 
 def _methods_in(module: ModuleType) -> list[str]:

@@ -20,7 +20,7 @@ _ONE, _LAST = np.uint64(1), np.uint64(_BITS - 1)
 _FRAMES = 4
 """At once: more of them are no faster, for they leave the cache."""
 Bits = NDArray[np.uint64]
-"""uint64 [t h w/64], the first pixel lowest."""
+"""uint64 [t h w/64], the first pixel lowest; or such rows one after another."""
 LEAST_PAINT = 25
 """Grey levels between a pixel and the paint below which its change says little about how much of it is paint."""
 
@@ -98,7 +98,7 @@ def _ratio(both: int, either: int) -> float:
 
 def _boundary_scores(a: Mask, b: Mask, radius: int) -> NDArray[np.float64]:
     rows, columns = _surroundings(np.bitwise_or.reduce(a | b))
-    found, wanted = (boundaries(each[:, rows, columns]) for each in (a, b))
+    found, wanted = (boundaries(each[:, rows, columns], spare=radius) for each in (a, b))
     counts = np.stack([_counted(found), _counted(wanted)])
     near = np.stack([_counted(found & _near(wanted, radius)), _counted(wanted & _near(found, radius))])
     # precision and recall; 0 where there is nothing to be precise about
@@ -114,35 +114,40 @@ def _surroundings(mask: NDArray[np.uint8]) -> tuple[slice, slice]:
     return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
 
 
-def boundaries(masks: Mask) -> Bits:
+def boundaries(masks: Mask, *, spare: int = 0) -> Bits:
     """Return the boundaries of masks [t h w]: pixels that differ from their right, lower or diagonal neighbour.
 
-    64 pixels to a number: a boundary is widened faster by shifting it than by OpenCV's dilation with a disk.
+    64 pixels to a number: a boundary is widened faster by shifting it than by OpenCV's dilation with a disk. `spare`: how
+    many pixels at least, all 0, each row has beyond its last.
     """
-    inside = _packed(masks)
+    inside = _packed(masks, spare)
     right = inside >> _ONE
     right[..., :-1] |= inside[..., 1:] << _LAST
     edge = inside ^ right
     edge[:, :-1] |= inside[:, :-1] ^ right[:, 1:]
     # beyond the last column and row the picture goes on as it is
-    edge[..., -1] &= np.uint64((1 << (masks.shape[2] - 1) % _BITS) - 1)
+    last, bit = divmod(masks.shape[2] - 1, _BITS)
+    edge[..., last] &= np.uint64((1 << bit) - 1)
     edge[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
     return edge
 
 
-def _packed(masks: Mask) -> Bits:
+def _packed(masks: Mask, spare: int) -> Bits:
     frames, height, width = masks.shape
     packed = np.packbits(masks, axis=2, bitorder="little")
-    words = np.zeros((frames, height, -(-width // _BITS)), np.uint64)
+    words = np.zeros((frames, height, -(-(width + spare) // _BITS)), np.uint64)
     words.view(np.uint8)[..., : packed.shape[2]] = packed
     return words
 
 
 def _near(edge: Bits, radius: int) -> Bits:
-    """Return what lies within `radius` pixels of the edge: each row widened as the disk is there, and moved up and down."""
+    """Return what lies within `radius` pixels of the edge: each row widened as the disk is there, and moved up and down.
+
+    Rows must have as many spare pixels at their end, which hold anything then: all of them are one long row here.
+    """
     frames, height, words = edge.shape
-    found = np.zeros((frames, height + 2 * radius, words), np.uint64)
-    row, wide = edge, 0
+    found = np.zeros((frames, (height + 2 * radius) * words), np.uint64)
+    row, wide = edge.ravel(), 0
     for away in range(radius, -1, -1):
         wanted = math.isqrt(radius * radius - away * away)
         while wide < wanted:
@@ -150,19 +155,21 @@ def _near(edge: Bits, radius: int) -> Bits:
             step = min(wanted - wide, 2 * wide + 1)
             row, wide = _widened(row, step), wide + step
         for top in {radius - away, radius + away}:
-            found[:, top : top + height] |= row
-    return found[:, radius : radius + height]
+            found[:, top * words : (top + height) * words] |= row.reshape(frames, -1)
+    return found.reshape(frames, -1, words)[:, radius : radius + height]
 
 
 def _widened(row: Bits, step: int) -> Bits:
-    """Return rows together with themselves moved to both sides by so many pixels, fewer than 64."""
+    """Return a row together with itself moved to both sides by so many pixels, fewer than 64."""
     near, far = np.uint64(step), np.uint64(_BITS - step)
-    left, right = row << near, row >> near
-    left[..., 1:] |= row[..., :-1] >> far
-    right[..., :-1] |= row[..., 1:] << far
-    left |= right
-    left |= row
-    return left
+    wide, moved = row << near, row >> far
+    wide[1:] |= moved[:-1]
+    wide |= row
+    np.left_shift(row, far, out=moved)
+    wide[:-1] |= moved[1:]
+    np.right_shift(row, near, out=moved)
+    wide |= moved
+    return wide
 
 
 def _counted(bits: Bits) -> NDArray[np.int64]:

@@ -220,6 +220,22 @@ def test_files_import_from_their_own_folder(tmp_path, package, monkeypatch):
     assert plugin(f"{folder / 'outer.py'}:restore").weights != method.weights
 
 
+def test_two_files_may_have_neighbours_of_one_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    methods = []
+    for number in (2, 4):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "neighbour_of_both.py").write_text(f"level_{number} = {number}\n")
+        (folder / "run.py").write_text(
+            f"from neighbour_of_both import level_{number}\n\n"
+            f"def f(clip, *_):\n    import neighbour_of_both\n    return clip // neighbour_of_both.level_{number}\n"
+        )
+        methods.append(plugin(f"{folder}/run.py:f"))
+    assert [method.make(None)(8) for method in methods] == [4, 2]
+    sys.modules.pop("neighbour_of_both")
+
+
 def test_a_method_object_of_a_file_is_found_again_by_a_worker(suite, tmp_path):
     (tmp_path / "theirs.py").write_text(
         "from benchmarks import Method\n"

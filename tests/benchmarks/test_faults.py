@@ -171,6 +171,19 @@ def test_a_full_disk_ends_the_run_and_is_not_the_method_s_failure(suite, tmp_pat
     assert not of_toy(read_rows(tmp_path))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("name", ["rows.jsonl", "costs.jsonl"])
+def test_a_line_that_cannot_be_written_ends_the_run_and_names_its_file(suite, tmp_path, toy_method, name):
+    toy_method(lambda clip, *_: clip)
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=rf"cannot write {tmp_path / name}: No space left on device; make room"):
+        run(suite, SETTINGS.model_copy(update={"cost_samples": 1}), tmp_path)
+    (tmp_path / name).unlink()
+    kept = len(read_rows(tmp_path))
+    assert kept == (0 if name == "rows.jsonl" else 8)
+    assert len(run(suite, SETTINGS, tmp_path)) == 8
+
+
 def test_a_shard_cut_short_ends_the_run_and_is_not_the_method_s_failure(tmp_path, toy_method):
     root = write_dataset(tmp_path / "dataset")
     shard = root / "dehaze" / "test-000000.tar"

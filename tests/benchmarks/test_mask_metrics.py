@@ -91,6 +91,19 @@ def test_masks_of_any_width_and_number_are_scored_as_published(width):
         assert boundary_accuracy(prediction, target) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("width", [854, 886, 887, 888, 895, 896])
+def test_what_touches_the_right_border_is_not_near_what_touches_the_left_one(width):
+    rng = np.random.default_rng(width)
+    target, prediction = np.zeros((2, 480, width), np.uint8), np.zeros((2, 480, width), np.uint8)
+    target[:, 100:300, -3:], prediction[:, 90:310, :3] = 255, 255
+    for mask in (target, prediction):
+        for y, x in rng.integers(0, (480, width), (40, 2)):
+            mask[1, y : y + 5, x : x + 9] = 255
+    expected = [published_f(a > 0, b > 0) for a, b in zip(target, prediction, strict=True)]
+    assert boundary_accuracy(prediction, target) == pytest.approx(expected, abs=1e-12)
+    assert expected[0] == 0 < expected[1]
+
+
 def test_recall_and_decay_by_hand():
     values = np.array([1.0, 0.9, 0.8, 0.7, 0.4, 0.3, 0.2, 0.1])
     assert recall(values) == 0.5

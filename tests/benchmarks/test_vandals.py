@@ -15,6 +15,7 @@ import pytest
 from benchmarks.calling import called
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
+from benchmarks.methods.entrants import plugin
 from benchmarks.runner import run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
@@ -170,3 +171,16 @@ def test_what_sees_whole_samples_cannot_change_them(toy_dataset, tmp_path, monke
     settings = BenchSettings(bootstrap=100, methods=("spoiler",), cost_samples=0, limit=1)
     done = run(make_suite(toy_dataset, ["dehaze"], settings), settings, tmp_path)
     assert max(row["scores"]["psnr"] for row in done.rows if row["method"] == "spoiler") < 30
+
+
+def test_what_somebody_s_code_changes_in_others_goes_with_its_process(toy_dataset, tmp_path):
+    (tmp_path / "patches.py").write_text(
+        "from benchmarks.methods import identity\n\n"
+        "def f(clip, *_):\n    identity.identity = lambda clip, *_: clip // 9\n    return clip\n"
+    )
+    settings = BenchSettings(bootstrap=100, methods=("identity",), cost_samples=0, limit=1)
+    suite = make_suite(toy_dataset, [], settings)
+    done = run(suite, settings, tmp_path / "out", entrants=[plugin(f"{tmp_path}/patches.py:f")], workers=1)
+    scores = [(row["task"], row["method"], row["scores"]["psnr"]) for row in done.rows]
+    assert len({task for task, *_ in scores}) == 2
+    assert all(len({psnr for of, _, psnr in scores if of == task}) == 1 for task in suite.tasks)
