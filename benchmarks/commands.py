@@ -186,7 +186,8 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
         publish(out / name, text(boards))
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
-        out_console.print(to_terminal(board))
+        # a file takes lines of any length
+        out_console.print(to_terminal(board, out_console.width if out_console.is_terminal else None))
         heads, lines = part_lines(board)
         if lines:
             out_console.print(narrow_table(heads, lines, title=f"{label(board.first)} by part"))

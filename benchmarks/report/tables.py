@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from benchmarks.metrics import Column
@@ -17,16 +18,28 @@ from benchmarks.report.cells import arrow, header, label, part_lines, reported_c
 from benchmarks.report.latex import to_latex
 
 
-def to_terminal(board: Board) -> Table:
-    """Return a board as a rich table; intervals of the first metric alone, so that it fits into 80 columns."""
+def to_terminal(board: Board, width: int | None = None) -> Table:
+    """Return a board as a rich table; intervals of the first metric alone, and none where `width` has no room for them."""
+    table = _terminal(board, intervals=True)
+    return table if width is None or _narrowest(table) <= width else _terminal(board, intervals=False)
+
+
+def _terminal(board: Board, *, intervals: bool) -> Table:
     first, *others = board.metrics
     heads = ("#", "method", label(first), *(f"{one.label} {arrow(one)}" for one in others), "failed", "s/frame")
     lines = [
-        _around(line, [show(line.entry.scores.get(one.name), one, bracket=one is first) for one in board.metrics])
+        _around(
+            line,
+            [show(line.entry.scores.get(one.name), one, bracket=intervals and one is first) for one in board.metrics],
+        )
         for line in board.lines
     ]
     lines += reported_cells(board)
     return narrow_table(heads, lines, title=f"{board.name}: {board.size}")
+
+
+def _narrowest(table: Table) -> int:
+    return Console(width=1000).measure(table).minimum
 
 
 def narrow_table(heads: Sequence[str], lines: Sequence[Sequence[str]], *, title: str | None = None) -> Table:
@@ -100,15 +113,19 @@ def _around(line: Line, scores: list[str]) -> list[str]:
 
 
 _COLUMNS = (
-    "board", "task", "rank", "method", "mark", "metric", "mean", "low", "high", "samples", "failures", "invalid", "videos",
-    "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes", "parameters",
+    "board", "task", "rank_first", "rank_last", "method", "mark", "metric", "mean", "low", "high", "samples",
+    "failures", "invalid", "videos", "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes",
+    "parameters",
 )  # fmt: skip
 
 
 def _record(board: Board, line: Line, metric: Column) -> dict[str, Any]:
     entry, score = line.entry, line.entry.scores[metric.name]
+    # two numbers: a spreadsheet takes 1-3 for a day in January
+    first, last = entry.rank or (None, None)
     return {
-        **{"board": board.name, "task": board.task, "rank": line.rank, "method": entry.method, "mark": line.mark},
+        **{"board": board.name, "task": board.task, "rank_first": first, "rank_last": last},
+        **{"method": entry.method, "mark": line.mark},
         **{"metric": metric.name, "mean": score.mean, "low": score.low, "high": score.high},
         **{"samples": entry.samples, "failures": entry.failures, "invalid": entry.invalid, "videos": entry.videos},
         **{name: line.cost.get(name) for name in _COLUMNS if name in line.cost},
