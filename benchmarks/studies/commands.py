@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.commands import BenchBar, err_console, out_console, publish_report
+from benchmarks.commands import BenchBar, err_console, out_console, publish_report, terminal_width
 from benchmarks.folders import check_dataset, check_out, holding
 from benchmarks.methods import METHODS, Method
 from benchmarks.report import make_boards, narrow_table
@@ -178,7 +178,7 @@ def _scored(
 def _publish(out: Path, study: Study) -> None:
     page = write_study(out, study)
     out_console.print(f"{study.name}: {study.question}")
-    out_console.print(narrow_table(*table_of(study, intervals=False)))
+    out_console.print(narrow_table(*table_of(study, intervals=False), width=terminal_width()))
     for words in study.words:
         out_console.print(words)
     out_console.print(f"table and page: {out}   open {page} in a browser")
