@@ -112,7 +112,7 @@ def unseen(
     data: Path, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, config: str, minutes: float
 ) -> None:
     """Train models that each lack one task, and score them on it."""
-    from benchmarks.studies.unseen import ALL, steps_of, train_without, unseen_study, unseen_variants
+    from benchmarks.studies.unseen import train_without, unseen_study, unseen_variants
 
     suite = make_suite(data, tasks, settings)
     # a folder of something else is refused before hours of training
@@ -120,7 +120,7 @@ def unseen(
     check_dataset(out, suite.dataset)
     folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes, err_console.print)
     done, settings = _reported(suite, _alone(settings), out, unseen_variants(folders), workers)
-    _publish(out, unseen_study(make_boards(done, settings), steps_of(folders[ALL])))
+    _publish(out, unseen_study(make_boards(done, settings), folders))
 
 
 def preference(
