@@ -161,7 +161,8 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
         chance = "<0.001" if one.chance < 0.001 else f"{one.chance:.3f}"
         values = [f"{value:.{digits}f}" for value in (one.first, one.second)]
         lines.append([one.task, one.method, one.metric.label + unit, *values, gain, chance, str(one.videos)])
-    out_console.print(narrow_table(("task", "method", "metric", "first", "second", "gain", "p", "videos"), lines))
+    heads = ("task", "method", "metric", "first", "second", "gain", "p", "videos")
+    out_console.print(narrow_table(heads, lines, width=terminal_width()))
     for task, method, own, either in dict.fromkeys((one.task, one.method, one.samples, one.of) for one in found):
         if own < either:
             out_console.print(
@@ -188,10 +189,10 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
         publish(out / name, text(boards))
     page = write_page(out, boards, done, dataset, settings.examples)
     for board in boards:
-        out_console.print(to_terminal(board))
+        out_console.print(to_terminal(board, terminal_width()))
         heads, lines = part_lines(board)
         if lines:
-            out_console.print(narrow_table(heads, lines, title=f"{label(board.first)} by part"))
+            out_console.print(narrow_table(heads, lines, title=f"{label(board.first)} by part", width=terminal_width()))
         if board.warning:
             out_console.print(board.warning)
         if board.protocol:
@@ -203,6 +204,11 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     for sentence in IN_SHORT:
         out_console.print(sentence)
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
+
+
+def terminal_width() -> int | None:
+    """Return how wide a table may be; a file takes lines of any length."""
+    return out_console.width if out_console.is_terminal else None
 
 
 def _tell_unavailable(boards: Sequence[Board]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,14 @@ def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
         "scores": ", ".join(
             f"{name} {value:g}" for name, value in sample.meta.scores.items() if isinstance(value, int | float)
         ),
-        "parameters": json.dumps(sample.meta.parameters, indent=1),
+        "parameters": _in_lines(sample.meta.parameters),
     }
+
+
+def _in_lines(parameters: Any) -> str:
+    """Return parameters as JSON with a list of numbers on one line: there is one of them for every frame."""
+    text = json.dumps(parameters, indent=1)
+    return re.sub(r"\[\n[\s\d.,eE+-]+\]", lambda found: " ".join(found[0].split()), text)
 
 
 def _preview(video: Video, fps: float) -> str:

@@ -109,7 +109,7 @@ def _table(board: Board, metrics: Sequence[Column], ranked: Sequence[Line]) -> d
 def _line(board: Board, line: Line, metrics: Sequence[Column], ranked: Sequence[Line]) -> list[dict[str, Any]]:
     entry = line.entry
     cells: list[dict[str, Any]] = [
-        {"text": line.rank, "value": entry.rank[0] if entry.rank else 1e9, "kind": ""},
+        {"text": line.rank, "value": entry.rank[0] if entry.rank else "", "kind": ""},
         {"text": line.name, "value": entry.method, "kind": "text"},
         *(_score(line, metric, ranked) for metric in metrics),
     ]

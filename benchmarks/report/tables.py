@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from benchmarks.metrics import Column
@@ -17,29 +19,55 @@ from benchmarks.report.cells import arrow, header, label, part_lines, reported_c
 from benchmarks.report.latex import to_latex
 
 
-def to_terminal(board: Board) -> Table:
-    """Return a board as a rich table; intervals of the first metric alone, so that it fits into 80 columns."""
+def to_terminal(board: Board, width: int | None = None) -> Table:
+    """Return a board as a rich table; intervals of the first metric alone, and none where `width` has no room for them."""
     first, *others = board.metrics
-    heads = ("#", "method", label(first), *(f"{one.label} {arrow(one)}" for one in others), "failed", "s/frame")
-    lines = [
-        _around(line, [show(line.entry.scores.get(one.name), one, bracket=one is first) for one in board.metrics])
-        for line in board.lines
-    ]
-    lines += reported_cells(board)
-    return narrow_table(heads, lines, title=f"{board.name}: {board.size}")
+    heads = ["#", "method", label(first), *(f"{one.label} {arrow(one)}" for one in others), "failed", "s/frame"]
+
+    def lines(*, intervals: bool) -> list[list[str]]:
+        wanted = [(one, intervals and one is first) for one in board.metrics]
+        own = [
+            _around(line, [show(line.entry.scores.get(one.name), one, bracket=bracket) for one, bracket in wanted])
+            for line in board.lines
+        ]
+        return own + reported_cells(board)
+
+    found = lines(intervals=True)
+    if width is not None and _width(_leasts(heads, found)) > width:
+        found = lines(intervals=False)
+    return narrow_table(heads, found, title=f"{board.name}: {board.size}", width=width)
 
 
-def narrow_table(heads: Sequence[str], lines: Sequence[Sequence[str]], *, title: str | None = None) -> Table:
-    """Return a rich table whose heads may be broken and whose values may not; numbers stand to the right."""
+def narrow_table(
+    heads: Sequence[str], lines: Sequence[Sequence[str]], *, title: str | None = None, width: int | None = None
+) -> Table:
+    """Return a rich table whose values are never broken, and its heads where it is wider than `width`; numbers stand to the
+    right."""
+    leasts = _leasts(heads, lines)
+    shown = list(heads)
+    if width is not None and _width([max(len(head), least) for head, least in zip(heads, leasts, strict=True)]) > width:
+        # rich would break those columns that are widest, not those that can be
+        shown = ["\n".join(textwrap.wrap(head, least)) for head, least in zip(heads, leasts, strict=True)]
     rules: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
     table = Table(title=title, title_justify="left", **rules)
-    for place, head in enumerate(heads):
-        width = max(len(word) for word in (*head.split(" "), *(line[place] for line in lines)))
-        words = head in ("method", "task", "metric")
-        table.add_column(head, justify="left" if words else "right", min_width=width)
+    for head, words, least in zip(shown, heads, leasts, strict=True):
+        justify: JustifyMethod = "left" if words in ("method", "task", "metric") else "right"
+        table.add_column(head, justify=justify, min_width=least)
     for line in lines:
         table.add_row(*line)
     return table
+
+
+def _leasts(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
+    """Return how narrow each column can be."""
+    return [
+        max(len(word) for word in (*head.split(" "), *(line[place] for line in lines)))
+        for place, head in enumerate(heads)
+    ]
+
+
+def _width(columns: Sequence[int]) -> int:
+    return sum(columns) + 2 * (len(columns) - 1)
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
@@ -101,15 +129,19 @@ def _around(line: Line, scores: list[str]) -> list[str]:
 
 
 _COLUMNS = (
-    "board", "task", "rank", "method", "mark", "metric", "mean", "low", "high", "samples", "failures", "invalid", "videos",
-    "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes", "parameters", "warning",
+    "board", "task", "rank_first", "rank_last", "method", "mark", "metric", "mean", "low", "high", "samples",
+    "failures", "invalid", "videos", "warm_seconds_per_frame", "cold_seconds_per_frame", "peak_bytes", "peak_gpu_bytes",
+    "parameters", "warning",
 )  # fmt: skip
 
 
 def _record(board: Board, line: Line, metric: Column) -> dict[str, Any]:
     entry, score = line.entry, line.entry.scores[metric.name]
+    # two numbers: a spreadsheet takes 1-3 for a day in January
+    first, last = entry.rank or (None, None)
     return {
-        **{"board": board.name, "task": board.task, "rank": line.rank, "method": entry.method, "mark": line.mark},
+        **{"board": board.name, "task": board.task, "rank_first": first, "rank_last": last},
+        **{"method": entry.method, "mark": line.mark},
         **{"metric": metric.name, "mean": score.mean, "low": score.low, "high": score.high},
         **{"samples": entry.samples, "failures": entry.failures, "invalid": entry.invalid, "videos": entry.videos},
         **{name: line.cost.get(name) for name in _COLUMNS if name in line.cost},

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.commands import BenchBar, err_console, out_console, publish_report
+from benchmarks.commands import BenchBar, err_console, out_console, publish_report, terminal_width
 from benchmarks.folders import check_dataset, check_out, holding
 from benchmarks.methods import METHODS, Method
 from benchmarks.report import make_boards, narrow_table
@@ -112,7 +112,7 @@ def unseen(
     data: Path, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, config: str, minutes: float
 ) -> None:
     """Train models that each lack one task, and score them on it."""
-    from benchmarks.studies.unseen import ALL, steps_of, train_without, unseen_study, unseen_variants
+    from benchmarks.studies.unseen import train_without, unseen_study, unseen_variants
 
     suite = make_suite(data, tasks, settings)
     # a folder of something else is refused before hours of training
@@ -120,7 +120,7 @@ def unseen(
     check_dataset(out, suite.dataset)
     folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes, err_console.print)
     done, settings = _reported(suite, _alone(settings), out, unseen_variants(folders), workers)
-    _publish(out, unseen_study(make_boards(done, settings), steps_of(folders[ALL])))
+    _publish(out, unseen_study(make_boards(done, settings), folders))
 
 
 def preference(
@@ -178,7 +178,7 @@ def _scored(
 def _publish(out: Path, study: Study) -> None:
     page = write_study(out, study)
     out_console.print(f"{study.name}: {study.question}")
-    out_console.print(narrow_table(*table_of(study, intervals=False)))
+    out_console.print(narrow_table(*table_of(study, intervals=False), width=terminal_width()))
     for words in study.words:
         out_console.print(words)
     out_console.print(f"table and page: {out}   open {page} in a browser")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +106,19 @@ def _mean(value: Any) -> Any:
 
 
 def _shown(value: Any, *, intervals: bool = True) -> str:
-    mean = _mean(value)
-    if mean is None:
+    if isinstance(value, Estimate):
+        return _estimate(value, interval=intervals)
+    if value is None:
         return "n/a"
-    if not isinstance(mean, float):
-        return str(mean)
-    told = f"{mean:.4g}"
-    if intervals and isinstance(value, Estimate) and value.low is not None and value.high is not None:
-        told += f" [{value.low:.4g}, {value.high:.4g}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _estimate(value: Estimate, *, interval: bool) -> str:
+    """Return a mean and its interval with the same decimals: four digits of the largest of them."""
+    known = [number for number in (value.mean, value.low, value.high) if number is not None]
+    largest = max((abs(number) for number in known if math.isfinite(number)), default=0.0)
+    decimals = max(3 - math.floor(math.log10(largest)), 0) if largest else 1
+    told = f"{value.mean:z.{decimals}f}"
+    if interval and value.low is not None and value.high is not None:
+        told += f" [{value.low:z.{decimals}f}, {value.high:z.{decimals}f}]"
     return told

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.metrics import Metric, headline
+from benchmarks.report.cells import label
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
@@ -100,7 +101,7 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
                         for name, own in curves.items()
                     ],
                     across=sweep.across,
-                    up=first.label,
+                    up=label(first),
                 ),
             )
         ],

@@ -44,13 +44,8 @@ def train_without(
         for left_out, folder in folders.items():
             mixture = ", ".join(f"{task}: 1" for task in tasks if task != left_out)
             _train(dataset, folder, config, [f"data.tasks={{{mixture}}}", *limit], tell)
-            limit = [f"steps={steps_of(folders[ALL])}", "minutes=null"]
+            limit = [f"steps={_finished(folders[ALL])['steps']}", "minutes=null"]
     return folders
-
-
-def steps_of(folder: Path) -> int:
-    """Return how many steps a finished training took."""
-    return int(_finished(folder)["steps"])
 
 
 def unseen_variants(folders: dict[str, Path]) -> list[Method]:
@@ -62,8 +57,10 @@ def unseen_variants(folders: dict[str, Path]) -> list[Method]:
     return found
 
 
-def unseen_study(boards: Sequence[Board], steps: int) -> Study:
-    """Sum up a run of `unseen_variants`, whose trainings took so many steps each."""
+def unseen_study(boards: Sequence[Board], folders: dict[str, Path]) -> Study:
+    """Sum up a run of `unseen_variants` of what was trained in these folders."""
+    noted = _finished(folders[ALL])
+    before = " All went on from one model: a task that it knew was not unseen." if noted["of"]["base"] else ""
     records = []
     for board in boards:
         first = board.first
@@ -82,8 +79,9 @@ def unseen_study(boards: Sequence[Board], steps: int) -> Study:
         question="How far does a model come on a task that it was not trained for?",
         records=records,
         words=(
-            f"All trainings are of one recipe and took {steps} steps each, in which tasks weigh alike: the model on all tasks "
-            "saw fewer clips of each. One that never saw a task had no clip of it and none of its instructions.",
+            f"All trainings are of one recipe and took {noted['steps']} steps each, in which tasks weigh alike: the model on all "
+            "tasks saw fewer clips of each. One that never saw a task had no clip of it and none of its instructions."
+            + before,
             "Means over videos; brackets: 95 % intervals from drawing whole videos again. The leaderboard beside this page has "
             "ties.",
         ),

@@ -1,13 +1,16 @@
 """What a table says beside its numbers, and a comparison beside tables, on runs whose rows are made up."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from rich.console import Console
 
 import benchmarks.compare
 from benchmarks.metrics import METRICS
-from benchmarks.report import TEXTS, make_boards, to_markdown
+from benchmarks.report import TEXTS, make_boards, to_markdown, to_terminal
 from benchmarks.runner import Run
 from benchmarks.settings import BenchSettings
 from benchmarks.suites import find_suite
@@ -105,6 +108,31 @@ def test_equal_runs_are_compared_without_a_difference(monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "+0.00 [0.00, 0.00]  1.000" in told
     assert "-0.0" not in told
+
+
+def test_a_table_loses_its_intervals_before_it_is_wider_than_the_terminal():
+    name = "method_with_a_name_of_28_sign"
+    scores = {"psnr": 20.0, "ssim": 0.5, "temporal_psnr": 20.0, "warping_error": 1.0}
+    found = board([row(name, v, 0.0, scores={**scores, "psnr": 20.0 + v}) for v in range(8)])
+
+    def lines(width, table):
+        console = Console(width=width, file=io.StringIO())
+        console.print(table)
+        return console.file.getvalue().splitlines()
+
+    wide, narrow = (lines(width, to_terminal(found, width)) for width in (120, 80))
+    assert any(f"{name}  23.50 [" in line for line in wide)
+    assert any(f"{name}  " in line and "23.50" in line and "0/8" in line for line in narrow)
+    assert not any("[" in line for line in narrow)
+    assert max(map(len, narrow)) <= 80
+    assert "[" in "".join(lines(120, to_terminal(found)))
+
+
+def test_ranks_are_numbers_in_the_csv():
+    table = pd.read_csv(io.StringIO(TEXTS["leaderboard.csv"]([board(equal("a", "b"))])))
+    assert table.groupby("method")[["rank_first", "rank_last"]].first().loc["a"].tolist() == [1, 2]
+    numbers = ["rank_first", "rank_last", "mean", "low", "high", "samples", "failures", "invalid", "videos"]
+    assert all(table[name].dtype.kind in "fi" for name in numbers)
 
 
 def of_suite(average: str) -> dict:

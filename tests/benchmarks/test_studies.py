@@ -271,10 +271,10 @@ def test_an_estimate_is_three_columns_of_numbers_in_csv_and_sorts_by_its_mean_on
     assert list(table) == ["m", "x", "x low", "x high"]
     assert table["x"].tolist()[:2] == [9.5, 10.0]
     assert table.dtypes["x low"].kind == "f"
-    assert r"| a\|b | 9.5 [9, 10.25] |" in (tmp_path / "study.md").read_text()
+    assert r"| a\|b | 9.50 [9.00, 10.25] |" in (tmp_path / "study.md").read_text()
     assert '<th class="" data-sort="number">x</th>' in page
-    assert 'data-value="9.5">9.5 [9, 10.25]</td>' in page
-    assert table_of(study, intervals=False)[1] == [["a|b", "9.5"], ["c", "10"], ["d", "n/a"]]
+    assert 'data-value="9.5">9.50 [9.00, 10.25]</td>' in page
+    assert table_of(study, intervals=False)[1] == [["a|b", "9.50"], ["c", "10.00"], ["d", "n/a"]]
 
 
 # preference

@@ -9,7 +9,7 @@ import pytest
 from configs import DatasetError, SourceError, load
 from datagen import Recipe, build
 from datagen.replay import replay
-from datagen.view import write_contact_sheet
+from datagen.view import _in_lines, write_contact_sheet
 from shards import Dataset
 from tests.datagen.conftest import SMALL
 
@@ -73,6 +73,14 @@ def test_the_page_holds_everything_and_every_clip_plays(dataset):
             assert len(list(container.decode(video=0))) == 4
             assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
     assert page.count("<article") == 5
+
+
+def test_the_page_shows_what_is_known_of_every_frame_in_a_line():
+    parameters = {"airlight": [[0.9, 0.8, 0.7], [1, 1, 1]], "note": "a [1,  2]", "beta": [1.0, 2.0], "none": []}
+    shown = _in_lines(parameters)
+    assert json.loads(shown) == parameters
+    assert "[ 0.9, 0.8, 0.7 ]" in shown
+    assert len(shown.splitlines()) == 9
 
 
 def test_the_page_escapes_what_it_shows(tmp_path):
