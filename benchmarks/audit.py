@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from benchmarks.runner import Run, flat, prediction_path
 from benchmarks.said import said_of_method, said_of_sample
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, SuiteSettings
-from benchmarks.suite import Suite, damage, has_reference, make_suite
+from benchmarks.suite import Suite, damage, has_reference, make_suite, spread
+from benchmarks.suspicions import suspicions
 from benchmarks.workers import masks_path
 from configs import ConfigError, DatasetError, unknown_name
 from shards import Dataset
@@ -47,8 +49,8 @@ def audit(
 
     The rows are those that were written, of one protocol and one dataset (`load_run`), of the samples that the settings choose,
     and say of samples and of the bench's own methods what these are; the tables in every form are computed again from them;
-    and for each task and method some rows are scored again from the clips kept in `predictions/`, if the dataset is still the
-    one that was scored.
+    and for each task and method some rows, others each time, are scored again from the clips kept in `predictions/`, if the
+    dataset is still the one that was scored.
     `method`, `key`: only these, and then all of them. `data`: where the dataset lies now.
 
     Raises:
@@ -66,7 +68,9 @@ def audit(
         # nothing can be scored again on other samples
         return [*wrong, *(f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed)], 0
     suite = make_suite(dataset.root, sorted({row["task"] for row in run.rows}), BenchSettings(**run.facts["settings"]))
-    wrong += [*_coverage(folder, run, suite), *_said(run, suite)]
+    wrong += _coverage(folder, run, suite)
+    suite = _scored(run, suite)
+    wrong += [*_said(run, suite), *_lacking(folder, run, suite)]
     wrong += check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
@@ -110,15 +114,31 @@ def _coverage(folder: Path, run: Run, suite: Suite) -> Iterator[str]:
             )
 
 
+def _scored(run: Run, suite: Suite) -> Suite:
+    """Return what was scored of a suite, as that which it was."""
+    keys = {row["key"] for row in run.rows}
+    rows = {task: [index for index in own if index["key"] in keys] for task, own in suite.rows.items()}
+    return replace(suite, rows=rows, standard=SuiteSettings(**run.facts["suite"]) if run.facts["suite"] else None)
+
+
+def _lacking(folder: Path, run: Run, suite: Suite) -> Iterator[str]:
+    """Name the methods whose answers are not kept although the settings say so: nobody can score these again."""
+    keep = run.facts["settings"]["keep"]
+    keys = {index["key"] for own in suite.rows.values() for index in spread(own, keep)}
+    wanted = [row for row in run.rows if row["status"] == "ok" and row["key"] in keys]
+    gone = Counter((row["task"], row["method"]) for row in wanted if not prediction_path(folder, row).is_file())
+    for (task, method), count in gone.items():
+        yield f"{task} {method}: {count} of the answers that are kept are not there; 'bench run' with the same options makes them"
+
+
 def _said(run: Run, suite: Suite) -> Iterator[str]:
     """Compare what rows say beside their scores with what the dataset's index says, and what the bench's own methods are."""
-    scored = {row["key"] for row in run.rows}
-    suite = replace(
-        suite,
-        rows={task: [index for index in own if index["key"] in scored] for task, own in suite.rows.items()},
-        standard=SuiteSettings(**run.facts["suite"]) if run.facts["suite"] else None,
-    )
     indexes = {index["key"]: index for own in suite.rows.values() for index in own}
+    seen = {
+        (task, name): learnt_from(METHODS[name], suite.dataset, task)
+        for task, name in {(row["task"], row["method"]) for row in run.rows}
+        if name in METHODS
+    }
     for row in run.rows:
         index, method = indexes.get(row["key"]), METHODS.get(row["method"])
         if index is None:
@@ -126,7 +146,7 @@ def _said(run: Run, suite: Suite) -> Iterator[str]:
         said = said_of_sample(index, suite)
         if method is not None and method.version == row["method_version"]:
             said |= said_of_method(method, row["task"])
-            said["leaked"] = has_seen(index, learnt_from(method, suite.dataset, row["task"]))
+            said["leaked"] = has_seen(index, seen[row["task"], row["method"]])
         others = [name for name, value in said.items() if name not in _WORDS and row[name] != value]
         if others:
             yield f"{row['task']} {row['method']} {row['key']}: another {', '.join(others)} than its sample and its method have"
@@ -177,12 +197,9 @@ def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, k
     found: dict[tuple[str, str], list[Row]] = {}
     for row in kept:
         found.setdefault((row["task"], row["method"]), []).append(row)
-    # spread over the samples, and others for each method
-    return [
-        own[(number * len(own) // count + shift) % len(own)]
-        for shift, own in enumerate(found.values())
-        for number in range(min(count, len(own)))
-    ]
+    # others each time: who makes a number up must not know which ones are looked at
+    rng = np.random.default_rng()
+    return [own[place] for own in found.values() for place in rng.permutation(len(own))[:count]]
 
 
 def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Iterator[str]:
@@ -208,8 +225,16 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
         written = row["scores"].get(metric.name)
         if (found is None) != (written is None):
             yield f"{name}: {metric.name} is written {written}, scored again {found}"
-        elif found is not None and not math.isclose(found, written, rel_tol=SAME, abs_tol=SAME):
+        elif found is not None and not _is_close(found, written):
             yield f"{name}: {metric.name} is written {written:g}, scored again {found:g}"
+        if found is not None and metric.weight is not None:
+            counts, weight = row["weights"].get(metric.name, math.nan), metric.weight(outcome)
+            if not _is_close(counts, weight):
+                yield f"{name}: {metric.name} is written to count {counts:g}, computed again {weight:g}"
+    odd = suspicions(outcome.sample, outcome.prediction, knows_target=not row["ranked"])
+    if odd != row["suspicions"]:
+        told, found_odd = ("; ".join(words) or "nothing" for words in (row["suspicions"], odd))
+        yield f"{name}: what is odd about it is written as {told}, found again {found_odd}"
     for column, files in kept_files(folder, row, networks):
         for what, path, seen in zip(("answer", "target"), files, TOGETHER[column].look(outcome), strict=False):
             if not path.is_file() or not _alike(np.load(path), seen):

@@ -168,6 +168,8 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
             out_console.print(
                 f"{task} {method}: {own} of {either} samples are in both runs, and they alone are compared"
             )
+    for told in dict.fromkeys(told for one in found for told in one.leaks):
+        out_console.print(f"! {told}")
     few = f" (none below {LEAST_VIDEOS} videos)" * any(one.gain.low is None for one in found)
     out_console.print(
         f"gain: second minus first, turned so that more is better, with its 95 % interval, paired by video{few}; p: sign flips "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.leaks import find_leaks
 from benchmarks.metrics import METRICS, Metric, headline
 from benchmarks.report.boards import standard_of
 from benchmarks.report.stored import load_run
@@ -38,6 +39,8 @@ class Difference:
     of: int
     """How many samples either run scored."""
     videos: int
+    leaks: tuple[str, ...]
+    """What is said of either run's method if it had learnt from videos that it was scored on."""
 
 
 def compare(first: Path, second: Path, methods: tuple[str, str] | None = None) -> list[Difference]:
@@ -114,6 +117,7 @@ def _difference(runs: list[list[Row]], pair: tuple[str, str], metric: Metric, av
         samples=len(keys),
         of=len(scored[0].keys() | scored[1].keys()),
         videos=len(gains),
+        leaks=tuple(dict.fromkeys(leak.told for own in rows.values() for leak in find_leaks(own))),
     )
 
 

@@ -73,7 +73,7 @@ class Dataset:
         Whoever has learnt from one of these has seen the video, whatever else came with it there.
         """
         table = self.index(task, split)
-        return frozenset(sha256 for name in VIDEO for sha256 in table[name].to_pylist())
+        return frozenset(sha256 for name in VIDEO for sha256 in table[name].unique().to_pylist())
 
     def row(self, key: str) -> dict[str, Any]:
         """Return one sample's index row."""

@@ -1,11 +1,13 @@
 """Methods of other people, on equal terms: functions of their packages, and clips they made elsewhere."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -23,6 +25,7 @@ from benchmarks.suspicions import RETURNED
 from configs import ConfigError
 from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.codecs import encode_video
+from shards.storage import sha256_of
 from shards.video import write_video
 from tests.conftest import make_sample, moving_clip
 from vidiff.training_data import Learnt
@@ -333,6 +336,23 @@ def test_masks_are_scored_as_they_are_whatever_lies_below_them(segments, tmp_pat
     assert any("is not the masks that were scored" in words for words in audit(out)[0])
     run_all(segments, SETTINGS, out, entrants=[predictions(str(tmp_path / "theirs"))])
     assert kept.is_file()
+
+
+def test_what_a_clip_counts_in_a_pooled_mean_cannot_be_made_up(segments, tmp_path):
+    out = tmp_path / "out"
+    publish_report(out, run_all(segments, SETTINGS, out), SETTINGS, segments.dataset)
+    table = pd.read_parquet(out / "rows.parquet")
+    table["overall_iou.weight"] *= 2
+    table.to_parquet(out / "rows.parquet", index=False)
+    noted = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    for row in noted:
+        row["weights"]["overall_iou"] *= 2
+    (out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in noted))
+    facts = json.loads((out / "run.json").read_text())
+    signed = {**facts, "rows_sha256": sha256_of(out / "rows.parquet")}
+    (out / "run.json").write_text(json.dumps(signed))
+    (wrong,) = audit(out, method="identity")[0]
+    assert "overall_iou is written to count" in wrong
 
 
 def test_masks_of_another_size_or_kind_are_failures(segments, tmp_path):

@@ -255,6 +255,20 @@ def test_two_videos_of_one_name_are_two_videos(suite, tmp_path, toy_method):
     assert [row["key"] for row in spread(named_alike, 2)] == ["a0", "b0"]
 
 
+def test_several_edits_of_one_video_are_one_video(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip)
+    edits = [
+        row | {"source_sha256": f"edit {n}", "clean_sha256": "alone"} for n, row in enumerate(suite.rows["dehaze"])
+    ]
+    rows = run(replace(suite, rows={"dehaze": edits}), SETTINGS, tmp_path)
+    entry = leaderboard(rows, get_metrics("dehaze"), draws=100, permutations=1000, seed=0).entries[0]
+    assert (entry.samples, entry.videos) == (4, 1)
+    assert len({row["source"] for row in rows}) == 4
+    # a few samples are spread over videos, not over edits
+    other = edits[0] | {"clean_sha256": "another", "key": "z"}
+    assert [row["key"] for row in spread([*edits, other], 2)] == [edits[0]["key"], "z"]
+
+
 def test_a_row_says_which_versions_and_which_data_it_rests_on(suite, tmp_path, toy_method):
     toy_method(lambda clip, *_: clip, version=7)
     run(suite, SETTINGS, tmp_path)

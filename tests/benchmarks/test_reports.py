@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.audit import audit
+from benchmarks.audit import _chosen, audit
 from benchmarks.commands import publish_report, report
 from benchmarks.compare import compare
 from benchmarks.methods import METHODS, Method
@@ -315,6 +315,40 @@ def test_what_rows_say_of_samples_and_methods_is_found_to_be_otherwise_though_no
     assert all(words.startswith(f"dehaze {name} ") for words in wrong)
 
 
+def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):
+    rows = pd.read_parquet(folder / "rows.parquet").query("method == 'good'")
+    key = rows["key"].iloc[0]
+    change = {"psnr": 90.0, "scores": {**load_run(folder).rows[0]["scores"], "psnr": 90.0}}
+
+    def made_up(row):
+        if (row["method"], row["key"]) != ("good", key):
+            return row
+        return {**row, **{name: value for name, value in change.items() if name in row}}
+
+    next((folder / "predictions" / "good").glob(f"{key}-*")).unlink()
+    rewrite_everywhere(folder, made_up)
+    assert any("dehaze good: 1 of the answers that are kept are not there" in words for words in audit(folder)[0])
+
+
+def test_what_is_odd_about_an_answer_cannot_be_kept_quiet(folder):
+    told = {"suspicions": {str: "", list: []}}
+    rewrite_everywhere(folder, lambda row: {**row, "suspicions": told["suspicions"][type(row["suspicions"])]})
+    wrong, _ = audit(folder, method="identity")
+    assert len(wrong) == 4
+    assert all("written as nothing, found again returned its input" in words for words in wrong)
+
+
+def test_which_rows_are_scored_again_is_not_known_beforehand(finished):
+    run = load_run(finished[0])
+    seen = {
+        row["key"]
+        for _ in range(40)
+        for row in _chosen(finished[0], run.rows, 1, None, None)
+        if row["method"] == "good"
+    }
+    assert len(seen) == 4, "missing one of four in 40 draws has a chance of 4e-5"
+
+
 def test_samples_that_were_left_out_of_every_method_are_missed(folder):
     worst = pd.read_parquet(folder / "rows.parquet").query("method == 'good'").sort_values("psnr")["key"].iloc[0]
     rewrite_everywhere(folder, lambda row: None if row["key"] == worst else row)
@@ -371,6 +405,15 @@ def test_two_runs_are_compared_video_by_video(finished):
     assert back["good", "psnr"].gain.mean == pytest.approx(-changed.gain.mean)
     crossed = compare(finished[0], finished[1], ("clahe", "good"))
     assert {one.method for one in crossed} == {"clahe -> good"}
+
+
+def test_a_comparison_names_who_had_seen_the_videos(finished, folder, capsys):
+    from benchmarks.commands import compare as print_differences
+
+    rewrite_everywhere(folder, lambda row: {**row, "leaked": row["method"] == "good"})
+    capsys.readouterr()
+    print_differences(folder, finished[1], None)
+    assert "! good has learnt from the videos of 4 dehaze samples" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_a_comparison_says_on_how_many_samples_it_rests(finished, toy_dataset, tmp_path, capsys):

@@ -237,6 +237,7 @@ def adjoining(root, differ=False):
             made.meta,
             source_id=f"video-{video}",
             source_sha256=f"{video:064x}",
+            clean_sha256=f"{video:064x}",
             start=place * len(made.target) + (number == 5),
             parameters={"kind": "grayscale", **({"number": number} if differ else {})},
         )
