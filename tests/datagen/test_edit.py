@@ -143,7 +143,7 @@ def test_the_words_name_the_color_of_a_new_texture():
 def test_no_motion_is_asked_for_that_is_seen_in_the_clip_already(window):
     """Judged by the pixels of the object alone, before and after."""
     seen = set()
-    for seed in range(0, 700, 10):
+    for seed in range(0, 400, 10):
         clip, found, _ = drawn("motion", seed, 16 if window.start == 0 else 96, window)
         (operation,) = found.program
         k, after = operation["object"], run_program(clip.scene, found.program)
