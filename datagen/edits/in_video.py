@@ -83,9 +83,6 @@ def _background(clip: Clip, program: Sequence[Operation]) -> Edited:
 
 
 def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn:
-    # looked at first, for that is quick
-    if not removal.stands_still(clip.frames, removal.widened(_mask(clip, 0))):
-        raise UnsuitableClipError("the camera or the background moves")
     refusals = {}
     for k in rng.permutation(_large(clip)).tolist():
         refusals[k] = _refusal(clip, k)
@@ -98,6 +95,8 @@ def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn:
 def _refusal(clip: Clip, number: int) -> str:
     """Return why an object cannot be taken out, or nothing."""
     holes, others, plate = _behind(clip, number)
+    if not removal.stands_still(clip.frames, holes | others):
+        return "the camera or the background moves"
     # what lies close to another object cannot be taken away without cutting into that one
     if (holes & others).any():
         return "the object or its shadow touches another one"
