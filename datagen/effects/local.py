@@ -37,12 +37,12 @@ def recoloured(video: Video, mask: Mask, colour: tuple[int, int, int]) -> Video:
     for frame, hole, out in zip(video, mask, result, strict=True):
         if not hole.any():
             continue
-        lab = _lab(frame)
-        share = feathered(hole)[..., None]
+        part = extent(hole)
+        lab, share = _lab(frame[part]), feathered(hole)[part][..., None]
         light = lab[..., :1] + shift
         painted = np.concatenate([light, wanted[1:] * np.clip(light / wanted[0], 0.25, 1.15)], axis=2)
         rgb = cv2.cvtColor((lab + (painted - lab) * share).astype(np.float32), cv2.COLOR_Lab2RGB)
-        cv2.copyTo(np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8), hole, out)
+        cv2.copyTo(np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8), hole[part], out[part])
     return result
 
 
@@ -75,9 +75,11 @@ def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> tupl
     for i, (frame, hole, inside) in enumerate(zip(video, mask, insides, strict=True)):
         x, y = np.clip(corner[i], 0, room)
         shown = cv2.getRectSubPix(backdrop, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2))
-        share = cv2.GaussianBlur(hole, (0, 0), reach).astype(np.float32)[..., None] / 255
-        mixed = shown + (_spread(frame, inside).astype(np.float32) - shown) * share
-        result[i] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        result[i] = shown
+        part = extent(hole, margin=int(4 * reach) + 1)
+        share = cv2.GaussianBlur(hole, (0, 0), reach).astype(np.float32)[part][..., None] / 255
+        mixed = shown[part] + (_spread(frame[part], inside[part]).astype(np.float32) - shown[part]) * share
+        result[i][part] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
         cv2.copyTo(frame, inside, result[i])
     return result, 255 - insides
 
@@ -120,6 +122,13 @@ def _median_step(
         return np.zeros(2)
     step: NDArray[np.float64] = np.median((found - corners).reshape(-1, 2)[tracked], axis=0).astype(np.float64)
     return step
+
+
+def extent(hole: NDArray[np.uint8], *, margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns of the least box around a hole, widened by a margin."""
+    left, top, width, height = cv2.boundingRect(hole)
+    rows = slice(max(top - margin, 0), top + height + margin)
+    return rows, slice(max(left - margin, 0), left + width + margin)
 
 
 def feathered(hole: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.effects.local import Mask, feathered
+from datagen.effects.local import Mask, extent, feathered
 from shards.sample import Video
 
 _STILL = 4.0
@@ -76,9 +78,10 @@ def removed(video: Video, holes: Mask, plate: NDArray[np.uint8]) -> Video:
     """Return the video with the plate, in each frame's exposure, in the holes; it fades in over a few pixels inside them."""
     result = video.copy()
     for frame, hole, out in zip(video, holes, result, strict=True):
-        share = feathered(hole)[..., None]
-        mixed = frame + (plate + _exposure(frame, hole, plate) - frame) * share
-        cv2.copyTo(np.clip(mixed + 0.5, 0, 255).astype(np.uint8), hole, out)
+        part = extent(hole)
+        old, new = frame[part], plate[part] + _exposure(frame, hole, plate)
+        mixed = old + (new - old) * feathered(hole)[part][..., None]
+        cv2.copyTo(np.clip(mixed + 0.5, 0, 255).astype(np.uint8), hole[part], out[part])
     return result
 
 
@@ -87,9 +90,9 @@ def _differing(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the connected parts outside the hole that differ from the plate: int [h w], 0 elsewhere; and their sizes."""
     difference = cv2.subtract(frame, plate, dtype=cv2.CV_32F) - _exposure(frame, hole, plate)
-    difference[hole > 0] = 0
-    # signed, so that noise averages out
-    shade = np.abs(cv2.blur(difference, (5, 5))).max(-1)
+    difference *= (hole == 0)[..., None]
+    # signed, so that noise averages out; numpy's maximum along an axis of three is slow
+    shade = reduce(cv2.max, cv2.split(np.abs(cv2.blur(difference, (5, 5)))))
     differs = ((shade > _SHADE) & (hole == 0)).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
     return labels, stats[:, cv2.CC_STAT_AREA]
