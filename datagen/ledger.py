@@ -55,8 +55,10 @@ class Ledger:
             OutputError: the folder holds another build (the difference is shown), or files that are not a dataset.
         """
         check_foreign(self.out)
+        if overwrite:
+            return True
         old = self._recorded()
-        if old is not None and old != self.identity and not overwrite:
+        if old is not None and old != self.identity:
             parts = [part["name"] for part in old["recipe"].get("merged", ())]
             changes = f"it was merged of {', '.join(parts)}" if parts else "; ".join(difference(old, self.identity))
             added = _added_tasks(old, self.identity)
@@ -71,7 +73,7 @@ class Ledger:
                 f"{merged}"
             )
         # of a dataset that came without its notes nothing is known but what it is: it is made anew
-        return overwrite or old is None or not (self.folder / PLAN).is_file()
+        return old is None or not (self.folder / PLAN).is_file()
 
     def assigned(self) -> tuple[Assigned, ...]:
         """Return the units as an earlier run planned them."""
@@ -81,7 +83,7 @@ class Ledger:
                 number=unit["number"],
                 clips=tuple((sha256, Window(**window)) for sha256, window in unit["clips"]),
             )
-            for unit in self._read(PLAN, {"units": []})["units"]
+            for unit in self._read(PLAN, {"units": []}, "units", "rejects")["units"]
         )
 
     def claim(self, plan: Plan, *, fresh: bool, overwrite: bool) -> None:
@@ -118,12 +120,12 @@ class Ledger:
     def found(self) -> list[SourceVideo | Reject]:
         """Return what the last run found in the sources, without looking at them again."""
         videos = [SourceVideo(**values) for values in self._read("sources.json", {}).values()]
-        rejects = [Reject(**values) for values in self._read(PLAN, {"rejects": []})["rejects"]]
+        rejects = [Reject(**values) for values in self._read(PLAN, {"rejects": []}, "units", "rejects")["rejects"]]
         return [*videos, *(reject for reject in rejects if reject.where not in ("excluded", "frames"))]
 
     def excluded(self) -> Excluded:
         """Return what was taken out."""
-        values = self._read("excluded.json", {"videos": {}, "clips": []})
+        values = self._read("excluded.json", {"videos": {}, "clips": []}, "videos", "clips")
         alike = values.get("alike")
         if alike is None:
             # as it was noted once: behind each clip the one that it looks like
@@ -152,18 +154,17 @@ class Ledger:
 
     def finished(self, unit: Unit) -> UnitResult | None:
         """Return the result of a unit whose shards are all in place and made of its present clips, or None."""
-        values = self._read(f"units/{unit.name}.json", None)
-        if values is None or values["clips"] != unit.digest:
+        noted = self._result(unit)
+        if noted is None or noted[0] != unit.digest:
             return None
-        result = UnitResult.from_plain(values["result"])
-        return result if all(self.place.has(shard) for shard in result.shards) else None
+        return noted[1] if all(self.place.has(shard) for shard in noted[1].shards) else None
 
     def drop(self, unit: Unit) -> None:
         """Remove what is out of date of a unit that will be made again: it may give fewer shards than it did."""
-        values = self._read(f"units/{unit.name}.json", None)
-        if values is None or values["clips"] == unit.digest:
+        noted = self._result(unit)
+        if noted is None or noted[0] == unit.digest:
             return
-        for shard in UnitResult.from_plain(values["result"]).shards:
+        for shard in noted[1].shards:
             self.place.remove(shard.path)
             self.place.remove(shard.index)
         self.place.remove(f"{NOTES}/units/{unit.name}.json")
@@ -195,12 +196,19 @@ class Ledger:
         publish_json(self.folder / name, value)
         self.place.note(self.folder / name)
 
-    def _read(self, name: str, default: Any) -> Any:
-        path = self.folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+    def _result(self, unit: Unit) -> tuple[str, UnitResult] | None:
+        """Return the digest and the result that were noted of a unit; None makes it again, as where the note is damaged."""
+        try:
+            values = self._read(f"units/{unit.name}.json", None, "clips", "result")
+            return values and (values["clips"], UnitResult.from_plain(values["result"]))
+        except (DatasetError, KeyError, TypeError):
+            return None
+
+    def _read(self, name: str, default: Any, *keys: str) -> Any:
+        return _noted(self.folder / name, default, *keys)
 
     def _recorded(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self._read(IDENTITY, None)
+        found: dict[str, Any] | None = self._read(IDENTITY, None, "recipe", "code")
         return found or self._from_manifest()
 
     def _from_manifest(self) -> dict[str, Any] | None:
@@ -217,10 +225,10 @@ def begun_removal(place: Destination, names: Sequence[str] = (), reason: str | N
     Raises:
         DatasetError: another one was begun.
     """
-    path = place.folder / NOTES / _REMOVAL
-    if not path.is_file():
+    asked = ("names", "reason", "chosen", "recipe", "code")
+    noted: dict[str, Any] | None = _noted(place.folder / NOTES / _REMOVAL, None, *asked)
+    if noted is None:
         return None
-    noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if (noted["names"], noted["reason"] is None) == (sorted(names), reason is None):
         return noted
     command = "forget" if noted["reason"] is None else "reject"
@@ -228,6 +236,26 @@ def begun_removal(place: Destination, names: Sequence[str] = (), reason: str | N
     raise DatasetError(
         f"{place.name}: a removal did not finish; first run 'datagen {command} {shlex.quote(place.name)} {said}' again"
     )
+
+
+def _noted(path: Path, default: Any, *keys: str) -> Any:
+    """Return a note, which has these keys, or `default` where there is none.
+
+    Raises:
+        DatasetError: it is damaged.
+    """
+    if not path.is_file():
+        return default
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not value.keys() >= set(keys):
+        raise DatasetError(
+            f"{path} is damaged; run the same 'datagen build' with --overwrite, which starts anew (what was rejected may come in "
+            "again), or bring the file back"
+        )
+    return value
 
 
 def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -239,9 +267,9 @@ def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:
 def load_examined(out: Path) -> Examined:
     """Return what earlier builds into `out` found out about the source files; nothing if that cannot be read."""
     try:
-        found: Examined = json.loads((out / NOTES / "examined.json").read_text(encoding="utf-8"))
-        return found
-    except (OSError, ValueError):
+        found: Examined = _noted(out / NOTES / "examined.json", {})
+        return {mark: item for mark, item in found.items() if isinstance(item, dict)}
+    except (OSError, DatasetError):
         return {}
 
 

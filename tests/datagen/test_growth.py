@@ -282,6 +282,27 @@ def test_a_removal_that_is_killed_may_be_dropped_with_the_whole_dataset(videos, 
     assert "v01" in Dataset(out).index()["source_id"].to_pylist()
 
 
+@pytest.mark.parametrize("name", ["plan", "identity", "excluded", "removal", "examined", "units/train-000000"])
+def test_a_note_that_is_damaged_is_one_line_or_made_again(name, videos, tmp_path):
+    inputs, start, out = some(videos, tmp_path / "in", range(3)), tmp_path / "start", tmp_path / "out"
+    one_task = recipe("tasks={recolor: {}}", "clip.per_video=1")
+    build(one_task, start, sources=[str(inputs)])
+    for text in ("", "[]", "null", "{}"):
+        shutil.copytree(start, out)
+        (out / ".build" / f"{name}.json").write_text(text)
+        if name in ("examined", "units/train-000000"):
+            build(one_task, out, sources=[str(inputs)])
+        else:
+            with pytest.raises(
+                DatasetError, match=rf"{name}.json is damaged; run the same 'datagen build' with --overw"
+            ):
+                build(one_task, out, sources=[str(inputs)])
+            build(one_task, out, sources=[str(inputs)], overwrite=True)
+        assert samples(out) == samples(start)
+        assert verify(out) == []
+        shutil.rmtree(out)
+
+
 def test_what_is_no_source_or_all_there_is_cannot_be_taken_out(videos, tmp_path):
     out = tmp_path / "out"
     build(recipe(), out, sources=[str(videos / "v01.mp4"), str(videos / "v02.mp4")])
