@@ -151,10 +151,14 @@ def _told_rejects(path: Path) -> Iterator[str]:
 
 
 def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
-    """Say which splits that were asked for have no samples, and whether that is the data set's own choice."""
+    """Say which splits that were asked for have no samples, whether that is the data set's own choice, and what helps."""
     videos = json.loads((folder / NOTES / "sources.json").read_text(encoding="utf-8")).values()
+    counts = Counter[str]()
+    for shard in manifest.shards:
+        counts[shard.split] += shard.samples
+    others = ", ".join(f"{name} {counts[name]}" for name in SPLITS if counts[name])
     for name, share in splits.model_dump(include=set(SPLITS)).items():
-        if share and not any(shard.split == name for shard in manifest.shards):
+        if share and not counts[name]:
             said = f"no {name} samples: {_count(manifest.sources, 'source')} with samples, none in {name}"
             official = sum(video["split"] not in ("", name) for video in videos)
             if official and splits.official:
@@ -163,7 +167,10 @@ def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Ite
                     "--set splits.official=false and another --out deals them out anew"
                 )
             else:
-                yield f"{said} (splits.{name}={share:g})"
+                yield (
+                    f"{said} (samples: {others}; splits.{name}={share:g}): more videos in --from fill it; so may another "
+                    "seed or larger share, with another --out"
+                )
 
 
 def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:

@@ -282,9 +282,8 @@ def _copied(parts: Sequence[Part], pick: Pick) -> EncodedSample:
 
 def _publish(out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: list[Shard]) -> Manifest:
     with publishing(out / REJECTS) as file:
-        for part in parts:
-            for line in _lines(part.dataset.root / REJECTS):
-                file.write(line)
+        for line in _rejects(parts):
+            file.write(line)
     rejects = Counter(kind_of(reject) for reject in read_rejects(out))
     licences, sources, members = contents(out, shards)
     inputs = "\n".join(sorted(part.dataset.manifest.inputs for part in parts))
@@ -302,10 +301,18 @@ def _publish(out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: l
     return manifest
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        for line in file:
-            yield line.rstrip(b"\n") + b"\n"
+def _rejects(parts: Sequence[Part]) -> Iterator[bytes]:
+    """Yield the lines of all parts' rejects; what several turned away for the same reason comes once."""
+    known = set()
+    for part in parts:
+        root = part.dataset.root
+        with (root / REJECTS).open("rb") as file:
+            for line, reject in zip(file, read_rejects(root), strict=True):
+                names = ("where", "start", "task")
+                what = (kind_of(reject), reject["sha256"] or reject["source"], *(reject[name] for name in names))
+                if what not in known:
+                    known.add(what)
+                    yield line.rstrip(b"\n") + b"\n"
 
 
 def _digest(text: str) -> str:

@@ -101,13 +101,13 @@ def make_plan(
     *,
     before: Sequence[Assigned] = (),
     excluded: Excluded | None = None,
-    settled: Collection[str] | None = None,
+    settled: Mapping[str, Sequence[int]] | None = None,
 ) -> Plan:
     """Sort, de-duplicate, split and cut the videos into units.
 
     `before`: the units of an earlier plan, which stay as they are; videos that are new come into new ones. `settled`: videos
-    that stay in their split whatever turns up (by default all of `before`). The others leave their unit for a new one where
-    they belong with what is in another split.
+    that stay in their split whatever turns up (by default all of `before`), and the first frames of those of their clips
+    that are in the dataset. The others leave their unit for a new one where they belong with what is in another split.
 
     Raises:
         SourceError: no video gives even one clip, or one of an earlier plan is not there any more.
@@ -136,7 +136,8 @@ def make_plan(
     _check_all_there(planned, videos, excluded)
     by_sha256 = {video.sha256: video for video in videos}
     known = {sha256: split for sha256, split in planned.items() if settled is None or sha256 in settled}
-    splits = assign_splits(videos, recipe.splits, recipe.seed, known, alike_groups(excluded, by_sha256))
+    idle = {sha256 for sha256 in known if settled is not None and not settled[sha256]}
+    splits = assign_splits(videos, recipe.splits, recipe.seed, known, alike_groups(excluded, by_sha256), idle)
     moved = {sha256 for sha256, split in planned.items() if splits.get(sha256, split) != split}
     assigned = [unit.without(moved) for unit in before]
     for split in SPLITS:
@@ -201,14 +202,16 @@ def assign_splits(
     seed: int,
     known: Mapping[str, str] | None = None,
     alike: Sequence[tuple[str, str]] = (),
+    idle: Collection[str] = (),
 ) -> dict[str, str]:
     """Return a split for the sha256 of every video.
 
     `known`: where some of them are already, and stay. `alike`: pairs of groups that hang together; one split is drawn for
-    all of them, and where one of them stays somewhere, the others go there.
+    all of them, and where one of them stays somewhere, the others go there. `idle`: videos of which no clip is used, which
+    fill no split.
 
     A video's place depends on its own content, so adding videos moves no other one between train and test. Only
-    where a wanted split would stay empty the nearest video is taken over, as long as train keeps one. A video whose
+    where a wanted split would stay empty the nearest video is taken over, as long as the split it is in keeps one. A video whose
     data set says where it belongs stays there.
     """
     official = {video.sha256: video.split for video in videos if video.split and shares.official}
@@ -223,7 +226,7 @@ def assign_splits(
             homes.setdefault(roots[sha256], given[sha256])
     given |= {sha256: homes[root] for sha256, root in roots.items() if sha256 not in given and root in homes}
     places = {sha256: _place(root, seed) for sha256, root in roots.items() if sha256 not in given}
-    return {**_drawn(places, shares, set(given.values())), **given}
+    return {**_drawn(places, shares, {split for sha256, split in given.items() if sha256 not in idle}), **given}
 
 
 def _beside(videos: Sequence[SourceVideo], given: Mapping[str, str]) -> dict[str, str]:
@@ -253,13 +256,20 @@ def _drawn(places: Mapping[str, float], shares: SplitSettings, taken: Collection
         last = max(places.values())
         splits |= {sha256: "train" for sha256, place in places.items() if place == last}
     for name, (low, high) in bounds.items():
-        spare = [sha256 for sha256, split in splits.items() if split == "train"]
-        if high > low and name not in {*splits.values(), *taken} and len(spare) > 1:
-            nearest = places[min(spare, key=lambda sha256: abs(places[sha256] - low))]
-            taken_over = [sha256 for sha256 in spare if places[sha256] == nearest]
-            if len(taken_over) < len(spare):
-                splits |= dict.fromkeys(taken_over, name)
+        if high > low and name not in {*splits.values(), *taken}:
+            spare = _spare(splits, places, taken)
+            nearest = min(spare, key=lambda place: abs(place - low), default=None)
+            splits |= {sha256: name for sha256, place in places.items() if place == nearest}
     return splits
+
+
+def _spare(splits: Mapping[str, str], places: Mapping[str, float], taken: Collection[str]) -> list[float]:
+    """Return the places in a split of which one can go elsewhere: train, if that keeps one."""
+    for name in SPLITS:
+        found = sorted({places[sha256] for sha256, split in splits.items() if split == name})
+        if len(found) > (name not in taken):
+            return found
+    return []
 
 
 def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequence[int] = ()) -> Iterator[Window]:

@@ -153,8 +153,8 @@ class GateSettings(Settings):
     min_sharpness: float = Field(4.0, ge=0)
     """Variance of the Laplacian: below it even the sharpest frame is out of focus, and no target for anything."""
     copy_bits: int = Field(8, ge=0, le=8)
-    """Clips of different videos whose perceptual hashes (64 bits) differ in fewer bits are taken for copies, and one is
-    left out; 0 keeps all, but equal clips in different splits are an error."""
+    """Clips of different videos look alike whose perceptual hashes (64 bits) differ in fewer bits: their videos share a split,
+    and of two that show the same moment one is left out; 0 keeps all, but equal clips in different splits are an error."""
     min_pair_changed: Share = 0.001
     """Share of the pixels in which a pair's clips differ visibly (by over 10 grey levels): below it nobody sees the edit."""
     max_pair_changed: Share = 1.0

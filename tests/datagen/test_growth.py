@@ -12,12 +12,14 @@ import pytest
 from configs import DatasetError, SourceError
 from datagen import build
 from datagen.builder import take_out
+from datagen.plan import make_plan
+from datagen.sources import find_source
 from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
 from datagen.view import write_contact_sheet
 from shards import Dataset, verify
-from tests.datagen.conftest import command
-from tests.datagen.growing import copy_of, recipe, rejects, samples, some, stamps
+from tests.datagen.conftest import SMALL, command
+from tests.datagen.growing import copy_of, recipe, rejects, samples, some, splits, stamps
 
 
 def test_more_inputs_touch_no_shard_that_is_there_and_give_the_same_samples_as_a_build_of_all(videos, tmp_path):
@@ -356,3 +358,40 @@ def test_a_file_that_was_unreadable_and_is_mended_comes_in(videos, tmp_path):
     (inputs / "v03.mp4").write_bytes(whole)
     assert build(recipe(), out, sources=[str(inputs)]).sources == 4
     assert rejects(out) == []
+
+
+def told(*arguments):
+    done = command(*arguments, "--workers", 0)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("no ")]
+
+
+def test_an_empty_split_is_told_with_what_helps_and_that_helps(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(2)), tmp_path / "out"
+    settings = [f"--set={setting}" for setting in (*SMALL, "tasks={recolor: {}}")]
+    arguments = ["build", *settings, "--from", inputs, "--out", out]
+    assert told(*arguments) == [
+        "no val samples: 2 sources with samples, none in val (samples: train 3, test 3; splits.val=0.1): more videos in --from "
+        "fill it; so may another seed or larger share, with another --out"
+    ]
+    some(videos, inputs, [2])
+    assert told(*arguments) == []
+    (tested,) = (name for name, split in splits(out).items() if split == "test")
+    (line,) = told("reject", out, "--source", tested)
+    assert line.startswith(
+        "no test samples: 2 sources with samples, none in test (samples: train 3, val 3; splits.test=0.1)"
+    )
+    before = splits(out)
+    some(videos, inputs, [3])
+    assert told(*arguments) == []
+    assert splits(out) == before | {"v03": "test"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(6))
+def test_of_few_videos_train_has_one_and_of_three_every_split(count, seed, videos, tmp_path):
+    settings = recipe("tasks={recolor: {}}", f"seed={seed}", "splits={train: 0.4, val: 0.3, test: 0.3}")
+    files = [str(videos / f"v{number:02d}.mp4") for number in range(count)]
+    plan = make_plan((item for file in files for item in find_source(file, "").videos(settings, {})), settings)
+    assert "train" in plan.splits.values()
+    assert len(set(plan.splits.values())) == min(count, 3)

@@ -151,6 +151,22 @@ def test_the_manifest_says_what_it_was_merged_of(parts, merged):
     assert f"CC0-1.0: {len(rows)} samples" in (merged / "README.md").read_text()
 
 
+def test_what_several_parts_turned_away_for_one_reason_is_counted_once(halves, tmp_path):
+    shutil.copytree(halves[0], tmp_path / "in")
+    write_video(
+        tmp_path / "in" / "still.mp4", moving_clip(50, frames=1, height=54, width=64).repeat(14, axis=0), fps=25
+    )
+    everything = "splits={train: 1, val: 0, test: 0}"
+    parts = [
+        made(tmp_path / task, everything, f"tasks={{{task}: {{}}}}", sources=[tmp_path / "in"])
+        for task in ("dehaze", "recolor")
+    ]
+    own = load_manifest(parts[0]).rejects
+    assert {"unreadable", "still"} <= own.keys()
+    assert merge(parts, tmp_path / "out").rejects == own
+    assert (tmp_path / "out" / "rejects.jsonl").read_bytes() == (parts[0] / "rejects.jsonl").read_bytes()
+
+
 def test_members_that_only_one_part_has_are_declared(parts, tmp_path):
     import datasets
 
