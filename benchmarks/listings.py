@@ -56,7 +56,8 @@ def list_suites() -> None:
     _entry(SCENES, "all tasks; needs no --data", told)
     for name in suite_names():
         suite = find_suite(name)
-        _entry(name, f"{suite.task}; --data as for {suite.layout}:PATH", suite.protocol)
+        inside = f" with {' or '.join(suite.folder)} in it" if suite.folder else ""
+        _entry(name, f"{suite.task}; --data as for {suite.layout}:PATH{inside}", suite.protocol)
 
 
 def _tasks(tasks: tuple[str, ...]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.settings import BenchSettings, SuiteSettings
 from benchmarks.suite import Suite, make_suite, named_parts
@@ -105,13 +106,14 @@ def _left_out(standard: SuiteSettings, dataset: Dataset) -> Iterator[str]:
     sizes = sorted({f"{row['width']}x{row['height']}" for row in rows})
     if standard.size and sizes != [standard.size]:
         yield f"frames of {_some(sizes)} that should be {standard.size}"
-    rejects = [
-        f"{reject['source']} ({reject['reason']})"
-        for reject in read_rejects(dataset.root)
-        if reject["split"] in ("", "test")
-    ]
+    rejects = [_told(reject) for reject in read_rejects(dataset.root) if reject["split"] in ("", "test")]
     if rejects:
         yield f"lost {_some(rejects)}"
+
+
+def _told(reject: Mapping[str, Any]) -> str:
+    start = f" from frame {reject['start']} on" * (reject["start"] >= 0)
+    return f"{reject['source']}{start} ({reject['reason']})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ def build_dataset(
 _GOING_ON = "the shards that are finished are kept; run the same command again to go on"
 _GROUPS = {
     "source": "files left out",
-    "frames": "frames left out of files that are kept",
+    "frames": "files that are kept, but for some frames",
     "decode": "clips left out",
     "gate": "clips left out",
     "excluded": "taken out afterwards",

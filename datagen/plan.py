@@ -127,10 +127,10 @@ def make_plan(
             source=video.name,
             sha256=video.sha256,
             split=video.split,
-            reason=f"unpaired frames: {video.unpaired}",
+            reason=reason,
         )
         for video in videos
-        if video.unpaired
+        for reason in video.lost
     ]
     videos = _grouped(videos)
     _check_all_there(planned, videos, excluded)

@@ -46,8 +46,8 @@ class SourceVideo:
     """Of the clean video alone, where there is more than that in `sha256`: its other side, its masks, what is said of it. All
     that is made of one clean video belongs to the same split."""
 
-    unpaired: str = ""
-    """How many frames of which track have no like in the others, and are left out."""
+    lost: Sequence[str] = ()
+    """What it lacks of its frames, a reason each: they are missing, or have no like on another track and are left out."""
     group_name: str = ""
     """Of what it is a part, where its data set says."""
 

@@ -18,7 +18,7 @@ from configs import DecoderLostError, SourceError, VideoError
 from datagen.settings import LEAST_SIDE, NATIVE, ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
-from datagen.sources.files import aligned, content_sha256, gaps, status
+from datagen.sources.files import aligned, content_sha256, frame_files, gaps, status
 from datagen.sources.tracks import TrackReader, limits_of, with_new_decoders
 from shards.fence import FencedReader
 from shards.video import VideoInfo
@@ -198,7 +198,7 @@ class Library:
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),
             clean_sha256=clean if clean != digest else "",
-            unpaired=_unpaired(probed, numbers),
+            lost=[*_missing(entry.main), *_unpaired(probed, numbers)],
             group_name=entry.group,
         )
 
@@ -273,13 +273,23 @@ def _other_length(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequenc
     return None
 
 
-def _unpaired(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequence[int]]) -> str:
+def _missing(locator: str) -> Iterator[str]:
+    """Say before which frame of a folder the numbers in the names jump."""
+    places = gaps(locator)
+    if places:
+        more = f", and in {len(places) - 1} more places" if len(places) > 1 else ""
+        yield f"missing frames: before {frame_files(Path(locator))[places[0]].name}{more}"
+
+
+def _unpaired(probed: Mapping[str, VideoInfo], numbers: Mapping[str, Sequence[int]]) -> Iterator[str]:
     """Say which tracks have frames without their like in the others. Masks of every fifth frame leave none unpaired."""
     steps = {after - before for before, after in pairwise(numbers.get("main", ()))}
     if "masks" in probed and (steps != {1} or probed["main"].container != "pictures"):
-        return ""
+        return
     lost = {track: probed[track].frames - len(own) for track, own in numbers.items()}
-    return ", ".join(f"{count} of {probed[track].frames} in {track}" for track, count in lost.items() if count > 0)
+    if any(count > 0 for count in lost.values()):
+        told = (f"{count} of {probed[track].frames} in {track}" for track, count in lost.items() if count > 0)
+        yield f"unpaired frames: {', '.join(told)}"
 
 
 def _cuts(video: SourceVideo, fence: FencedReader) -> list[int]:

@@ -131,7 +131,17 @@ def test_masks_of_every_fifth_frame_leave_no_frame_unpaired(tmp_path):
     frames(tmp_path / "train" / "JPEGImages" / "v", count=11)
     masks(tmp_path / "train" / "Annotations" / "v", count=11, every=5)
     (video,) = found(f"youtube_vos:{tmp_path}")
-    assert (video.frames, video.unpaired) == (3, "")
+    assert (video.frames, list(video.lost)) == (3, [])
+
+
+def test_a_frame_that_both_sides_of_a_pair_lack_is_told(tmp_path):
+    for side, shift in (("blur", 20), ("sharp", 0)):
+        frames(tmp_path / "test" / "S" / side, count=6, shift=shift)
+        (tmp_path / "test" / "S" / side / "00003.jpg").unlink()
+    recipe = load(Recipe, "default", [*RECIPE, "tasks={deblur: {}}", "clip.remainder=true"])
+    build(recipe, tmp_path / "out", sources=[f"gopro:{tmp_path}"])
+    (told,) = map(json.loads, (tmp_path / "out" / "rejects.jsonl").read_text().splitlines())
+    assert (told["where"], told["reason"]) == ("frames", "missing frames: before 00004.jpg")
 
 
 def test_only_the_official_test_split_is_read_where_that_is_wanted(tmp_path):
