@@ -63,6 +63,11 @@ def closes(clip, *_):
     return clip
 
 
+def sets_an_alarm(clip, *_):
+    signal.alarm(1)
+    return clip
+
+
 def is_strict(clip, *_):
     warnings.simplefilter("error")
     np.seterr(all="raise")
@@ -86,6 +91,7 @@ VANDALS = {
     "writes": (writes, ""),
     "closes": (closes, ""),
     "is_strict": (is_strict, ""),
+    "sets_an_alarm": (sets_an_alarm, ""),
     "a_view": (lambda clip, *_: clip[:], ""),
     "a_flipped_view": (lambda clip, *_: clip[::-1, ::-1, :, ::-1], ""),
     "in_another_order": (lambda clip, *_: np.asfortranarray(clip), ""),
