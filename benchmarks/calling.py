@@ -89,6 +89,8 @@ def _undisturbed() -> Iterator[None]:
         for number in (1, 2):
             with contextlib.suppress(OSError):  # closed already
                 stack.callback(os.dup2, _held(stack, os.dup(number)), number)
+        if signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0):  # an alarm would end the process later
+            stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
         out: Any = _Unclosed(sys.stdout)
         err: Any = _Unclosed(sys.stderr)
         stack.enter_context(contextlib.redirect_stdout(out))

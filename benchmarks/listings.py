@@ -20,11 +20,23 @@ _console = Console(highlight=False, markup=False)
 
 
 def list_methods() -> None:
-    """Print all methods."""
+    """Print all methods, with what each needs."""
     for method in METHODS.values():
-        kind = "" if method.ranked else "; an oracle, without a rank"
+        facts = {
+            _tasks(method.tasks): True,
+            "an oracle, without a rank": not method.ranked,
+            "learns from the train split": method.learns_here,
+            "follows a reference picture": method.needs_reference,
+            "is given the first frame's mask": method.first_mask,
+            f"needs {', '.join(method.networks)}": bool(method.networks),
+        }
         told = method.summary if method.paper == "-" else f"{method.summary} ({method.paper})"
-        _entry(method.name, f"{_tasks(method.tasks)}{kind}", told)
+        _entry(method.name, "; ".join(fact for fact, holds in facts.items() if holds), told)
+    _console.print(
+        "others are scored beside them: --method FILE.py:OBJECT, --model FOLDER, --predictions FOLDER of 'bench run'; "
+        "'bench networks' says which networks are here",
+        soft_wrap=True,
+    )
 
 
 def list_metrics() -> None:

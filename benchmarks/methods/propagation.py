@@ -107,8 +107,8 @@ LEVIN = Method(
     name="levin",
     needs_reference=True,
     tasks=("recolor",),
-    summary="chroma of the frame that the reference shows, carried by optical flow and spread by lightness; without one it "
-    "returns its input",
+    summary="chroma of the frame that the reference shows, carried by optical flow where lightness agrees, and by the paper's "
+    "equations to the rest; without one it returns its input",
     paper="Levin, Lischinski & Weiss, SIGGRAPH 2004",
     version=2,
     make=lambda context: levin,

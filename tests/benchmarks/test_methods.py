@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
+from benchmarks.listings import list_methods
 from benchmarks.methods import METHODS, Context, check_methods, methods_for
 from benchmarks.methods.colour import mean_chroma, with_chroma
 from benchmarks.methods.dehazing import (
@@ -101,3 +102,17 @@ def test_identity_always_runs_and_unknown_methods_are_named():
         check_methods(["dark_chanel"], ["dehaze"])
     with pytest.raises(ConfigError, match="needs --model"):
         check_methods(["vidiff"], ["dehaze"])
+
+
+def test_the_list_of_methods_says_what_each_needs(capsys):
+    list_methods()
+    told = capsys.readouterr().out
+    for line in (
+        "levin  recolor; follows a reference picture",
+        "mean_chroma  recolor; learns from the train split",
+        "first_frame_propagation  segment; is given the first frame's mask",
+        "grounded_sam2  segment; needs grounding_dino, sam2",
+        "known_mask  segment; an oracle, without a rank",
+        "identity  all tasks\n",
+    ):
+        assert line in told
