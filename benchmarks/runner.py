@@ -97,7 +97,7 @@ def run(
     for which, row in found.items():
         if which not in new:
             if row != noted[row["id"]]:  # what is said beside its scores has changed
-                _note(row, out)
+                append_json(out / ROWS, row)
             progress.scored(row)
     scored = (
         score_on_ray(jobs, cells, settings.limits, workers=workers, address=address)
@@ -110,7 +110,7 @@ def run(
         if row["status"] == "failed" and cell.keep is not None:
             # an earlier try, or a worker that was ended a moment too late, may have left an answer
             cell.keep.unlink(missing_ok=True)
-        _note(row, out)
+        append_json(out / ROWS, row)
         progress.scored(row)
     spent = _measure_costs(jobs, settings, out, workers, progress)
     rows = list(found.values())
@@ -258,10 +258,6 @@ def _prepare(out: Path) -> None:
     # a line that a kill cut short would swallow the next one
     if (out / ROWS).is_file():
         publish(out / ROWS, "".join(json.dumps(row) + "\n" for row in read_rows(out)))
-
-
-def _note(row: Row, out: Path) -> None:
-    append_json(out / ROWS, row)
 
 
 def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozenset[str]) -> Row:

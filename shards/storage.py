@@ -16,6 +16,12 @@ from typing import IO, Any
 from configs import OutputError
 
 TEMPORARY = ".tmp"
+_MAKE_ROOM = "; make room there and run the same command again: what is finished is kept"
+_ALLOW = "; let it be written, or name another folder"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _MAKE_ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _ALLOW),
+}
 _OURS = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 """As `publishing` names them: files of that ending may be somebody else's."""
 
@@ -37,7 +43,7 @@ def publishing(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise unwritable(path, error) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -78,7 +84,13 @@ def append_json(path: Path, value: Any) -> None:
                 file.truncate(size)
                 raise
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Return the error that says which file cannot be written, and what to do."""
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return OutputError(f"cannot write {path}: {error.strerror or error}{remedy}")
 
 
 @contextlib.contextmanager
@@ -104,7 +116,7 @@ def locked(path: Path, folder: Path, what: str) -> Iterator[None]:
                 f"{folder}: another {what} (process {holder}) is at work here; wait for it or choose another --out"
             ) from None
         except OSError as error:
-            raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from None
+            raise unwritable(folder, error) from None
         yield
 
 
