@@ -30,8 +30,11 @@ class Translate(Protocol):
 
 
 def prefixed(instruction: str, count: int) -> str:
-    """Say in the instruction that the first `count` condition frames are already translated (VIDiff, figure 3)."""
-    if count == 0:
+    """Say in the instruction that the first `count` condition frames are already translated (VIDiff, figure 3).
+
+    An empty one, beside a picture that says it all, stays the empty one that training drops texts to.
+    """
+    if count == 0 or not instruction:
         return instruction
     frames = "1 frame" if count == 1 else f"{count} frames"
     return f"Based on the first {frames}, {instruction[:1].lower()}{instruction[1:]}"

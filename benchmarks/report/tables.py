@@ -99,7 +99,8 @@ def to_csv(boards: Sequence[Board]) -> str:
     for board in boards:
         for line in board.lines:
             for metric in [*board.metrics, *board.more]:
-                if metric.name in line.entry.scores:
+                # who has no number at all stands there, too
+                if metric.name in line.entry.scores or metric is board.metrics[0]:
                     writer.writerow(_record(board, line, metric))
     return text.getvalue()
 
@@ -136,13 +137,13 @@ _COLUMNS = (
 
 
 def _record(board: Board, line: Line, metric: Column) -> dict[str, Any]:
-    entry, score = line.entry, line.entry.scores[metric.name]
+    entry, score = line.entry, line.entry.scores.get(metric.name)
     # two numbers: a spreadsheet takes 1-3 for a day in January
     first, last = entry.rank or (None, None)
     return {
         **{"board": board.name, "task": board.task, "rank_first": first, "rank_last": last},
         **{"method": entry.method, "mark": line.mark},
-        **{"metric": metric.name, "mean": score.mean, "low": score.low, "high": score.high},
+        **{"metric": metric.name, **(vars(score) if score else {})},
         **{"samples": entry.samples, "failures": entry.failures, "invalid": entry.invalid, "videos": entry.videos},
         **{name: line.cost.get(name) for name in _COLUMNS if name in line.cost},
         "parameters": line.parameters,

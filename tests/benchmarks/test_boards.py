@@ -90,6 +90,7 @@ def test_a_board_that_nobody_has_a_number_on_is_a_board_in_every_form(told):
     for text in TEXTS.values():
         assert text([found])
     assert "| - | a | n/a |" in to_markdown([found])
+    assert pd.read_csv(io.StringIO(TEXTS["leaderboard.csv"]([found])))["method"].tolist() == ["a", "b"]
 
 
 def test_a_method_alone_is_first_and_one_without_a_number_has_no_rank():

@@ -174,6 +174,12 @@ def test_what_windows_carry_over_is_one_of_three():
         list(translate_long(CopyingPipe(), numbered(3), "Copy.", carry="latents"))
 
 
+def test_no_instruction_stays_none_in_every_window():
+    pipe = CopyingPipe()
+    translate_clip(pipe, numbered(8), "", overlap=1)
+    assert [instruction for _, instruction in pipe.asked] == ["", "", ""]
+
+
 def test_the_prefix_counts_the_translated_frames():
     pipe = CopyingPipe()
     translate_clip(pipe, numbered(8), "Remove the haze.", overlap=1)
