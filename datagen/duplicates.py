@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.joined import Joined
 from datagen.likeness import is_like, likes_of
 from shards.sample import Video
 
@@ -136,29 +137,6 @@ def _mostly_alike(clips: Sequence[Seen], likes: Sequence[Mapping[int, int]]) -> 
 def _is_same_edit(clip: Seen, other: Seen, distance: int) -> bool:
     """Whether two clips that look alike are not two edits of one, which may both stay in a split."""
     return not (clip.pair and other.pair) or is_like(clip.pair, other.pair, distance)
-
-
-class Joined:
-    """Which names hang together by pairs, directly or through others."""
-
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._parents: dict[str, str] = {}
-        for pair in pairs:
-            self.join(*pair)
-
-    def root(self, name: str) -> str:
-        """Return the one name that stands for all that hang together with this one."""
-        while (parent := self._parents.get(name, name)) != name:
-            # shorter for the next time
-            self._parents[name] = self._parents.get(parent, parent)
-            name = parent
-        return name
-
-    def join(self, name: str, other: str) -> bool:
-        """Join two names; False where they were."""
-        first, second = sorted((self.root(name), self.root(other)))
-        self._parents[second] = first
-        return first != second
 
 
 def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:
