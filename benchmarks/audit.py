@@ -20,11 +20,12 @@ from benchmarks.methods import METHODS
 from benchmarks.metrics import Outcome, get_metrics
 from benchmarks.metrics.together import TOGETHER, Array, get_together
 from benchmarks.networks import MISSING
+from benchmarks.report.boards import suite_of
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import Run, flat, prediction_path
 from benchmarks.said import said_of_method, said_of_sample
 from benchmarks.scoring import Row
-from benchmarks.settings import BenchSettings, SuiteSettings
+from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, damage, has_reference, make_suite, spread
 from benchmarks.suspicions import suspicions
 from benchmarks.workers import masks_path
@@ -63,11 +64,11 @@ def audit(
     if method is not None and method not in names:
         raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
     wrong = [*_noted(folder, run), *_costs(folder, run)]
-    changed = damage(dataset, {row["task"] for row in run.rows}, run.facts["split"])
+    suite = make_suite(dataset.root, sorted({row["task"] for row in run.rows}), BenchSettings(**run.facts["settings"]))
+    changed = damage(dataset, suite.tasks, suite.split)
     if changed:
         # nothing can be scored again on other samples
         return [*wrong, *(f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed)], 0
-    suite = make_suite(dataset.root, sorted({row["task"] for row in run.rows}), BenchSettings(**run.facts["settings"]))
     wrong += _coverage(folder, run, suite)
     suite = _scored(run, suite)
     wrong += [*_said(run, suite), *_lacking(folder, run, suite)]
@@ -118,7 +119,7 @@ def _scored(run: Run, suite: Suite) -> Suite:
     """Return what was scored of a suite, as that which it was."""
     keys = {row["key"] for row in run.rows}
     rows = {task: [index for index in own if index["key"] in keys] for task, own in suite.rows.items()}
-    return replace(suite, rows=rows, standard=SuiteSettings(**run.facts["suite"]) if run.facts["suite"] else None)
+    return replace(suite, rows=rows, standard=suite_of(run))
 
 
 def _lacking(folder: Path, run: Run, suite: Suite) -> Iterator[str]:

@@ -14,8 +14,8 @@ from configs import DatasetError, SourceError, unknown_name
 from configs.loader import check
 from datagen.clip_depth import check_depth
 from datagen.destination import PAGES, Destination, RemoteDestination, find_destination
+from datagen.joined import Joined
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
-from datagen.likeness import Joined
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import Standing, find_copies, is_published, publish_dataset, standing_of
 from datagen.settings import Recipe

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from datagen.likeness import Joined, Lookup, Values, bits_apart, join_alike, values_of
+from datagen.joined import Joined
+from datagen.likeness import Lookup, Values, bits_apart, join_alike, values_of
 
 _RANK = {"test": 0, "val": 1, "train": 2}
 """Of two clips that look alike the one in train goes: what is measured on stays."""

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datagen.joined import Joined
+
 Values = NDArray[np.uint64]
 Array = NDArray[np.int64]
 _MIRRORED = np.uint64(0x5555555555555555)
@@ -30,29 +32,6 @@ _REFUSALS = 8
 """How often a video is compared with neighbours in vain before all it has in common is counted."""
 _MOST = 0.5
 """Share of a video's clips that must look like some of another's for the two to hang together."""
-
-
-class Joined:
-    """Which names hang together by pairs, directly or through others."""
-
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._parents: dict[str, str] = {}
-        for pair in pairs:
-            self.join(*pair)
-
-    def root(self, name: str) -> str:
-        """Return the one name that stands for all that hang together with this one."""
-        while (parent := self._parents.get(name, name)) != name:
-            # shorter for the next time
-            self._parents[name] = self._parents.get(parent, parent)
-            name = parent
-        return name
-
-    def join(self, name: str, other: str) -> bool:
-        """Join two names; False where they were."""
-        first, second = sorted((self.root(name), self.root(other)))
-        self._parents[second] = first
-        return first != second
 
 
 def values_of(hashes: Sequence[str]) -> Values:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from configs import SourceError
-from datagen.likeness import Joined
+from datagen.joined import Joined
 from datagen.settings import ClipSettings, Recipe, SplitSettings
 from datagen.sources.base import Reject, SourceVideo, Window
 
@@ -341,9 +341,12 @@ def _without_bare(videos: Sequence[SourceVideo], known: Collection[str]) -> tupl
 
 
 def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:
-    """Give videos without a group the one that the same content has elsewhere: it stays in one split."""
-    names = {video.content: video.group_name for video in videos if video.group_name}
-    return [video if video.group_name else replace(video, group_name=names.get(video.content, "")) for video in videos]
+    """Give all that hangs together one group, the first by name: what has one content, and what is in a group with that."""
+    joined = Joined((f"group {video.group_name}", f"video {video.content}") for video in videos if video.group_name)
+    names: dict[str, str] = {}
+    for name in sorted({video.group_name for video in videos if video.group_name}):
+        names.setdefault(joined.root(f"group {name}"), name)
+    return [replace(video, group_name=names.get(joined.root(f"video {video.content}"), "")) for video in videos]
 
 
 def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:

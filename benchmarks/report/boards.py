@@ -27,7 +27,7 @@ CONVENTIONS = (
     "A sample on which a method failed counts as the metric's worst value. s/frame is warm, measured apart on a worker that "
     "does nothing else; the first answer and the loading before it are the cold cost.",
     "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
-    "from this dataset's train split, a model from what its folder lists; one that lists nothing is marked ?.",
+    "from this dataset's train split, a model from what its folder lists; one that does not list all is marked ?.",
 )
 
 
@@ -134,9 +134,13 @@ def make_boards(run: Run, settings: BenchSettings) -> list[Board]:
 
 def standard_of(run: Run, task: str) -> SuiteSettings | None:
     """Return the standard suite that a run scored, None if that is none or is for another task."""
-    if not run.facts.get("suite") or run.facts["suite"]["task"] != task:
-        return None
-    return SuiteSettings(**run.facts["suite"])
+    suite = suite_of(run)
+    return suite if suite is not None and suite.task == task else None
+
+
+def suite_of(run: Run) -> SuiteSettings | None:
+    """Return the standard suite that a run scored, None if that is none."""
+    return SuiteSettings(**run.facts["suite"]) if run.facts.get("suite") else None
 
 
 def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:

@@ -310,9 +310,9 @@ def rewrite_everywhere(folder, change):
 )
 def test_what_rows_say_of_samples_and_methods_is_found_to_be_otherwise_though_noted_alike(folder, name, column, value):
     rewrite_everywhere(folder, lambda row: {**row, column: value} if row["method"] == name else row)
-    wrong, _ = audit(folder)
-    assert [f": another {column} than its sample and its method have" in words for words in wrong] == [True] * 4
-    assert all(words.startswith(f"dehaze {name} ") for words in wrong)
+    found = [words for words in audit(folder)[0] if f": another {column} than its sample and its method have" in words]
+    assert len(found) == 4
+    assert all(words.startswith(f"dehaze {name} ") for words in found)
 
 
 def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):

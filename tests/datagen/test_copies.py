@@ -14,8 +14,9 @@ from datagen.builder import take_out
 from datagen.destination import find_destination
 from datagen.duplicates import Seen, find_doubles, find_relatives, leaks
 from datagen.hashes import motion_hashes, perceptual_hashes
+from datagen.joined import Joined
 from datagen.ledger import Ledger
-from datagen.likeness import Joined, Lookup, bits_apart, hang_together, join_alike, values_of
+from datagen.likeness import Lookup, bits_apart, hang_together, join_alike, values_of
 from shards import verify, write_video
 from tests.conftest import moving_clip
 from tests.datagen.conftest import contents

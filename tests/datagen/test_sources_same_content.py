@@ -97,3 +97,22 @@ def test_the_group_of_a_video_holds_wherever_else_it_is_given(captioned, tmp_pat
     groups = {(Path(video.name).stem, video.facts["caption"]): video.group for video in plan.videos}
     assert {groups[f"{n}", said] for n in range(6) for said in ("x", f"number {n}")} == {"g.csv film"}
     assert len({group for group in groups.values() if group != "g.csv film"}) == 6
+
+
+def test_a_video_that_is_listed_as_a_part_of_two_films_keeps_both_in_one_split(captioned, tmp_path):
+    rows = [
+        {"path": f"clips/{n}.mp4", "caption": said, "group": f"film {said} {n // 2}"}
+        for said in ("a", "b")
+        for n in range(12)
+        # film b 5 has no clip in common with any other
+        if (said, n) != ("a", 10) and (said, n) != ("a", 11)
+    ]
+    plan = make_plan(items(table(tmp_path / "films.csv", rows)), recipe())
+    places = {clip[0].sha256: unit.split for unit in plan.units for clip in unit.clips}
+    found: dict[str, set[str]] = {}
+    for item in plan.videos:
+        found.setdefault(item.content, set()).add(places[item.sha256])
+    assert [len(found_in) for found_in in found.values()] == [1] * 12
+    assert {video.group for video in plan.videos} == {
+        f"films.csv film {film}" for film in ("a 0", "a 1", "a 2", "a 3", "a 4", "b 5")
+    }
