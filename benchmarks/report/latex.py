@@ -60,10 +60,11 @@ def _table(board: Board) -> str:
     body = [[_row(_cells(board, line, best)) for line in group] for group in groups]
     body.append([_row(list(map(escaped, cells))) for cells in reported_cells(board)])
     columns = f"rl{'r' * (len(header(board)) - 2)}"
+    caption = [f"{board.name}: {board.size}.", *([f"{board.warning}."] if board.warning else [])]
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escaped(board.name)}: {escaped(board.size)}.}}",
+        rf"\caption{{{escaped(' '.join(caption))}}}",
         *_tabular(columns, list(map(escaped, header(board))), [rows for rows in body if rows]),
     ]
     by_part, own = part_lines(board)
