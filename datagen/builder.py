@@ -147,6 +147,8 @@ def take_out(
             raise SourceError(f"{out}: nothing would be left; delete the folder instead")
         # from here on the videos are not known by name any more: killed, it goes on by this note
         ledger.begin_removal(names, reason, chosen)
+        # of an earlier dataset what stands is told by the manifest alone, which goes now
+        ledger.note_standing(standing)
         place.remove(MANIFEST)
         for page in PAGES:
             if (out / page).is_file():

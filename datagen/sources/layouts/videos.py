@@ -12,8 +12,6 @@ from datagen.sources.library import Entry
 from shards.picture_folder import is_pictures
 from shards.video import EXTENSIONS
 
-_DEAD_LINK = "broken link: what it leads to is not there"
-
 
 def entries(path: Path) -> Iterator[Entry]:
     """Yield the videos; a file named on its own is taken whatever it is called."""
@@ -24,7 +22,7 @@ def entries(path: Path) -> Iterator[Entry]:
         yield from _frames(path)
     for file in found:
         if _is_dead(file):
-            yield Entry(id=file.stem, name=shown(file, path), main=str(file.absolute()), problem=_DEAD_LINK)
+            yield Entry(id=file.stem, name=shown(file, path), main=str(file.absolute()), problem=frames.DEAD_LINK)
         elif file.is_dir() or (file == path and is_pictures(file)):
             yield from frames.entries(file)
         else:
