@@ -110,28 +110,6 @@ def share_seen(scene: Scene, k: int, frame: int) -> tuple[float, float]:
     return among / ids.size, among / max(alone, 1)
 
 
-def without(scene: Scene, k: int) -> Scene:
-    """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow.
-
-    The others keep their numbers.
-    """
-    _check_number(scene, k)
-    return replace(scene, hidden=tuple(sorted({*scene.hidden, k})))
-
-
-def changed(scene: Scene, k: int, **attributes: Any) -> Scene:
-    """Return the scene with attributes of its k-th thing (from 1) changed: `colour`, `shape`, `material`, `size`, tracks."""
-    _check_number(scene, k)
-    things = list(scene.things)
-    things[k - 1] = replace(things[k - 1], **attributes)
-    return replace(scene, things=tuple(things))
-
-
-def _check_number(scene: Scene, k: int) -> None:
-    if not 1 <= k <= len(scene.things):
-        raise IndexError(f"the scene has things 1 to {len(scene.things)}, not {k}")
-
-
 class _Layer:
     """A part of the background, frame by frame; kept where that is little, for the scene after an edit mostly has the same."""
 
