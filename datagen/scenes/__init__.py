@@ -2,9 +2,10 @@
 
 from datagen.scenes.describe import Appearance, describe
 from datagen.scenes.description import Scene, Thing, Track, draw_scene
+from datagen.scenes.editing import changed, without
 from datagen.scenes.expressions import absent, expressions
 from datagen.scenes.flow import optical_flow
-from datagen.scenes.render import Rendered, changed, render, render_edited, without
+from datagen.scenes.render import Rendered, render, render_edited
 
 __all__ = [
     "Appearance",

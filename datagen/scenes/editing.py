@@ -8,7 +8,6 @@ from typing import Any
 
 from configs import ConfigError, unknown_name
 from datagen.scenes.description import SIZES, Scene, Thing, Track
-from datagen.scenes.render import changed, without
 
 Operation = Mapping[str, Any]
 """`op` and its arguments: `{"op": "recolour", "object": 2, "colour": "blue"}`; objects go by their numbers, from 1."""
@@ -27,6 +26,28 @@ def run_program(scene: Scene, program: Sequence[Operation]) -> Scene:
             raise ConfigError(unknown_name("operation", str(operation["op"]), OPERATIONS))
         scene = OPERATIONS[operation["op"]](scene, **arguments)
     return scene
+
+
+def without(scene: Scene, k: int) -> Scene:
+    """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow.
+
+    The others keep their numbers.
+    """
+    _check_number(scene, k)
+    return replace(scene, hidden=tuple(sorted({*scene.hidden, k})))
+
+
+def changed(scene: Scene, k: int, **attributes: Any) -> Scene:
+    """Return the scene with attributes of its k-th thing (from 1) changed: `colour`, `shape`, `material`, `size`, tracks."""
+    _check_number(scene, k)
+    things = list(scene.things)
+    things[k - 1] = replace(things[k - 1], **attributes)
+    return replace(scene, things=tuple(things))
+
+
+def _check_number(scene: Scene, k: int) -> None:
+    if not 1 <= k <= len(scene.things):
+        raise IndexError(f"the scene has things 1 to {len(scene.things)}, not {k}")
 
 
 def _recolour(scene: Scene, *, object: int, colour: str) -> Scene:

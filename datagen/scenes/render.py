@@ -54,17 +54,17 @@ def render(scene: Scene, numbers: Sequence[int] | None = None) -> Rendered:
     out = Rendered(
         frames=np.empty((*shape, 3), np.uint8), depth=np.empty(shape, np.float32), ids=np.zeros(shape, np.uint8)
     )
-    canvas, layers = np.zeros((*shape[1:], 3), np.float32), _layers(scene)
+    canvas, layers, whole = np.zeros((*shape[1:], 3), np.float32), _layers(scene), _whole(scene)
     for i, number in enumerate(numbers):
         view = view_at(scene, number)
         depth = view.ground_depth()
         out.depth[i] = depth[:, None]
-        _lay(canvas, layers, number, _whole(scene))
+        _lay(canvas, layers, number, whole)
         order = _farthest_first(scene.shown, view)
         for _, thing in order:
-            _cast_shadow(canvas, view, thing)
+            _cast_shadow(canvas, view, thing, whole)
         for k, thing in order:
-            _note(out.ids[i], k, painted := _paint(canvas, view, thing))
+            _note(out.ids[i], k, painted := _paint(canvas, view, thing, whole))
             _note(out.depth[i], thing.z.at(view.s) - view.z, painted)
         out.frames[i] = np.clip(canvas * np.float32(scene.light), 0, 255)
     return out
@@ -83,18 +83,15 @@ def render_edited(scene: Scene, before: Scene, frames: Video, numbers: Sequence[
     canvas, layers = np.zeros(frames.shape[1:], np.float32), _layers(scene)
     for frame, i in zip(edited, numbers, strict=True):
         view = view_at(scene, i)
-        boxes = [box(view, thing) for thing in other for box in (_box_of_thing, _box_of_shadow)]
-        touched = whole or _around([box for box in boxes if box])
+        touched = whole or _around([box for thing in other for box in _boxes(view, thing) if box])
         if touched is None:
             continue
         _lay(canvas, layers, i, touched)
         order = _farthest_first(scene.shown, view)
         for _, thing in order:
-            if _meet(_box_of_shadow(view, thing), touched):
-                _cast_shadow(canvas, view, thing)
+            _cast_shadow(canvas, view, thing, touched)
         for _, thing in order:
-            if _meet(_box_of_thing(view, thing), touched):
-                _paint(canvas, view, thing)
+            _paint(canvas, view, thing, touched)
         frame[touched] = np.clip(canvas[touched] * np.float32(scene.light), 0, 255)
     return edited
 
@@ -107,32 +104,10 @@ def share_seen(scene: Scene, k: int, frame: int) -> tuple[float, float]:
     for shown in ([(k, scene.things[k - 1])], scene.shown):
         ids = np.zeros(canvas.shape[:2], np.uint8)
         for number, thing in _farthest_first(shown, view):
-            _note(ids, number, _paint(canvas, view, thing))
+            _note(ids, number, _paint(canvas, view, thing, _whole(scene)))
         pixels.append(int((ids == k).sum()))
     alone, among = pixels
     return among / ids.size, among / max(alone, 1)
-
-
-def without(scene: Scene, k: int) -> Scene:
-    """Return the scene with its k-th thing (from 1) gone: equal elsewhere, but for that thing's shadow.
-
-    The others keep their numbers.
-    """
-    _check_number(scene, k)
-    return replace(scene, hidden=tuple(sorted({*scene.hidden, k})))
-
-
-def changed(scene: Scene, k: int, **attributes: Any) -> Scene:
-    """Return the scene with attributes of its k-th thing (from 1) changed: `colour`, `shape`, `material`, `size`, tracks."""
-    _check_number(scene, k)
-    things = list(scene.things)
-    things[k - 1] = replace(things[k - 1], **attributes)
-    return replace(scene, things=tuple(things))
-
-
-def _check_number(scene: Scene, k: int) -> None:
-    if not 1 <= k <= len(scene.things):
-        raise IndexError(f"the scene has things 1 to {len(scene.things)}, not {k}")
 
 
 class _Layer:
@@ -258,15 +233,21 @@ def _box_of_shadow(view: View, thing: Thing) -> _Box | None:
     return _box(u - across, v - down, u + across, v + down, view.scene)
 
 
-def _box_of_thing(view: View, thing: Thing) -> _Box | None:
-    corners = pose_of(view, thing) @ _CORNERS
-    return _box(corners[0].min(), corners[1].min(), corners[0].max(), corners[1].max(), view.scene)
+def _box_of_thing(scene: Scene, pose: NDArray[np.float64]) -> _Box | None:
+    columns, rows, _ = (pose @ _CORNERS).tolist()
+    return _box(min(columns), min(rows), max(columns), max(rows), scene)
 
 
-def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing) -> None:
-    """Darken the ground below a thing: a soft ellipse, fainter the higher the thing is above the ground."""
+def _boxes(view: View, thing: Thing) -> tuple[_Box | None, _Box | None]:
+    """Return the parts of the picture outside of which a thing and its shadow change nothing."""
+    return _box_of_thing(view.scene, pose_of(view, thing)), _box_of_shadow(view, thing)
+
+
+def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing, part: _Box) -> None:
+    """Darken the ground below a thing, where its shadow reaches into a part of the picture: a soft ellipse, fainter the higher
+    the thing is above the ground."""
     box = _box_of_shadow(view, thing)
-    if box is None:
+    if box is None or not _meet(box, part):
         return
     rows, columns = box
     u, v, scale = view.project(thing.x.at(view.s), 0.0, thing.z.at(view.s))
@@ -279,13 +260,16 @@ def _cast_shadow(canvas: NDArray[np.float32], view: View, thing: Thing) -> None:
     canvas[rows, columns] *= (1 - np.clip(dark, 0, strength))[..., None]
 
 
-def _paint(canvas: NDArray[np.float32], view: View, thing: Thing) -> tuple[_Box, NDArray[np.float32]] | None:
-    """Put one thing over what is painted already, all of which is farther away.
+def _paint(
+    canvas: NDArray[np.float32], view: View, thing: Thing, part: _Box
+) -> tuple[_Box, NDArray[np.float32]] | None:
+    """Put one thing that reaches into a part of the picture over what is painted already, all of which is farther away.
 
-    Returns the part of the picture and how much the thing covers of each pixel there, or None where it is outside.
+    Returns its own part of the picture and how much it covers of each pixel there, or None where it is outside.
     """
-    pose, box = pose_of(view, thing), _box_of_thing(view, thing)
-    if box is None:
+    pose = pose_of(view, thing)
+    box = _box_of_thing(view.scene, pose)
+    if box is None or not _meet(box, part):
         return None
     rows, columns = box
     size = (columns.stop - columns.start, rows.stop - rows.start)
@@ -351,5 +335,5 @@ def _whole(scene: Scene) -> _Box:
     return slice(0, scene.height), slice(0, scene.width)
 
 
-def _meet(one: _Box | None, other: _Box) -> bool:
-    return one is not None and all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
+def _meet(one: _Box, other: _Box) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
