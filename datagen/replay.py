@@ -11,11 +11,10 @@ from pathlib import Path
 from configs import DatasetError, SourceError
 from configs.loader import check
 from datagen.destination import NOTES
-from datagen.gates import score
 from datagen.settings import Recipe
 from datagen.sources import find_source
 from datagen.sources.base import Clip, SourceVideo, Window
-from datagen.synthesize import make_sample, open_readers
+from datagen.synthesize import clip_scores, make_sample, open_readers
 from datagen.tasks import builder
 from datagen.tasks.base import NATIVE
 from shards import Dataset, Sample, encode_sample
@@ -76,7 +75,7 @@ def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
     window = Window(start=stored.meta.start, step=stored.meta.step, frames=len(stored.target))
     with open_readers(recipe) as read:
         clip = read(video, window)
-    again = make_sample(clip, stored.meta.task, stored.meta.split, recipe, score(clip.frames))
+    again = make_sample(clip, stored.meta.task, stored.meta.split, recipe, clip_scores(clip))
     made = encode_sample(again, dataset.row(key)["codec"]).members
     differing = tuple(differing_members(members, made))
     return Replay(

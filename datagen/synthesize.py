@@ -97,13 +97,10 @@ def clip_samples(
         reason = f"undecodable: {str(error).replace(video.locator, video.name)}"
         tries = DECODE_TRIES if isinstance(error, DecoderLostError) else 1
         return [], [Reject(where="decode", reason=reason, tries=tries, **at)]
-    scores = score(clip.frames)
+    scores = clip_scores(clip)
     usable, reason = judge(scores, recipe.gates, len(clip.frames))
     if not usable:
         return [], [Reject(where="gate", reason=reason, scores=scores, **at)]
-    if video.kind != "scenes":
-        # no scene is a copy of another
-        scores["phash_moving"] = motion_hashes(clip.frames)
     samples, rejects = [], []
     for task in sorted(recipe.tasks):
         if (number, task) in watch.avoid:
@@ -118,6 +115,13 @@ def clip_samples(
     watch.at(number)
     encoded_target: dict[int, tuple[bytes, float]] = {}
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
+
+
+def clip_scores(clip: Clip) -> dict[str, Any]:
+    """Return what `score` says of a clip's frames, and `phash_moving`, hashes of what moves in them."""
+    # no scene is a copy of another
+    moving = {"phash_moving": motion_hashes(clip.frames)} if clip.video.kind != "scenes" else {}
+    return score(clip.frames) | moving
 
 
 def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample | dict[str, Any]:
