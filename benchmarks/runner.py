@@ -25,7 +25,7 @@ from benchmarks.workers import Cell, masks_path, score_here, score_on_ray
 from configs import DatasetError
 from shards.storage import append_json, publish, publish_json, remove_temporaries, sha256_of
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised whenever rows of an earlier version must not stand beside new ones."""
 
 

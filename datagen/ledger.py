@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ class Ledger:
         found: dict[str, list[int]] | None = self._read("standing.json", None)
         return found
 
-    def note_standing(self, standing: dict[str, list[int]]) -> None:
+    def note_standing(self, standing: Mapping[str, Sequence[int]]) -> None:
         """Note what stands from now on, where that is new."""
         if standing != self.standing():
             self._note("standing.json", standing)
