@@ -11,21 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 from configs import DatasetError, load
 from configs.cli import going_on
 from configs.loader import check, read_mapping
-from datagen.builder import Progress, build, take_out
+from datagen.build_bar import BuildBar
+from datagen.builder import build, take_out
 from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
-from datagen.plan import SPLITS, Plan
+from datagen.plan import SPLITS
 from datagen.settings import Recipe, SplitSettings
 from datagen.sources import any_masks, find_source, source_summaries
-from datagen.sources.base import Reject, SourceVideo
-from datagen.synthesize import UnitResult
+from datagen.sources.base import Reject
 from datagen.tasks import builder, builder_names
 from shards import Dataset, Manifest, get_task, load_manifest, verify
 
@@ -70,7 +69,7 @@ def build_dataset(
     started = time.monotonic()
     count = worker_count(workers, address)
     place = find_destination(out, workers=count, staging=staging)
-    with going_on(_GOING_ON), BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar(err_console) as bar:
         manifest = build(
             settings,
             out,
@@ -185,81 +184,6 @@ def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:
         )
 
 
-class BuildBar(Progress):
-    """Shows a build's progress: clips, clips per second, time left, samples kept, rejects by reason."""
-
-    def __init__(self) -> None:
-        self.bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=err_console,
-        )
-        self.looking = self.bars.add_task("examining sources", total=None, rate="", note="")
-        self.building: TaskID | None = None
-        self.clips = self.before = self.made = 0
-        self.started = time.monotonic()
-        self.rejects = 0
-        self.pages: list[str] = []
-
-    def __enter__(self) -> BuildBar:
-        return self
-
-    def __exit__(self, *trouble: object) -> None:
-        if self.bars.live.is_started:
-            self.bars.stop()
-
-    def examined(self, item: SourceVideo | Reject) -> None:
-        """Count one source video."""
-        # not before: an error about a wrong path is one line
-        self._show()
-        self._reject([item] if isinstance(item, Reject) else [])
-        self.bars.advance(self.looking)
-
-    def planned(self, plan: Plan, done: int) -> None:
-        """Start the bar of the clips."""
-        self._show()
-        self.made += self.clips
-        self.before, self.clips, self.started = done, 0, time.monotonic()
-        self.bars.remove_task(self.looking if self.building is None else self.building)
-        what = "building clips" if self.building is None else "without copies"
-        self.building = self.bars.add_task(what, total=plan.clips, completed=done, rate="", note=self._note(0))
-
-    def at_work(self, clips: int, kept: int) -> None:
-        """Move the bar of the clips."""
-        if self.building is None:
-            return
-        self.clips = max(clips, self.clips)
-        rate = self.clips / max(time.monotonic() - self.started, 1e-9)
-        self.bars.update(
-            self.building,
-            completed=self.before + self.clips,
-            rate=f"{rate:.1f} clips/s",
-            note=self._note(kept),
-        )
-
-    def unit_done(self, result: UnitResult) -> None:
-        """Count a unit's rejects."""
-        self._reject(result.rejects)
-
-    def page_removed(self, name: str) -> None:
-        """Keep the name for the end."""
-        self.pages.append(name)
-
-    def _show(self) -> None:
-        if not self.bars.live.is_started:
-            self.bars.start()
-
-    def _reject(self, rejects: list[Reject] | tuple[Reject, ...]) -> None:
-        self.rejects += len(rejects)
-
-    def _note(self, kept: int) -> str:
-        return f"kept {kept}" + (f", rejected {self.rejects}" if self.rejects else "")
-
-
 def verify_dataset(folder: Path, decode: bool) -> int:
     """Print every problem and what to do; return 1 if there is one.
 
@@ -290,7 +214,7 @@ def take_out_sources(
 ) -> None:
     """Take source videos out of a dataset and say what is left."""
     count = worker_count(workers)
-    with going_on(_GOING_ON), BuildBar() as bar:
+    with going_on(_GOING_ON), BuildBar(err_console) as bar:
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
         f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
