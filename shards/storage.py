@@ -83,7 +83,8 @@ def append_json(path: Path, value: Any) -> None:
                 if file.write(line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError:
-                file.truncate(size)
+                with contextlib.suppress(OSError):
+                    file.truncate(size)
                 raise
     except OSError as error:
         raise unwritable(path, error) from None

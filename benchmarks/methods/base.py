@@ -124,7 +124,7 @@ class Method:
         """Make the method: load and learn what there is to load and learn; `Learnt` if it then has a number of parameters."""
         if self.make_seeing is not None:
             see = self.make_seeing(context)
-            return lambda sample: see(_own_copy(sample))
+            return _with_parameters(see, lambda sample: see(_own_copy(sample)))
         if self.make is None:
             raise TypeError(f"method {self.name!r} has neither make nor make_seeing")
         restore = self.make(context)
@@ -134,7 +134,7 @@ class Method:
                 sample.source.copy(), sample.instruction, _copied(sample.reference), self._shown_mask(sample)
             )
 
-        return Learnt(answer, restore.parameters) if isinstance(restore, Learnt) else answer
+        return _with_parameters(restore, answer)
 
     def fingerprint(self, context: Context) -> dict[str, Any]:
         """Return what, besides the clip, decides its answer: rows with another one are not used again."""
@@ -157,6 +157,10 @@ class Method:
         first = np.zeros_like(sample.mask)
         first[0] = sample.mask[0]
         return first
+
+
+def _with_parameters(made: Restore | Answer, answer: Answer) -> Answer:
+    return Learnt(answer, made.parameters) if isinstance(made, Learnt) else answer
 
 
 def _own_copy(sample: Sample) -> Sample:

@@ -73,7 +73,7 @@ def test_latex_says_ranks_failures_notes_protocol_and_conventions_as_the_markdow
         assert words in markdown
     for note in (note for line in found.lines for note in line.notes):
         assert note in plain
-    assert "- & VRT (reported) & 34.81" in latex
+    assert "- & VRT (reported, not comparable) & 34.81" in latex
     # every number with its interval
     for line in found.lines:
         for score in line.entry.scores.values():

@@ -19,6 +19,7 @@ from benchmarks.methods.entrants import plugin
 from benchmarks.runner import run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
+from tests.conftest import ROOT
 
 
 def moves(clip, *_):
@@ -129,6 +130,8 @@ def method(name: str, answer) -> Method:
 def test_what_a_method_does_to_its_process_costs_its_own_cells_at_most(
     toy_dataset, tmp_path, monkeypatch, vandals, workers, capfd
 ):
+    # workers of Ray find the vandals by the name of this module
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").touch()
     (tmp_path / "data").symlink_to(toy_dataset)

@@ -200,7 +200,7 @@ def test_what_is_wrong_without_the_sources_is_told_before_hours_are_spent_on_the
     elif trouble == "at work":
         held, said = locked(out), "another build .* is at work here"
     elif trouble == "no right to write":
-        out, said = Path("/proc/a/b"), "cannot write to /proc/a/b"
+        out, said = Path("/proc/a/b"), "cannot write /proc/a/b"
     else:
         settings, said = settings.model_copy(update={"tasks": {"segment": {}}}), "'segment' needs object masks"
 

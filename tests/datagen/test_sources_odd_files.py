@@ -109,7 +109,7 @@ def test_a_frame_behind_a_broken_link_is_named(tmp_path):
     (tmp_path / "test" / "T" / "blur" / "00002.jpg").unlink()
     (tmp_path / "test" / "T" / "blur" / "00002.jpg").symlink_to(tmp_path / "nowhere")
     (reject,) = rejects(f"gopro:{tmp_path}")
-    assert reject.reason == "unreadable: 00002.jpg: no such file or directory"
+    assert reject.reason == "unreadable: 00002.jpg: broken link, what it leads to is not there"
 
 
 @pytest.mark.parametrize(("blurred", "sharp"), [(6, 5), (5, 6)])
