@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -231,3 +232,5 @@ def tune_process() -> None:
     cv2.setNumThreads(1)
     np.seterr(all="raise", under="ignore")
     keep_freed_buffers()
+    # pyarrow would import it with its first table, and swallow a Ctrl-C or SIGTERM that comes meanwhile
+    importlib.import_module("pandas")
