@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -89,8 +90,8 @@ def _undisturbed() -> Iterator[None]:
         for number in (1, 2):
             with contextlib.suppress(OSError):  # closed already
                 stack.callback(os.dup2, _held(stack, os.dup(number)), number)
-        if signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0):  # an alarm would end the process later
-            stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+        # an alarm of the method's would end the process later, or ring in the place of ours
+        stack.callback(_wind, time.monotonic(), *signal.getitimer(signal.ITIMER_REAL))
         out: Any = _Unclosed(sys.stdout)
         err: Any = _Unclosed(sys.stderr)
         stack.enter_context(contextlib.redirect_stdout(out))
@@ -98,6 +99,11 @@ def _undisturbed() -> Iterator[None]:
         stack.enter_context(np.errstate())
         stack.enter_context(warnings.catch_warnings())
         yield
+
+
+def _wind(then: float, left: float, every: float) -> None:
+    """Set the alarm to what it would be by now; none where there was none `then`."""
+    signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - then), 0.001) if left else 0, every)
 
 
 def _held(stack: contextlib.ExitStack, descriptor: int) -> int:

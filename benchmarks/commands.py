@@ -114,7 +114,11 @@ def _suite(
         err_console.print("no --data: building procedural scenes to score on")
         data = build_scenes(out, settings)
         out_console.print(f"scored on {describe_scenes(data)}")
-    return make_suite(data, tasks, settings)
+    suite = make_suite(data, tasks, settings)
+    lacking = sorted(set(suite.dataset.tasks) - suite.rows.keys()) if not tasks else []
+    if lacking:
+        out_console.print(f"not scored, for there are no {settings.split} samples of them: {', '.join(lacking)}")
+    return suite
 
 
 def report(folder: Path, data: Path | None = None) -> None:

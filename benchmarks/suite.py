@@ -115,8 +115,9 @@ def make_suite(folder: Path, tasks: list[str], settings: BenchSettings) -> Suite
         if found:
             rows[task] = spread(found, settings.limit)
         elif tasks:
+            others = sorted(set(dataset.index(task)["split"].to_pylist()))
             raise DatasetError(
-                f"{folder} has no {settings.split} samples of {task!r}; it has {', '.join(dataset.splits)}"
+                f"{folder} has no {settings.split} samples of {task!r}; of these it has {', '.join(others)}"
             )
     if not rows:
         raise DatasetError(f"{folder} has no {settings.split} split; it has {', '.join(dataset.splits)} (--split)")

@@ -16,13 +16,14 @@ from benchmarks.calling import limit_memory, limit_threads
 from benchmarks.kept import Kept, keep
 from benchmarks.scoring import Job, Row, Scorer
 from benchmarks.settings import LimitSettings
-from configs import VIDiffError
+from configs import ConfigError, VIDiffError
 from shards.cluster import ray_cluster
 from shards.codecs import encode_video
 from shards.sample import Video
 from shards.storage import publish
 
 _POLL_SECONDS = 0.2
+_START_SECONDS = 300.0
 _STEPS = ("prepare", "ask", "score")
 """Of a sample: the first two are the method's, each with its limit of time; the last is the bench's own."""
 _TRIES = 2
@@ -66,7 +67,9 @@ def score_on_ray(
         # a job is sent once, however many workers and samples there are
         references = [ray.put(job) for job in jobs]
         alone = frozenset(place for place, job in enumerate(jobs) if job.method.loads)
-        crew = [_Worker(references, limits, alone) for _ in range(min(workers, len(cells)))]
+        # one that no CPU is there for would never start
+        cores = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        crew = [_Worker(references, limits, alone) for _ in range(min(workers, cores, len(cells)))]
         for worker in crew:
             worker.start()
         queue = deque(cells)
@@ -136,7 +139,13 @@ class _Worker:
         if self.actor is None:
             self.start()
         # how long a process takes to start is not the method's
-        ray.get(self.started)
+        try:
+            ray.get(self.started, timeout=_START_SECONDS)
+        except ray.exceptions.GetTimeoutError:
+            raise ConfigError(
+                f"a worker process was not started within {_START_SECONDS:g} s: Ray has no CPU to give; wait until others need "
+                "fewer, or ask for fewer --workers; rows that are there are kept"
+            ) from None
         self.cell, self.job, self.since = cell, cell.job, time.monotonic()
         # a job in a list is not fetched for the actor before it asks for it
         prepared = self.actor.prepare.remote(cell, [self.references[cell.job]])

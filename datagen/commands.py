@@ -170,6 +170,12 @@ def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Ite
                     f"{said} (samples: {others}; splits.{name}={share:g}): more videos in --from fill it; so may another "
                     "seed or larger share, with another --out"
                 )
+    made = {(shard.task, shard.split) for shard in manifest.shards if shard.samples}
+    for name in counts:
+        lacking = sorted(task for task, _ in made if (task, name) not in made)
+        if lacking and counts[name]:
+            tasks = ", ".join(dict.fromkeys(lacking))
+            yield f"no {name} samples of {tasks}: none of the clips there suits (rejects.jsonl says why); more videos may"
 
 
 def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:

@@ -13,6 +13,7 @@ from shards.tasks import Task, with_templates
 NATIVE = "native"
 """What `clip.size` says of clips that are as large as their videos."""
 LEAST_SIDE = 16
+MOST_FPS = 1000
 """Pixels of a clip."""
 
 
@@ -40,10 +41,10 @@ class ClipSettings(Settings):
     """Frames per clip."""
     step: int = Field(1, ge=1, le=64)
     """Distance between two frames of a clip, in source frames."""
-    fps: float | None = Field(None, gt=0, le=1000)
+    fps: float | None = Field(None, gt=0, le=MOST_FPS)
     """Frames per second that clips should have, in place of `step`: each video's step is the whole number that comes
     nearest."""
-    folder_fps: float = Field(25.0, gt=0, le=1000)
+    folder_fps: float = Field(25.0, gt=0, le=MOST_FPS)
     """Frames per second of a folder of frames whose layout does not say."""
     size: Annotated[int | str, AfterValidator(_size)] = 256
     """Of a clip in pixels: the side of a square, or `WIDTHxHEIGHT`. The picture is scaled to cover it, and cropped.
@@ -126,7 +127,7 @@ class SceneSettings(Settings):
 
     count: int = Field(24, ge=1)
     """How many scenes; each gives one clip, unless it has more `frames` than one."""
-    fps: float = Field(25.0, ge=1, le=1000)
+    fps: float = Field(25.0, ge=1, le=MOST_FPS)
     frames: int | None = Field(None, ge=1, le=4096)
     """Frames that a scene has at least; by default it is as long as a clip. A scene lasts 0.64 s however many it has."""
 
@@ -197,7 +198,7 @@ class EngineSettings(Settings):
     """Likeness of each clip and its caption (both papers')."""
     min_pair_clip_direction: Cosine = 0.2
     """Likeness of the clips' difference and the captions' (both papers')."""
-    fps: float = Field(8.0, gt=0, le=1000)
+    fps: float = Field(8.0, gt=0, le=MOST_FPS)
     """Frames per second that the model's clips are taken to have, unless clip.fps says it."""
     scale: int = Field(1, ge=1, le=8)
     """Pictures are generated so many times as large as clip.size, and reduced: models are at their best at one size."""

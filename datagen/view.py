@@ -27,13 +27,16 @@ def write_contact_sheet(
     """Write a self-contained page of at most `limit` pairs, spread evenly over tasks, splits and sources.
 
     Raises:
-        DatasetError: `folder` is no dataset, or has no such task or split.
+        DatasetError: `folder` is no dataset, or has no such task or split, or no samples of both.
         OutputError: `out` (by default `folder/view.html`) cannot be written.
     """
     dataset = Dataset(folder)
     if split is not None and split not in dataset.splits:
         raise DatasetError(f"{folder}: {unknown_name('split', split, dataset.splits)}")
     rows = dataset.index(task, split).to_pylist()
+    if not rows:
+        others = ", ".join(sorted(set(dataset.index(task)["split"].to_pylist())))
+        raise DatasetError(f"{folder} has no {split} samples of {task!r}; of these it has {others}")
     chosen = spread(rows, limit)
     page = out or folder / "view.html"
     write_html(

@@ -98,11 +98,12 @@ def load_manifest(root: Path) -> Manifest:
         found = "it is a file" if root.exists() else f"there is nothing{meant_path(root)}"
         raise DatasetError(f"{root} is not a dataset folder: {found}")
     if not (root / NAME).is_file():
-        unfinished = (root / ".build").is_dir()
-        command = "merge" if (root / ".build" / "merge.json").is_file() else "build"
+        notes = root / ".build"
+        begun = {"merge.json": "merge", "removal.json": "reject' or 'datagen forget"}
+        command = next((command for note, command in begun.items() if (notes / note).is_file()), "build")
         remedy = (
-            f"its {command} did not finish; run the same 'datagen {command}' again"
-            if unfinished
+            f"what was done to it did not finish; run the same 'datagen {command}' again"
+            if notes.is_dir()
             else "it has no manifest.json"
         )
         raise DatasetError(f"{root} is not a finished dataset: {remedy}")

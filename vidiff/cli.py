@@ -174,7 +174,9 @@ def translate_command(
     from vidiff.translate import Translator
     from vidiff.translate_many import translate_dataset, translate_folder
 
-    said: dict[str, Any] = {"model": model, **loaded, **shared}
+    # one model by whatever path it is named
+    name = str(Path(model).resolve()) if Path(model).exists() else model
+    said: dict[str, Any] = {"model": name, **loaded, **shared}
     translator = Translator(model, **loaded)
     with _watched() as (on_start, on_frame):
         heard: dict[str, Any] = {"on_start": on_start, "on_frame": on_frame}

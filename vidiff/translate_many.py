@@ -51,8 +51,10 @@ def translate_folder(
 
     Raises:
         SourceError: there are no videos in the folder.
-        OutputError: `out` holds the results of other settings, or two videos would have one result.
+        OutputError: `out` is the folder itself, or holds the results of other settings, or two videos would have one result.
     """
+    if out.resolve() == folder.resolve():
+        raise OutputError(f"{out} is the folder of the videos itself; give another for the results")
     videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
     videos = [path for path in videos if out.resolve() not in path.resolve().parents]
     if not videos:

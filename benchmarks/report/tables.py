@@ -163,7 +163,8 @@ def _as_json(board: Board) -> dict[str, Any]:
         "protocol": board.protocol,
         "left_out": board.left_out,
         "parts": board.parts,
-        "reported": [row.model_dump(mode="json") for row in board.reported],
+        # in the order in which a run that is read back has them
+        "reported": [_sorted(row.model_dump(mode="json")) for row in board.reported],
         "metrics": {metric.name: _metric_as_json(metric, board.average) for metric in [*board.metrics, *board.more]},
         "methods": [
             {
@@ -193,3 +194,7 @@ def _metric_as_json(metric: Column, average: str) -> dict[str, Any]:
         "version": metric.version,
         "convention": metric.in_full(average),
     }
+
+
+def _sorted(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _sorted(value) if isinstance(value, dict) else value for name, value in sorted(values.items())}

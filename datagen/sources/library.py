@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from configs import DecoderLostError, SourceError, VideoError
-from datagen.settings import LEAST_SIDE, NATIVE, ClipSettings, Recipe
+from datagen.settings import LEAST_SIDE, MOST_FPS, NATIVE, ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
 from datagen.sources.files import aligned, content_sha256, frame_files, gaps, status
@@ -167,7 +167,8 @@ class Library:
         in_a_row = max(end - first for first, end in pairwise((0, *cuts, frames)))
         span = 1 if recipe.clip.remainder else recipe.clip.span_at(fps)
         reason = (
-            _interlaced(probed)
+            _odd_rate(info)
+            or _interlaced(probed)
             or _other_kind(probed)
             or _other_shape(probed, recipe.clip)
             or _other_length(probed, numbers)
@@ -221,6 +222,12 @@ def _of_split(entries: list[Entry], only: str | None) -> list[Entry]:
             f"they are in {', '.join(sorted({entry.split for entry in entries}))}"
         )
     return kept
+
+
+def _odd_rate(info: VideoInfo) -> str | None:
+    if info.fps > MOST_FPS:
+        return f"unlikely frame rate: {info.fps:g} frames per second by their times; write these anew (ffmpeg -r, say)"
+    return None
 
 
 def _interlaced(probed: Mapping[str, VideoInfo]) -> str | None:

@@ -1,6 +1,8 @@
 """What a table says beside its numbers, and a comparison beside tables, on runs whose rows are made up."""
 
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from rich.console import Console
 
 import benchmarks.compare
 from benchmarks.metrics import METRICS
-from benchmarks.report import TEXTS, make_boards, to_markdown, to_terminal
+from benchmarks.report import TEXTS, make_boards, to_json, to_markdown, to_terminal
 from benchmarks.runner import Run
 from benchmarks.settings import BenchSettings
 from benchmarks.suites import find_suite
@@ -236,3 +238,10 @@ def test_a_method_whose_mean_rests_on_a_few_failures_is_marked(videos, failed, t
     words = f"m0 failed on {failed} of {videos} videos, and a failure counts as the worst value: its interval and rank rest on"
     assert any(note.startswith(words) for note in notes["m0"]) == told
     assert notes["m1"] == ()
+
+
+def test_what_papers_report_is_written_in_the_order_in_which_a_run_is_read_back():
+    reported = find_suite("ref-davis17").reported
+    assert list(reported[0].scores) == ["jf", "j", "f"]
+    (written,) = json.loads(to_json([replace(board(contest(8, 2)), reported=reported)]))
+    assert [list(row["scores"]) for row in written["reported"]] == [["f", "j", "jf"]] * len(reported)

@@ -193,3 +193,14 @@ def test_what_somebody_s_code_changes_in_others_goes_with_its_process(toy_datase
     scores = [(row["task"], row["method"], row["scores"]["psnr"]) for row in done.rows]
     assert len({task for task, *_ in scores}) == 2
     assert all(len({psnr for of, _, psnr in scores if of == task}) == 1 for task in suite.tasks)
+
+
+def test_an_alarm_that_was_set_before_a_method_rings_in_time():
+    before = signal.setitimer(signal.ITIMER_REAL, 500)
+    try:
+        for seconds in (0, 1):
+            called(lambda seconds=seconds: signal.alarm(seconds))
+            left, _ = signal.getitimer(signal.ITIMER_REAL)
+            assert 400 < left < 500
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *before)

@@ -109,3 +109,15 @@ def test_costs_are_measured_alone_and_measured_once(suite, tmp_path, monkeypatch
     before = (tmp_path / "costs.jsonl").read_text()
     assert run(suite, settings, tmp_path, workers=1).costs["dehaze", "toy"] == json.loads(before.splitlines()[-1])
     assert (tmp_path / "costs.jsonl").read_text() == before
+
+
+def test_more_workers_than_a_ray_has_cores_for_wait_for_nobody(suite, tmp_path):
+    import ray
+
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        settings = SETTINGS.model_copy(update={"methods": ("identity",)})
+        rows = run(suite, settings, tmp_path, workers=2).rows
+    finally:
+        ray.shutdown()
+    assert {row["status"] for row in rows} == {"ok"}
