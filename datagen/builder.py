@@ -136,8 +136,9 @@ def take_out(
         found = ledger.found()
         chosen = set(begun["chosen"]) if begun else _named(names, found, out)
         groups = {item.sha256: item.group for item in found if isinstance(item, SourceVideo)}
+        # the video alone, too: it must not come back with other words beside it
+        chosen |= _bare(found, chosen)
         if reason is None:
-            chosen |= _bare(found, chosen)
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
         excluded = _excluded_too(ledger.excluded(), chosen, reason, groups)

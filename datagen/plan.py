@@ -118,7 +118,8 @@ def make_plan(
     planned = {sha256: unit.split for unit in before for sha256, _ in unit.clips}
     videos, doubles = _unique(item for item in everything if isinstance(item, SourceVideo))
     videos, bare = _without_bare(videos, planned)
-    rejects += [*doubles, *bare]
+    videos, again = _without_taken_out(videos, excluded, planned)
+    rejects += [*doubles, *bare, *again]
     if not videos:
         raise SourceError(f"no usable clip: {_first_reasons(rejects)}")
     rejects += [
@@ -338,6 +339,19 @@ def _without_bare(videos: Sequence[SourceVideo], known: Collection[str]) -> tupl
         for sha256, video in bare.items()
     ]
     return kept, rejects
+
+
+def _without_taken_out(
+    videos: Sequence[SourceVideo], excluded: Excluded, known: Collection[str]
+) -> tuple[list[SourceVideo], list[Reject]]:
+    """Leave out what is a video that was taken out, with other words, masks or another side beside it than then."""
+    again = {video.sha256 for video in videos if video.content in excluded.videos} - excluded.videos.keys() - set(known)
+    rejects = [
+        Reject(where="excluded", source=video.name, sha256=video.sha256, reason=excluded.videos[video.content])
+        for video in videos
+        if video.sha256 in again
+    ]
+    return [video for video in videos if video.sha256 not in again], rejects
 
 
 def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:

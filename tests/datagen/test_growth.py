@@ -73,6 +73,27 @@ def test_more_scenes_are_growth_too(tmp_path):
         build(few, tmp_path / "x")
 
 
+def test_what_was_rejected_does_not_come_back_with_other_words_or_alone(videos, tmp_path):
+    folder, table, out = some(videos, tmp_path / "in", range(3)), tmp_path / "t.csv", tmp_path / "out"
+
+    def tell(words):
+        table.write_text("path,caption\n" + "".join(f"in/v{n:02d}.mp4,{words} {n}\n" for n in range(3)))
+
+    tell("a thing")
+    build(recipe(), out, sources=[str(table)])
+    take_out(out, ["v01"], reason="bad")
+    left = samples(out)
+    # edited in one row, and given plainly in the place of its row
+    text = table.read_text()
+    table.write_text(text.replace("a thing 1", "another thing"))
+    build(recipe(), out, sources=[str(table)])
+    assert samples(out) == left
+    table.write_text("".join(line + "\n" for line in text.splitlines() if "v01" not in line))
+    build(recipe(), out, sources=[str(table), str(folder / "v01.mp4")])
+    assert samples(out) == left
+    assert "rejected: bad" in {reject["reason"] for reject in rejects(out)}
+
+
 def test_a_rejected_source_is_gone_only_its_shards_are_made_again_and_it_stays_out(videos, tmp_path):
     out = tmp_path / "out"
     build(recipe(), out, sources=[str(videos)])
