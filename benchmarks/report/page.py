@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
     names = {line.entry.method for line in board.lines}
     rows = [row for row in run.rows if row["task"] == board.task and row["method"] in names]
     kept = [row for row in rows if prediction_path(out, row).is_file()]
+    places = _places(board, run)
     return {
         "name": board.name,
         "size": board.size,
@@ -88,7 +89,9 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
         "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),
         "notes": [note for line in board.lines for note in line.notes],
-        "charts": [found for found in (_cost_chart(board), _severity_chart(board, rows)) if found["svg"]],
+        "charts": [
+            found for found in (_cost_chart(board, places), _severity_chart(board, rows, places)) if found["svg"]
+        ],
         "extremes": _extremes(board, rows),
         "examples": [_example(out, board, rows, key, why, dataset) for key, why in pick(board, kept, examples)],
     }
@@ -153,15 +156,26 @@ def _number(value: float | None, form: str) -> dict[str, Any]:
     return {"text": form.format(value), "value": value, "kind": ""}
 
 
-def _cost_chart(board: Board) -> dict[str, Any]:
+def _places(board: Board, run: Run) -> dict[str, int]:
+    """Return which colour each method has in charts: one that stands on several boards has the same on each."""
+    tasks: dict[str, set[str]] = {}
+    for row in run.rows:
+        if row["ranked"]:
+            tasks.setdefault(row["method"], set()).add(row["task"])
+    shared = sorted(name for name, own in tasks.items() if len(own) > 1)
+    others = [line.entry.method for line in board.lines if line.entry.method not in shared]
+    return {name: place for place, name in enumerate([*shared, *others])}
+
+
+def _cost_chart(board: Board, places: Mapping[str, int]) -> dict[str, Any]:
     first = board.first
     dots = [
         Series(
             name=line.entry.method,
             points=[(max(line.seconds_per_frame, LEAST_SECONDS), line.entry.scores[first.name].mean)],
-            place=place,
+            place=places[line.entry.method],
         )
-        for place, line in enumerate(board.lines)
+        for line in board.lines
         if line.seconds_per_frame
         and first.name in line.entry.scores
         and line.entry.method != "identity"
@@ -174,7 +188,7 @@ def _cost_chart(board: Board) -> dict[str, Any]:
     }
 
 
-def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
+def _severity_chart(board: Board, rows: Sequence[Row], places: Mapping[str, int]) -> dict[str, Any]:
     """Draw each method's score against the input's own: how bad it was to begin with, in bins of equally many samples."""
     first = board.first
     inputs = {
@@ -187,7 +201,7 @@ def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
     if len(bins) < _BINS or len(set(inputs.values())) < _BINS:
         return {"svg": ""}
     series = []
-    for place, line in enumerate(board.lines):
+    for line in board.lines:
         own = {
             row["key"]: row.get("scores", {}).get(first.name, first.worst)
             for row in rows
@@ -199,7 +213,7 @@ def _severity_chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
             if any(key in own for key in part)
         ]
         if line.mark != ORACLE:
-            series.append(Series(name=line.entry.method, points=points, place=place))
+            series.append(Series(name=line.entry.method, points=points, place=places[line.entry.method]))
     return {
         "title": "Quality against severity",
         "words": "Across: the input's own score, worse to the left; five bins of equally many samples.",

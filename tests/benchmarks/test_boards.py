@@ -13,6 +13,7 @@ from rich.console import Console
 import benchmarks.compare
 from benchmarks.metrics import METRICS
 from benchmarks.report import TEXTS, make_boards, to_json, to_markdown, to_terminal
+from benchmarks.report.page import _places
 from benchmarks.runner import Run
 from benchmarks.settings import BenchSettings
 from benchmarks.suites import find_suite
@@ -245,3 +246,15 @@ def test_what_papers_report_is_written_in_the_order_in_which_a_run_is_read_back(
     assert list(reported[0].scores) == ["jf", "j", "f"]
     (written,) = json.loads(to_json([replace(board(contest(8, 2)), reported=reported)]))
     assert [list(row["scores"]) for row in written["reported"]] == [["f", "j", "jf"]] * len(reported)
+
+
+def test_a_method_has_one_colour_on_all_boards():
+    rows = [
+        *contest(8, 3),
+        *(one | {"task": "dehaze", "board": "dehaze"} for one in contest(8, 5) if one["method"] in ("m1", "m4")),
+    ]
+    run = Run(rows=rows, facts={})
+    first, second = (_places(board, run) for board in make_boards(run, SETTINGS))
+    assert first["m1"] == second["m1"]
+    assert len(set(first.values())) == len(first) >= 3
+    assert len(set(second.values())) == len(second)
