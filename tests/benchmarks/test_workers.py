@@ -114,7 +114,7 @@ def test_costs_are_measured_alone_and_measured_once(suite, tmp_path, monkeypatch
 def test_more_workers_than_a_ray_has_cores_for_wait_for_nobody(suite, tmp_path):
     import ray
 
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
         settings = SETTINGS.model_copy(update={"methods": ("identity",)})
         rows = run(suite, settings, tmp_path, workers=2).rows
