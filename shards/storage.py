@@ -24,7 +24,7 @@ _REMEDIES = {
 }
 _OURS = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 """As `publishing` names them: files of that ending may be somebody else's."""
-_RACES = 20
+_RACES = 200
 """How often a lock may vanish between opening and holding it."""
 
 
@@ -129,14 +129,16 @@ def locked(path: Path, folder: Path, what: str) -> Iterator[None]:
 def _held(path: Path) -> IO[str]:
     """Return the file `path`, locked; `BlockingIOError` where another process has it."""
     for _ in range(_RACES):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
+        # a folder may go between any two looks at it, too
+        with contextlib.suppress(FileNotFoundError, FileExistsError), contextlib.ExitStack() as stack:
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(path.open("a+"))
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             # whoever held it may have removed it since it was opened here: then it is nobody's, and no lock
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 stack.pop_all()
                 return file
+    path.parent.mkdir(parents=True, exist_ok=True)
     raise OSError(f"{path} comes and goes")
 
 
