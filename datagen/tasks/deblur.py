@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, PositiveFloat
 
 from configs import Interval, PositiveInterval, Settings
 from datagen.clip_depth import clip_depth, draw_depth
-from datagen.effects.blur import Interpolator, Light, Lights, defocus_blur, exposure_blur, shake_blur, tremor
+from datagen.effects.blur import Glimpse, Interpolator, Lights, defocus_blur, exposure_blur, shake_blur, tremor
 from datagen.sources.base import Clip, Moments
 from datagen.tasks.base import Builder, Pair, Parameters, pick
 
@@ -103,13 +103,13 @@ def _draw_true_exposure(clip: Clip, moments: Moments, seconds: float) -> dict[st
     return {"samples": samples, "per_interval": step, "exposure": shares, "interpolation": NONE}
 
 
-def _moment(clip: Clip) -> Callable[[float], Light]:
+def _moment(clip: Clip) -> Callable[[float], Glimpse]:
     """Return what gives the video's own frame at a time in frames of the clip."""
     moments = clip.moments
     if moments is None:
         raise ValueError(f"{clip.video.id} was not read at its full rate")
     lights = Lights(moments.frames, keep=2 * clip.window.step)
-    return lambda time: lights[moments.first + round(time * clip.window.step)]
+    return lambda time: Glimpse(lights[moments.first + round(time * clip.window.step)])
 
 
 def _draw_exposure(options: DeblurOptions, rng: np.random.Generator) -> float:
