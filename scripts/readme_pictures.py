@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks.metrics import Outcome, headline
