@@ -77,7 +77,9 @@ def _tasks(tasks: tuple[str, ...]) -> str:
 
 
 def _entry(name: str, facts: str, told: str) -> None:
-    _console.print(Text.assemble((name, "bold"), "  ", (facts, "dim")))
+    # a pattern of files or an option is not to be broken at its hyphens
+    head = textwrap.fill(f"{name}  {facts}", _console.width, subsequent_indent=2 * _INDENT, break_on_hyphens=False)
+    _console.print(Text.assemble((head[: len(name)], "bold"), (head[len(name) :], "dim")), soft_wrap=True)
     _console.print(
         textwrap.fill(told, _console.width, initial_indent=_INDENT, subsequent_indent=_INDENT), soft_wrap=True
     )

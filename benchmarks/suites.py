@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.settings import BenchSettings, SuiteSettings
-from benchmarks.suite import Suite, make_suite, named_parts
-from configs import SourceError, load, meant_path, names
+from benchmarks.suite import SCENES, Suite, make_suite, named_parts
+from configs import ConfigError, SourceError, load, meant_path, names, unknown_name
 from shards import Dataset
 
 _EXACT = (
@@ -47,7 +47,14 @@ def suite_names() -> list[str]:
 
 
 def find_suite(name: str) -> SuiteSettings:
-    """Return a standard suite; `ConfigError` says which was probably meant."""
+    """Return a standard suite, by its name or the path of a .yaml file.
+
+    Raises:
+        ConfigError: no such suite; it says which was probably meant.
+    """
+    if not name.endswith((".yaml", ".yml")) and name not in suite_names():
+        known = [SCENES, *suite_names()]
+        raise ConfigError(f"{unknown_name('suite', name, known, shown=len(known))} (or give the path of a .yaml file)")
     return load(SuiteSettings, name)
 
 

@@ -247,9 +247,11 @@ def test_what_is_no_suite_is_one_line(tmp_path, options, words):
     assert words in done.stderr
 
 
-def test_unknown_suites_are_config_errors():
-    with pytest.raises(ConfigError, match="available: bsd"):
-        find_suite("nothing")
+def test_of_an_unknown_suite_all_there_are_are_told_the_embedded_one_too():
+    with pytest.raises(ConfigError) as told:
+        find_suite("scens")
+    assert "no suite named 'scens'; did you mean 'scenes'?" in str(told.value)
+    assert f"available: {', '.join(sorted(['scenes', *suite_names()]))} (or give the path of a .yaml" in str(told.value)
 
 
 def test_the_embedded_suite_is_what_it_was_published_as(tmp_path):
