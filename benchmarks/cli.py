@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from benchmarks.studies.cli import study
+from benchmarks.studies.cli import Models, Plugins, study
 from configs.cli import application, run
 
 app = application("Score every method on every task of a dataset, and print leaderboards.")
@@ -35,17 +35,8 @@ def run_methods(
     data: Annotated[
         Path | None, _option("A dataset of datagen. [default: one built from procedural scenes]", "--data", "-d")
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        _option("[NAME=]FOLDER of a trained VIDiff, to be scored too; may be repeated.", "--model", "-m"),
-    ] = None,
-    method: Annotated[
-        list[str] | None,
-        _option(
-            "[NAME=]FILE.py:OBJECT or package.module:OBJECT, a method of your own, to be scored too; may be repeated.",
-            "--method",
-        ),
-    ] = None,
+    model: Models = None,
+    method: Plugins = None,
     predictions: Annotated[
         list[str] | None,
         _option(

@@ -87,11 +87,18 @@ def run_bench(
         publish_report(out, done, settings, suite.dataset)
     _tell_lacking(suite, settings)
     _tell_left_out(out, done.rows)
+    failed = tell_failures(done.rows)
     if standard == SCENES:
-        from benchmarks.studies.commands import severity
+        from benchmarks.studies.commands import sweep
 
-        severity(suite.tasks, "scenes", settings, out / "severity", count, variants=others)
-    return _tell_failures(done.rows)
+        # answers from a folder go by keys, which are the same at every level of damage
+        others = entrants(models, plugins, [])
+        failed = max(sweep(suite.tasks, SCENES, settings, out / "severity", count, others), failed)
+        if folders:
+            out_console.print(
+                f"not in {out / 'severity'}: predictions, whose keys are the same at every level of damage"
+            )
+    return failed
 
 
 def _suite(
@@ -262,7 +269,8 @@ def _tell_left_out(out: Path, rows: list[Row]) -> None:
             )
 
 
-def _tell_failures(rows: list[Row]) -> int:
+def tell_failures(rows: list[Row]) -> int:
+    """Say what failed, alike ones once; return 1 if anything did."""
     failed = [row for row in rows if row["status"] != "ok"]
     alike: dict[tuple[str, ...], list[str]] = {}
     for row in failed:

@@ -47,7 +47,7 @@ class Line:
     entry: Entry
     cost: Row
     mark: str
-    """`(o)` oracle, `*` has learnt, `?` has learnt from nobody knows what."""
+    """As `mark_of` gives it."""
     parameters: int | None
     notes: tuple[str, ...]
 
@@ -269,13 +269,14 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
     return Line(
         entry=entry,
         cost=cost,
-        mark=_mark(row),
+        mark=mark_of(row),
         parameters=row["parameters"] or cost.get("parameters"),
         notes=tuple(notes),
     )
 
 
-def _mark(row: Row) -> str:
+def mark_of(row: Row) -> str:
+    """Return what stands behind a method's name: `(o)` oracle, `*` has learnt, `?` has learnt from nobody knows what."""
     if not row["ranked"]:
         return ORACLE
     if not row["learns"]:

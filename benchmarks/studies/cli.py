@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 study = application("Ask a question that one run does not answer.")
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="Folder of a trained VIDiff.", show_default=False)]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="[NAME=]FOLDER of a trained VIDiff, to be scored too; may be repeated.",
+        show_default=False,
+    ),
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        help="[NAME=]FILE.py:OBJECT or package.module:OBJECT, a method of your own, to be scored too; may be repeated.",
+        show_default=False,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", "-d", help="A dataset of datagen. [default: one built from scenes]", show_default=False),
@@ -48,17 +65,21 @@ def severity(
     out: Out,
     task: Task = None,
     source: Source = "scenes",
+    model: Models = None,
+    method: Plugins = None,
     methods: Annotated[
-        str | None, typer.Option(help="Only these methods, with commas between.", show_default=False)
+        str | None,
+        typer.Option(help="Only these methods, with commas between; identity always runs.", show_default=False),
     ] = None,
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
-) -> None:
+) -> int:
     """How methods fare as haze, blur, holes or motion grow, on the same scenes."""
     from benchmarks.studies import commands
 
-    commands.severity(task or [], source, _settings(override, limit, methods), out, workers)
+    settings = _settings(override, limit, methods)
+    return commands.severity(task or [], source, settings, out, workers, models=model or [], plugins=method or [])
 
 
 @study.command()

@@ -6,11 +6,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.commands import BenchBar, err_console, out_console, publish_report, terminal_width
+from benchmarks.commands import (
+    BenchBar,
+    entrants,
+    err_console,
+    out_console,
+    publish_report,
+    tell_failures,
+    terminal_width,
+)
 from benchmarks.folders import check_dataset, check_out, holding
-from benchmarks.methods import METHODS, Method
+from benchmarks.methods import METHODS, Method, check_methods
 from benchmarks.report import make_boards, narrow_table
 from benchmarks.runner import Run, run
+from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.studies.report import Study, table_of, write_study
 from benchmarks.suite import Suite, build_scenes, make_suite
@@ -24,26 +33,63 @@ def severity(
     out: Path,
     workers: int | None,
     *,
-    variants: Sequence[Method] = (),
-) -> None:
-    """Score methods, and `variants` beside them, at every level of damage, task by task."""
-    from benchmarks.studies.severity import SWEEPS, build_level, severity_study
+    models: Sequence[str] = (),
+    plugins: Sequence[str] = (),
+) -> int:
+    """Score methods at every level of damage, models and somebody's own beside them; return 1 if one failed somewhere.
 
-    for task in tasks or SWEEPS:
+    Raises:
+        ConfigError: a task or a method is unknown, or a method fits none of the tasks.
+    """
+    from benchmarks.studies.severity import SWEEPS
+
+    tasks = list(tasks or SWEEPS)
+    for task in tasks:
         if task not in SWEEPS:
             raise ConfigError(unknown_name("task", task, SWEEPS))
-    for task in tasks or SWEEPS:
+    others = entrants(models, plugins, [])
+    # before anything is built
+    check_methods(settings.methods, tasks, others, settings.weights.model_dump())
+    return sweep(tasks, source, settings, out, workers, others)
+
+
+def sweep(
+    tasks: Sequence[str],
+    source: str,
+    settings: BenchSettings,
+    out: Path,
+    workers: int | None,
+    others: Sequence[Method],
+) -> int:
+    """Build and score every level of the tasks' damage, and sum each task up; a method is left out where it does not fit.
+
+    Returns 1 if one failed somewhere.
+    """
+    from benchmarks.studies.severity import SWEEPS, build_level, severity_study
+
+    idle = [name for name in settings.methods if name in METHODS and METHODS[name].learns_here]
+    if idle:
+        err_console.print(f"not in a sweep, which has no train split to learn from: {', '.join(idle)}")
+    rows: list[Row] = []
+    for task in tasks:
         runs = {}
-        # of the methods that are wanted, those that fit; of none that fits, identity alone
-        fitting = [name for name in settings.methods if name in METHODS and METHODS[name].fits(task)] or ["identity"]
-        own = settings.model_copy(update={"methods": tuple(fitting)}) if settings.methods else settings
+        own, beside = _fitting(settings, task), [method for method in others if method.fits(task)]
         for level in SWEEPS[task].levels:
             folder = out / task / f"{level:g}"
             err_console.print(f"{task}: {SWEEPS[task].across} {level:g}")
             dataset = build_level(task, level, folder / "data", settings, source)
             with holding(folder):
-                runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, variants, workers)
+                runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, beside, workers)
+            rows += runs[level].rows
         _publish(out / task, severity_study(task, runs, settings))
+    return tell_failures(rows)
+
+
+def _fitting(settings: BenchSettings, task: str) -> BenchSettings:
+    """Return the settings with those of the wanted methods that a sweep of the task can have; of none, identity alone."""
+    wanted = [METHODS[name] for name in settings.methods if name in METHODS]
+    fitting = [method.name for method in wanted if method.fits(task) and not method.learns_here]
+    return settings.model_copy(update={"methods": tuple(fitting or ["identity"])}) if settings.methods else settings
 
 
 def instructions(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.metrics import Metric, headline
+from benchmarks.report.boards import mark_of
 from benchmarks.report.cells import label
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run
@@ -77,19 +78,25 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
     """Sum up one run per level, over the videos that every level has a sample of."""
     first, sweep = headline(task)[0], SWEEPS[task]
     videos = set.intersection(*({row["video"] for row in run.rows} for run in runs.values()))
-    methods = list(dict.fromkeys(row["method"] for run in runs.values() for row in run.rows if row["ranked"]))
+    rows = {row["method"]: row for run in runs.values() for row in run.rows}
+    names = {method: _told_name(row) for method, row in rows.items()}
     scores = {
         level: _means([row for row in run.rows if row["video"] in videos], first, settings)
         for level, run in runs.items()
     }
-    curves = {name: {level: own[name] for level, own in scores.items() if name in own} for name in methods}
+    curves = {method: {level: own[method] for level, own in scores.items() if method in own} for method in names}
     return Study(
         name=f"severity of {task}",
         question=f"{first.label} as {sweep.across} grows, on the same {len(videos)} videos at every level.",
-        records=[{"method": name, **{f"{level:g}": curves[name].get(level) for level in runs}} for name in methods],
+        records=[
+            {"method": names[method], **{f"{level:g}": own.get(level) for level in runs}}
+            for method, own in curves.items()
+        ],
         words=(
             f"{first.label}: {first.in_full()}. A failure counts as the worst value. Brackets: 95 % intervals from drawing whole "
             "videos again.",
+            *_marks(rows.values()),
+            *_notes(runs),
             *_turns(curves.get("identity", {}), first, sweep),
         ),
         charts=[
@@ -97,8 +104,9 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
                 task,
                 chart(
                     [
-                        Series(name=name, points=[(x, one.mean) for x, one in own.items()])
-                        for name, own in curves.items()
+                        Series(name=names[method], points=[(x, one.mean) for x, one in own.items()])
+                        for method, own in curves.items()
+                        if rows[method]["ranked"]
                     ],
                     across=sweep.across,
                     up=label(first),
@@ -106,6 +114,33 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
             )
         ],
     )
+
+
+def _told_name(row: Row) -> str:
+    """Return a method's name with what it is given more than others, and its mark."""
+    return f"{row['method']}{row['board'].removeprefix(row['task'])} {mark_of(row)}".rstrip()
+
+
+def _marks(rows: Iterable[Row]) -> list[str]:
+    """Return what the marks mean that a study has."""
+    told = {
+        "(o)": "(o): knows the target, and is not in the chart",
+        "*": "*: has learnt",
+        "?": "?: has learnt from nobody knows what",
+    }
+    found = {mark_of(row) for row in rows}
+    return ["; ".join(words for mark, words in told.items() if mark in found) + "."] if found - {""} else []
+
+
+def _notes(runs: dict[float, Run]) -> list[str]:
+    """Return who failed, how often at which level, and who had seen the videos."""
+    found = []
+    for method in dict.fromkeys(row["method"] for run in runs.values() for row in run.rows):
+        own = {level: [row["status"] for row in run.rows if row["method"] == method] for level, run in runs.items()}
+        for what, words in (("failed", f"{method} failed"), ("invalid", f"the bench itself failed with {method}")):
+            counts = [f"{all_.count(what)} of {len(all_)} at {level:g}" for level, all_ in own.items() if what in all_]
+            found += [f"{words} on samples: {', '.join(counts)}."] if counts else []
+    return found + [f"{told}." for told in dict.fromkeys(leak.told for run in runs.values() for leak in run.leaks)]
 
 
 def _means(rows: Sequence[Row], metric: Metric, settings: BenchSettings) -> dict[str, Estimate]:

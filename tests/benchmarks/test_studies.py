@@ -14,11 +14,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import configs
 from benchmarks.methods import Context
-from benchmarks.metrics import METRICS
-from benchmarks.runner import Run, prediction_path, run
+from benchmarks.runner import prediction_path, run
 from benchmarks.settings import BenchSettings
-from benchmarks.statistics import Estimate, leaderboard
-from benchmarks.studies import severity
+from benchmarks.statistics import Estimate
 from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seams_of
 from benchmarks.studies.report import Study, table_of, write_study
 from benchmarks.studies.unseen import train_without
@@ -173,70 +171,6 @@ def test_long_clips_that_were_not_answered_are_counted_and_videos_count_alike(to
     assert record["PSNR (dB)"].mean == pytest.approx(np.mean([np.mean(own) for own in videos]))
 
 
-SMALL = "extends: bench\nclip: {frames: 2, size: 64}\nscenes: {count: 3}\n"
-
-
-def test_levels_of_damage_are_scored_on_the_same_videos(tmp_path, monkeypatch):
-    (tmp_path / "r.yaml").write_text(SMALL)
-    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml")})
-    runs = {}
-    for level in (0.3, 0.7):
-        dataset = severity.build_level("dehaze", level, tmp_path / str(level), settings, "scenes")
-        known = [json.loads(row["parameters"])["transmission"]["mean"] for row in dataset.index().to_pylist()]
-        assert known
-        runs[level] = run(make_suite(dataset.root, ["dehaze"], settings), settings, tmp_path / f"out {level}")
-    study = severity.severity_study("dehaze", runs, settings)
-    (record,) = study.records
-    assert record["method"] == "identity"
-    assert record["0.3"].mean > record["0.7"].mean
-    assert not any("becomes better" in words for words in study.words)
-    turned = severity.severity_study("dehaze", {0.3: runs[0.7], 0.7: runs[0.3]}, settings)
-    assert any("The input itself becomes better by PSNR from 0.3 to 0.7" in words for words in turned.words)
-
-
-def test_averages_of_a_severity_study_are_those_of_the_boards_with_their_intervals():
-    rng = np.random.default_rng(0)
-
-    def rows(level):
-        # videos of one to three clips, of other lengths: neither the mean over clips nor that over frames
-        return [
-            {
-                **{"task": "dehaze", "method": method, "ranked": True, "video": f"v{v}", "key": f"{v}-{clip}"},
-                **{"frames": 4 * (clip + 1), "status": "ok", "seconds_per_frame": 0.1},
-                "scores": {"psnr": 20 + 3 * v - 10 * level + rng.normal()},
-            }
-            for method in ("identity", "m")
-            for v in range(8)
-            for clip in range(1 + v % 3)
-        ]
-
-    runs = {level: Run(rows=rows(level), facts={}) for level in (0.1, 0.2)}
-    runs[0.2].rows[-1].update(status="failed", scores={})
-    study = severity.severity_study("dehaze", runs, SETTINGS)
-    for level, done in runs.items():
-        found = leaderboard(done.rows, [METRICS["psnr"]], draws=100, permutations=10_000, seed=0)
-        boards = {entry.method: entry.scores["psnr"] for entry in found.entries}
-        assert {record["method"]: record[f"{level:g}"] for record in study.records} == boards
-        assert all(one.low < one.mean < one.high for one in boards.values())
-
-
-@pytest.mark.parametrize("task", list(severity.SWEEPS))
-def test_every_sweep_has_a_score_for_the_same_scenes_at_every_level(task, tmp_path):
-    (tmp_path / "r.yaml").write_text(SMALL)
-    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml"), "methods": ("identity",)})
-    runs = {}
-    for level in severity.SWEEPS[task].levels:
-        dataset = severity.build_level(task, level, tmp_path / f"{level:g}", settings, "scenes")
-        runs[level] = run(make_suite(dataset.root, [task], settings), settings, tmp_path / f"out {level:g}")
-    study = severity.severity_study(task, runs, settings)
-    (record,) = study.records
-    # of a hole the input has what was there before, better or worse by chance where scenes are few
-    assert task == "inpaint" or not any("becomes better" in words for words in study.words), "more damage is worse"
-    assert all(isinstance(record[f"{level:g}"], Estimate) for level in severity.SWEEPS[task].levels)
-    counts = {len({row["video"] for row in done.rows}) for done in runs.values()}
-    assert counts <= {2, 3}, "hardly a scene is turned away at any level"
-
-
 def test_a_study_is_written_as_table_and_page(tmp_path):
     study = Study(name="n", question="q?", records=[{"a": 1.23456, "b": None}, {"a": 2.0, "b": "x"}], words=("w",))
     page = write_study(tmp_path, study)
@@ -257,9 +191,6 @@ def test_an_estimate_is_three_columns_of_numbers_in_csv_and_sorts_by_its_mean_on
     assert '<th class="" data-sort="number">x</th>' in page
     assert 'data-value="9.5">9.50 [9.00, 10.25]</td>' in page
     assert table_of(study, intervals=False)[1] == [["a|b", "9.50"], ["c", "10.00"], ["d", "n/a"]]
-
-
-# preference
 
 
 def bench(*words: object) -> subprocess.CompletedProcess:
