@@ -117,6 +117,8 @@ class Column:
     """As it heads a column."""
     unit: str = ""
     higher_is_better: bool
+    marks_best: bool = True
+    """Whether reports mark its best numbers; not where who does or finds nothing can have them."""
     version: int = 1
     convention: str
     """Channels, range, crop, pooling: everything another program must do alike to get the same number."""

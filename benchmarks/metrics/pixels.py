@@ -160,6 +160,7 @@ METRICS = (
         unit="1e-2",
         function=lambda outcome: temporal.warping_error(outcome.prediction, outcome.motion),
         higher_is_better=False,
+        marks_best=False,
         worst=100.0,
         convention="Lai et al. 2018: squared difference between a frame and the next one warped to it, values in "
         "[0, 1], mean "
@@ -177,6 +178,7 @@ METRICS = (
         unit="levels",
         function=_pair(temporal.flicker),
         higher_is_better=False,
+        marks_best=False,
         worst=255.0,
         convention="change of the mean error of brightness from frame to frame, in grey levels of 255",
         pooling="steps",
@@ -226,6 +228,7 @@ METRICS = (
         unit="1e-2",
         function=_warped_pasted,
         higher_is_better=False,
+        marks_best=False,
         worst=100.0,
         convention="as E_warp, with the target pasted outside the hole as the inpainting papers do; they take a network's "
         "flow, so that their numbers are not beside it",
@@ -252,6 +255,7 @@ METRICS = (
         unit="dB",
         function=_outside,
         higher_is_better=True,
+        marks_best=False,
         worst=0.0,
         convention="as PSNR, against the source, over pixels outside the sample's mask: what should have stayed; samples "
         "without a mask are left out",
@@ -274,6 +278,7 @@ METRICS = (
         unit="1e-3",
         function=lambda outcome: colour.colour_distribution_consistency(outcome.prediction) * 1e3,
         higher_is_better=False,
+        marks_best=False,
         worst=1e3,
         convention="Liu et al. 2021: Jensen-Shannon divergence (natural logarithm) of 256-bin histograms per RGB "
         "channel between "
@@ -311,6 +316,7 @@ METRICS = (
         label="no-op",
         function=lambda o: float(local.unchanged(o.prediction, o.sample.source, o.sample.target)),
         higher_is_better=False,
+        marks_best=False,
         worst=1.0,
         convention="share of clips that came back as they were: a mean absolute difference from the source below "
         "a tenth of the "

@@ -82,6 +82,7 @@ METRICS = (
         version=2,
         function=lambda outcome: masks.decay(outcome.regions),
         higher_is_better=False,
+        marks_best=False,
         worst=1.0,
         convention="mean J of the first quarter of the frames minus that of the last",
         pooling="clip",

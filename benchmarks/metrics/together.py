@@ -221,6 +221,7 @@ TOGETHER: dict[str, Together] = {
             optional=True,
             label="seam",
             higher_is_better=False,
+            marks_best=False,
             pooling="dataset",
             convention="how much further the error jumps from the last frame of a clip to the first of the next than from frame "
             "to frame within clips: mean |e_{t+1} - e_t| of the error e = answer - target over blocks of 16 x 16 pixels, the one "

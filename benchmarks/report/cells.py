@@ -54,15 +54,18 @@ def header(board: Board) -> list[str]:
 def leaders(ranked: Sequence[Line], metric: Column) -> dict[str, int]:
     """Return 1 for each method that has a metric's best number and 2 for each that has the second, of those with a rank.
 
-    Numbers are those that are printed: equal ones are equally good.
+    Numbers are those that are printed: equal ones are equally good, and where all are equal none is best. Of a column that
+    doing nothing can win (`marks_best`), nobody has it.
     """
+    if not metric.marks_best:
+        return {}
     shown = {
-        line.entry.method: f"{line.entry.scores[metric.name].mean:.{metric.digits}f}"
+        line.entry.method: f"{line.entry.scores[metric.name].mean:z.{metric.digits}f}"
         for line in ranked
         if metric.name in line.entry.scores
     }
-    order = sorted(set(shown.values()), key=float, reverse=metric.higher_is_better)[:2]
-    return {method: order.index(text) + 1 for method, text in shown.items() if text in order}
+    order = sorted(set(shown.values()), key=float, reverse=metric.higher_is_better)
+    return {method: order.index(text) + 1 for method, text in shown.items() if text in order[:2] and len(order) > 1}
 
 
 def told_cost(line: Line) -> str:

@@ -10,7 +10,8 @@ from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventio
 from benchmarks.report.cells import between, header, label, leaders, part_lines, reported_cells, told_cost
 
 _HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}; \input it where the tables shall stand.
-% Best of each column bold, second underlined, of those with a rank; equal numbers share. Brackets: 95 % intervals.
+% Best of each column bold, second underlined, of those with a rank; equal numbers share. No marks where all are equal, or
+% in columns that doing nothing can win. Brackets: 95 % intervals.
 \providecommand{\benchscore}[2]{\begin{tabular}[t]{@{}r@{}}#1\\[-3pt]{\scriptsize #2}\end{tabular}}"""
 _SIGNS = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},

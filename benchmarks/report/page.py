@@ -145,9 +145,9 @@ def _score(line: Line, metric: Column, ranked: Sequence[Line]) -> dict[str, Any]
     score = line.entry.scores.get(metric.name)
     if score is None:
         return {"text": "n/a", "value": "", "kind": ""}
-    leads = leaders(ranked, metric).get(line.entry.method) == 1
+    mark = {1: "best", 2: "second"}.get(leaders(ranked, metric).get(line.entry.method, 0), "")
     text = f"{score.mean:.{metric.digits}f}"
-    return {"text": text, "value": score.mean, "kind": "best" if leads else "", "interval": between(score, metric)}
+    return {"text": text, "value": score.mean, "kind": mark, "interval": between(score, metric)}
 
 
 def _number(value: float | None, form: str) -> dict[str, Any]:
@@ -176,14 +176,11 @@ def _cost_chart(board: Board, places: Mapping[str, int]) -> dict[str, Any]:
             place=places[line.entry.method],
         )
         for line in board.lines
-        if line.seconds_per_frame
-        and first.name in line.entry.scores
-        and line.entry.method != "identity"
-        and _leads(line)
+        if line.seconds_per_frame is not None and first.name in line.entry.scores and _leads(line)
     ]
     return {
         "title": "Quality against cost",
-        "words": "Warm seconds per frame, on a scale of tens.",
+        "words": "Warm seconds per frame, on a scale of tens; identity does nothing, and costs the call alone.",
         "svg": chart(dots, across="s/frame", up=label(first), logarithmic=True),
     }
 
@@ -222,16 +219,17 @@ def _severity_chart(board: Board, rows: Sequence[Row], places: Mapping[str, int]
 
 
 def _extremes(board: Board, rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Return each method's best and worst sample with its score, and on how many it failed, which have none."""
     first = board.first
     found = []
     for line in board.lines:
         scored = [row for row in rows if row["method"] == line.entry.method and first.name in row.get("scores", {})]
-        if scored:
-            ordered = sorted(scored, key=lambda row: row["scores"][first.name], reverse=first.higher_is_better)
-            best, worst = (
-                f"{row['key']} ({row['scores'][first.name]:.{first.digits}f})" for row in (ordered[0], ordered[-1])
-            )
-            found.append({"method": line.entry.method, "best": best, "worst": worst})
+        ordered = sorted(scored, key=lambda row: row["scores"][first.name], reverse=first.higher_is_better)
+        ends = [f"{row['key']} ({row['scores'][first.name]:.{first.digits}f})" for row in ordered]
+        failed = f"{line.entry.failures} failed" if line.entry.failures else ""
+        if ends or failed:
+            best, worst = (ends[0], ends[-1]) if ends else ("", "")
+            found.append({"method": line.entry.method, "best": best, "worst": worst, "failed": failed})
     return found
 
 

@@ -1,0 +1,97 @@
+"""What the page marks, draws and lists, on runs whose rows are made up; marks as in the LaTeX."""
+
+import re
+
+import pytest
+
+from benchmarks.metrics import METRICS, headline
+from benchmarks.report import to_latex, to_markdown
+from benchmarks.report.cells import leaders
+from benchmarks.report.page import _cost_chart, _extremes, _places, _table
+from benchmarks.runner import Run
+from benchmarks.suites import find_suite, suite_names
+from tests.benchmarks.test_boards import board, row
+from tests.benchmarks.test_latex import lines_of
+
+
+def scored(**methods: dict[str, float]) -> list[dict]:
+    """Return rows of methods on 8 videos, each with its scores by metric, PSNR a little other on each video."""
+    return [
+        row(name, v, 0.0, scores={**scores, "psnr": scores["psnr"] + v / 10})
+        for name, scores in methods.items()
+        for v in range(8)
+    ]
+
+
+def marks_of_page(found) -> dict[tuple[str, str], str]:
+    table = _table(found, found.metrics, [line for line in found.lines if line.entry.rank is not None])
+    return {
+        (line[1]["value"], metric.name): cell["kind"]
+        for line in table["lines"]
+        for metric, cell in zip(found.metrics, line[2:], strict=False)
+    }
+
+
+def marks_of_latex(found) -> dict[tuple[str, str], str]:
+    told = {r"\textbf": "best", r"\underline": "second", None: ""}
+    lines = lines_of(to_latex([found]))
+    return {
+        (name, metric.name): told[(re.search(r"\\textbf|\\underline", cell) or [None])[0]]
+        for name, cells in lines.items()
+        if name != "method"
+        for metric, cell in zip(found.metrics, cells[2:], strict=False)
+    }
+
+
+def test_a_mark_says_that_something_was_done_best():
+    found = board(
+        scored(
+            identity={"psnr": 20, "ssim": 0.5, "temporal_psnr": 30, "warping_error": 0.0},
+            a={"psnr": 25, "ssim": 0.5, "temporal_psnr": 32, "warping_error": 0.2},
+            b={"psnr": 24, "ssim": 0.5, "temporal_psnr": 29, "warping_error": 0.3},
+        )
+        + [row("known", v, 99.0, ranked=False) for v in range(8)]
+    )
+    marks = marks_of_page(found)
+    assert marks == marks_of_latex(found)
+    wanted = {("a", "psnr"): "best", ("b", "psnr"): "second", ("a", "temporal_psnr"): "best"}
+    # not for equal numbers, and not for those that identity has by doing nothing
+    assert {which: mark for which, mark in marks.items() if mark} == {**wanted, ("identity", "temporal_psnr"): "second"}
+    assert "**" not in to_markdown([found])
+
+
+def test_a_number_that_only_one_has_and_one_that_differs_behind_the_printed_digits_are_no_best():
+    assert set(marks_of_page(board(scored(a={"psnr": 25}))).values()) == {""}
+    assert set(marks_of_page(board(scored(a={"psnr": 25}, b={"psnr": 25.001}))).values()) == {""}
+    found = board(scored(a={"psnr": 25, "ssim": -0.00001}, b={"psnr": 24, "ssim": 0.00001}))
+    assert leaders(found.lines, METRICS["ssim"]) == {}
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_what_ranks_is_marked(name):
+    suite = find_suite(name)
+    first = METRICS[suite.metrics[0]] if suite.metrics else headline(suite.task)[0]
+    assert first.marks_best
+
+
+def test_identity_is_in_the_chart_of_costs_however_little_it_costs():
+    rows = [
+        {**one, "seconds_per_frame": 0.0} if one["method"] == "identity" else one
+        for one in scored(identity={"psnr": 20}, a={"psnr": 25})
+    ]
+    found = board([*rows, *(row("known", v, 99.0, ranked=False) for v in range(8))])
+    svg = _cost_chart(found, _places(found, Run(rows=rows, facts={})))["svg"]
+    assert re.findall(r'start" style="[^"]*">(\w+)</text>', svg) == ["a", "identity"]
+
+
+def test_samples_that_a_method_failed_on_are_told_beside_its_worst():
+    rows = scored(identity={"psnr": 20}, a={"psnr": 25}, never={"psnr": 0})
+    for one in rows:
+        if one["method"] == "never" or (one["method"], one["key"]) in {("a", "0"), ("a", "3")}:
+            one |= {"status": "failed", "scores": {}}
+    found = board(rows)
+    assert {one["method"]: (one["best"], one["worst"], one["failed"]) for one in _extremes(found, rows)} == {
+        "identity": ("7 (20.70)", "0 (20.00)", ""),
+        "a": ("7 (25.70)", "1 (25.10)", "2 failed"),
+        "never": ("", "", "8 failed"),
+    }
