@@ -26,7 +26,9 @@ def test_everything_promised_is_there_and_sorted(package):
 def test_importing_a_package_loads_nothing_heavy(package):
     heavy = ("torch", "ray", "diffusers", "pandas", "cv2", "webdataset", "pydantic")
     code = f"import sys, {package}; print([m for m in {heavy} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT
+    )
     assert found.stdout.strip() == "[]"
 
 
@@ -37,7 +39,9 @@ def test_help_loads_nothing_heavy(command):
     module = next(iter(entry_points(group="console_scripts", name=command))).module
     heavy = ("torch", "ray", "diffusers", "pandas", "cv2", "numpy", "pydantic")
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT
+    )
     assert found.stdout.strip() == "[]"
 
 
@@ -45,13 +49,17 @@ def test_imports_only_go_down_the_floors():
     linter = Path(sys.executable).parent / "lint-imports"
     if not linter.exists():
         pytest.skip("import-linter is not installed")
-    done = subprocess.run([str(linter), "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [str(linter), "--no-cache"], capture_output=True, text=True, check=False, timeout=120, cwd=ROOT
+    )
     assert done.returncode == 0, done.stdout
 
 
 def test_shards_needs_neither_torch_nor_ray():
     code = "import sys, shards; [getattr(shards, n) for n in shards.__all__]; print(sys.modules.keys() & {'torch', 'ray'} or [])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT
+    )
     assert found.stdout.strip() == "[]"
 
 

@@ -4,11 +4,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from benchmarks.suite import make_suite, spread
 from configs import DatasetError, OutputError
 from shards import Manifest, encode_sample, read_video, write_card, write_shard
 from tests.conftest import make_sample
+from tests.processes import running, wait_for
 
 SETTINGS = BenchSettings(bootstrap=100, examples=2, methods=("toy",), cost_samples=0)
 
@@ -418,12 +417,8 @@ run(make_suite(Path(sys.argv[1]), ["dehaze"], settings), settings, Path(sys.argv
 
 
 def test_a_killed_run_goes_on_where_it_was(suite, toy_dataset, tmp_path, toy_method):
-    process = subprocess.Popen([sys.executable, "-c", SLOW, str(toy_dataset), str(tmp_path)])
-    deadline = time.monotonic() + 60
-    while len(read_rows(tmp_path)) < 6 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with running(sys.executable, "-c", SLOW, toy_dataset, tmp_path):
+        wait_for(lambda: len(read_rows(tmp_path)) >= 6)
     before = read_rows(tmp_path)
     assert 6 <= len(before) < 8
     assert not (tmp_path / "rows.parquet").exists()

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import urllib.error
@@ -30,6 +29,7 @@ from benchmarks.studies.preference import (
 )
 from benchmarks.suite import make_suite
 from configs import DatasetError
+from tests.processes import running, wait_for
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
 
@@ -194,21 +194,17 @@ def test_a_vote_that_cannot_be_kept_is_told_with_its_file_and_asked_again(folder
         assert json.loads(ask(address, "next/me"))["pair"] == pairs[0].name
 
 
-def test_ctrl_c_ends_a_poll_though_a_browser_hangs_in_the_middle_of_a_request(folder):
-    command = [sys.executable, "-m", "benchmarks", "study", "preference", str(folder), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        timer = threading.Timer(120, process.kill)
-        timer.start()
-        try:
-            port = int(re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())[1])
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-                client.sendall(b"POST /vote HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
-                ask(f"http://127.0.0.1:{port}/", "next/me")
-                process.send_signal(signal.SIGINT)
-                assert process.wait(20) == 130
-        finally:
-            timer.cancel()
-            process.kill()
+def test_ctrl_c_ends_a_poll_though_a_browser_hangs_in_the_middle_of_a_request(folder, tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "study", "preference", folder, "--port", "0"]
+    said = tmp_path / "said"
+    with running(*command, said=said) as process:
+        wait_for(lambda: re.search(r"127\.0\.0\.1:\d+\D", said.read_text()), seconds=120)
+        port = int(re.search(r"127\.0\.0\.1:(\d+)", said.read_text())[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"POST /vote HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+            ask(f"http://127.0.0.1:{port}/", "next/me")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
 
 
 def test_votes_on_several_edits_of_one_video_are_of_one_video(folder, monkeypatch):

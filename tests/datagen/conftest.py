@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +63,3 @@ def contents(root: Path) -> dict[str, bytes]:
 def command(*arguments: object, **options) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", "datagen", *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, **options)
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)

@@ -4,7 +4,6 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,7 +26,8 @@ from datagen.tasks.recolor import Recolor
 from shards import Dataset, get_task, verify, write_video
 from shards.fence import FencedReader
 from tests.conftest import moving_clip
-from tests.datagen.conftest import SMALL, command, contents, wait_for
+from tests.datagen.conftest import SMALL, command, contents
+from tests.processes import running, wait_for
 
 
 def test_every_good_video_is_in_and_every_bad_one_is_listed_with_its_reason(built):
@@ -82,10 +82,10 @@ def test_a_killed_build_resumes_to_the_same_bytes(tmp_path, number, when):
     options = [word for value in recipe for word in ("--set", value)]
     line = ["build", "--workers", 0, *options, "--out"]
     out = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-m", "datagen", *map(str, [*line, out])], stderr=subprocess.DEVNULL)
-    wait_for((out / ".build" / "identity.json").is_file if when == "plan" else lambda: list(out.glob("*/*.tar")))
-    process.send_signal(number)
-    code = process.wait(timeout=10)
+    with running(sys.executable, "-m", "datagen", *line, out) as process:
+        wait_for((out / ".build" / "identity.json").is_file if when == "plan" else lambda: list(out.glob("*/*.tar")))
+        process.send_signal(number)
+        code = process.wait(10)
     assert code == (-9 if number == signal.SIGKILL else 130)
     assert not (out / "manifest.json").exists()
     survivors = {path: path.stat().st_mtime_ns for path in out.glob("*/*.tar")}
@@ -252,12 +252,12 @@ def test_a_lock_that_its_holder_removes_at_the_end_is_never_held_by_two(tmp_path
         "    if held == 300:\n"
         "        break\n"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    said = [process.communicate(timeout=60)[1] for process in processes]
-    assert said == [""] * 3
+    said, folder = [tmp_path / f"said {n}" for n in range(3)], tmp_path / "x"
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(running(sys.executable, "-c", script, folder, said=file)) for file in said]
+        assert [process.wait(60) for process in processes] == [0] * 3
+    assert [file.read_text() for file in said] == [""] * 3
     assert not list(tmp_path.rglob("lock"))
 
 

@@ -83,7 +83,7 @@ def test_exit_code_is_that_of_diff(scenes, flipped, all_keys, as_json, capsys):
 
 def test_the_command_returns_it_too(scenes, flipped):
     line = [sys.executable, "-m", "datagen", "diff", scenes, flipped[0], "--json"]
-    done = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False)
+    done = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (1, "")
     assert json.loads(done.stdout) == json.loads(json.dumps(compare(scenes, flipped[0]).to_plain()))
 

@@ -1,13 +1,12 @@
 """What a build survives: workers that crash, hang, or are killed; nodes that go; a disk that is full; SIGTERM."""
 
+import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from datagen import Recipe, build
 from datagen.destination import Destination
 from datagen.workers import UnitError, run_here
 from shards import Dataset, verify
-from tests.datagen.conftest import SMALL, command, contents, wait_for
+from tests.datagen.conftest import SMALL, command, contents
+from tests.processes import meanwhile, running, wait_for
 
 
 @pytest.fixture
@@ -114,10 +114,8 @@ def test_a_worker_that_is_killed_from_outside_costs_nothing_but_time(
         worker.kill()
         killed.append(worker.pid)
 
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    build(small_recipe, tmp_path / "x", sources=[str(video_folder)], workers=2)
-    killer.join()
+    with meanwhile(kill_one):
+        build(small_recipe, tmp_path / "x", sources=[str(video_folder)], workers=2)
     assert killed
     assert contents(tmp_path / "x") == contents(built)
 
@@ -143,10 +141,8 @@ def test_a_node_that_goes_costs_nothing_but_time(on_workers, built, video_folder
             cluster.remove_node(second, allow_graceful=False)
             gone.append(second)
 
-        killer = threading.Thread(target=kill_node)
-        killer.start()
-        build(small_recipe, tmp_path / "x", sources=[str(video_folder)], workers=2, address=cluster.address)
-        killer.join()
+        with meanwhile(kill_node):
+            build(small_recipe, tmp_path / "x", sources=[str(video_folder)], workers=2, address=cluster.address)
         assert gone
     finally:
         cluster.shutdown()
@@ -159,13 +155,13 @@ def somebody_s_cluster():
     cluster = Path("/tmp/ray/ray_current_cluster")
     before = cluster.read_text() if cluster.is_file() else None
     line = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=1", "--port=0", "--block"]
-    process = subprocess.Popen(
-        [*line, "--include-dashboard=false"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    wait_for(lambda: cluster.is_file() and cluster.read_text() != before, seconds=60)
-    yield cluster.read_text()
-    process.terminate()
-    process.wait()
+    with running(*line, "--include-dashboard=false") as process:
+        wait_for(lambda: cluster.is_file() and cluster.read_text() != before)
+        yield cluster.read_text()
+        # asked first: killed, it would leave its note where the next Ray looks
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
 
 
 def test_a_cluster_that_runs_here_for_others_is_left_alone(
@@ -188,13 +184,11 @@ def test_sigterm_ends_a_build_within_ten_seconds_and_leaves_temporaries_at_most(
     options = [word for value in [*SMALL, "scenes.count=400", "clip.size=96"] for word in ("--set", value)]
     out = tmp_path / "x"
     line = [sys.executable, "-m", "datagen", "build", "--workers", str(workers), *options, "--out", str(out)]
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: list(out.glob("*/*.tar")), seconds=120)
-    started = time.monotonic()
-    process.terminate()
-    _, said = process.communicate(timeout=60)
-    assert time.monotonic() - started < 10
-    assert process.returncode == 130
+    with running(*line, said=tmp_path / "said") as process:
+        wait_for(lambda: list(out.glob("*/*.tar")), seconds=120)
+        process.terminate()
+        assert process.wait(10) == 130
+    said = (tmp_path / "said").read_text()
     assert "Traceback" not in said
     last = "error: stopped; the shards that are finished are kept; run the same command again to go on"
     assert said.splitlines()[-1] == last
@@ -211,7 +205,8 @@ def test_a_full_disk_is_one_line_and_no_manifest_and_the_build_goes_on_when_ther
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = shutil.which("mount") and os.geteuid() == 0
-    if not mounted or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "none", disk], check=False).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "none", disk]
+    if not mounted or subprocess.run(mount, check=False, timeout=60).returncode:
         pytest.skip("no right to mount a small disk")
     try:
         options = [word for value in SMALL for word in ("--set", value)]
@@ -222,11 +217,11 @@ def test_a_full_disk_is_one_line_and_no_manifest_and_the_build_goes_on_when_ther
         assert "No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
         assert not (disk / "x" / "manifest.json").exists()
-        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True, timeout=60)
         assert command(*line).returncode == 0
         assert contents(disk / "x") == contents(built)
     finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+        subprocess.run(["umount", "-l", disk], check=True, timeout=60)
 
 
 def test_a_file_that_may_not_grow_is_one_line_too(video_folder, small_recipe, tmp_path, monkeypatch):
@@ -245,13 +240,12 @@ def test_two_builds_in_one_folder_and_a_lock_that_was_left(built, video_folder, 
     # of a process that is no more: its number says nothing, the kernel's lock is gone with it
     (out / ".build" / "lock").write_text(str(os.getpid()))
     options = [word for value in [*SMALL, "scenes.count=300"] for word in ("--set", value)]
-    first = subprocess.Popen([sys.executable, "-m", "datagen", "build", "--workers", "0", *options, "--out", str(out)])
-    wait_for((out / ".build" / "identity.json").is_file)
-    second = command("build", "--workers", 0, *options, "--out", out)
-    assert second.returncode == 2
-    assert f"another build (process {first.pid}) is at work here" in second.stderr
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    line = [sys.executable, "-m", "datagen", "build", "--workers", "0", *options, "--out", out]
+    with running(*line) as first:
+        wait_for((out / ".build" / "identity.json").is_file)
+        second = command("build", "--workers", 0, *options, "--out", out)
+        assert second.returncode == 2
+        assert f"another build (process {first.pid}) is at work here" in second.stderr
     build(small_recipe, out, sources=[str(video_folder)], overwrite=True)
     assert contents(out) == contents(built)
 

@@ -265,7 +265,7 @@ def test_only_what_a_gate_wrote_is_read_as_a_score():
 
 def test_the_command_prints_a_line_for_each_gate(strict, tmp_path):
     line = [sys.executable, "-m", "datagen", "gates", str(strict), "-o", str(tmp_path / "x.html")]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == len(SCORES) + 2
     assert (tmp_path / "x.html").is_file()

@@ -371,7 +371,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(parts, tmp_path):
         [parts[0], parts[0] / "dehaze"],
     ):
         arguments = [sys.executable, "-m", "datagen", "merge", *map(str, line), "--out", str(tmp_path / "out")]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1

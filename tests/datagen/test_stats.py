@@ -285,13 +285,13 @@ def test_the_command_prints_a_summary_and_leaves_a_sound_dataset(folder, rows, t
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     done = subprocess.run(
-        [sys.executable, "-m", "datagen", "stats", str(copy)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "datagen", "stats", str(copy)], capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{len(rows)} samples of {rows['source_sha256'].nunique()} sources")
     assert (copy / "stats.html").is_file()
     done = subprocess.run(
-        [sys.executable, "-m", "datagen", "verify", str(copy)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "datagen", "verify", str(copy)], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0
 

@@ -18,7 +18,8 @@ def test_lines_of_many_threads_stand_whole_one_after_another(tmp_path):
     path = tmp_path / "new" / "lines.jsonl"
     words = "x" * 10_000
     threads = [
-        threading.Thread(target=lambda n=n: [append_json(path, [n, k, words]) for k in range(20)]) for n in range(4)
+        threading.Thread(target=lambda n=n: [append_json(path, [n, k, words]) for k in range(20)], daemon=True)
+        for n in range(4)
     ]
     for thread in threads:
         thread.start()

@@ -13,6 +13,7 @@ import pytest
 from configs import ConfigError, DecodeLimitError, DecoderLostError, VideoError
 from shards.fence import FencedReader
 from shards.video import Limits, probe, read_video
+from tests.processes import holds_in_a_fork
 from tests.shards.hard_files import BAD, CLOSED, HARD, number_in, write
 
 # a decoder that does to itself what broken files do to real ones
@@ -171,7 +172,7 @@ def test_the_child_dies_with_its_parent(clip):
         "fence = FencedReader(); fence.probe(sys.argv[1])\n"
         "print(fence._child._process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(clip)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, clip], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == -9
     child = int(done.stdout)
     for _ in range(100):
@@ -193,12 +194,13 @@ def test_a_fork_gets_a_child_of_its_own(clip):
     with FencedReader() as fence:
         fence.read(clip, [1])
         mine = fence._child._process.pid
-        child = os.fork()
-        if child == 0:
-            right = number_in(fence.read(clip, [30])[0]) == 30 and fence._child._process.pid != mine
+
+        def right() -> bool:
+            found = number_in(fence.read(clip, [30])[0]) == 30 and fence._child._process.pid != mine
             fence.close()
-            os._exit(0 if right else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            return found
+
+        assert holds_in_a_fork(right)
         assert number_in(fence.read(clip, [2])[0]) == 2
         assert fence._child._process.pid == mine
 

@@ -10,6 +10,7 @@ import pytest
 import shards.cursor
 from configs import ConfigError, DecodeLimitError, VideoError
 from shards.video import Limits, VideoReader, probe, read_video, stream_video, write_video
+from tests.processes import holds_in_a_fork
 from tests.shards.hard_files import BAD, CLOSED, HEVC_OPEN, OPEN, WIDTH, damaged, number_in, write
 
 
@@ -125,10 +126,7 @@ def test_an_unknown_backend_is_named_with_the_known_ones(clip):
 def test_a_reader_opened_before_a_fork_reads_in_the_child(clip):
     reader = VideoReader(clip)
     reader.read([5])
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if [number_in(frame) for frame in reader.read([30, 6])] == [30, 6] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert holds_in_a_fork(lambda: [number_in(frame) for frame in reader.read([30, 6])] == [30, 6])
     assert number_in(reader.read([6])[0]) == 6
     reader.close()
 

@@ -176,7 +176,7 @@ def test_the_command_says_what_it_did(folder, tmp_path):
         "--out",
         tmp_path / "m",
     ]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "one frame comes out as the image model makes it" in done.stdout
     assert (tmp_path / "m" / "model_index.json").is_file()

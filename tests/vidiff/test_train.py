@@ -1,8 +1,6 @@
 import json
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from safetensors.numpy import load_file
 import configs
 from configs import ModelError, OutputError
 from shards import Dataset
+from tests.processes import running, wait_for
 from vidiff import TrainSettings, load_pipeline, train_model
 from vidiff.checkpoint import checkpoints
 from vidiff.train import learning_rate
@@ -71,29 +70,24 @@ def test_the_loss_falls_when_one_pair_is_learnt(toy_dataset, tmp_path):
     assert scores["output"] > scores["source"] + 1
 
 
-def start(data, out):
+def training(data, out):
     program = "import sys; from vidiff.cli import train; sys.argv[0] = 'vidiff-train'; train()"
     settings = ["--config", "tiny-fast", "--steps", "100000"]
     for override in ("checkpoint_every=4", "optimizer.schedule=constant"):
         settings += ["--set", override]
-    line = [sys.executable, "-c", program, "--data", str(data), "--out", str(out), *settings]
-    return subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    said = out.with_name(f"{out.name}.txt")
+    return running(sys.executable, "-c", program, "--data", data, "--out", out, *settings, said=said)
 
 
-def wait_for_checkpoint(run, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not checkpoints(run / "checkpoints"):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def wait_for_checkpoint(run, process):
+    wait_for(lambda: process.poll() is not None or checkpoints(run / "checkpoints"), seconds=120)
+    assert process.poll() is None, run.with_name(f"{run.name}.txt").read_text()
 
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(toy_dataset, tmp_path):
-    killed = start(toy_dataset, tmp_path / "killed")
-    wait_for_checkpoint(tmp_path / "killed", killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    with training(toy_dataset, tmp_path / "killed") as killed:
+        wait_for_checkpoint(tmp_path / "killed", killed)
     reached = int(checkpoints(tmp_path / "killed" / "checkpoints")[-1].name.removeprefix("step-"))
     settings = recipe(f"steps={reached + 5}", "checkpoint_every=4", "optimizer.schedule=constant")
     train_model(settings, toy_dataset, tmp_path / "killed", resume=True)
@@ -103,11 +97,11 @@ def test_a_killed_run_resumes_to_the_same_bits(toy_dataset, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_saves_and_exits_130(toy_dataset, tmp_path):
-    process = start(toy_dataset, tmp_path / "run")
-    wait_for_checkpoint(tmp_path / "run", process)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 130
+    with training(toy_dataset, tmp_path / "run") as process:
+        wait_for_checkpoint(tmp_path / "run", process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 130
+    told = (tmp_path / "run.txt").read_text()
     assert "Traceback" not in told
     assert "stopped at step" in told
     newest = checkpoints(tmp_path / "run" / "checkpoints")[-1]

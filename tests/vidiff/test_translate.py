@@ -124,7 +124,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def peak_memory(model, video, out):
-    done = subprocess.run([sys.executable, "-c", PEAK, model, video, out], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, model, video, out], capture_output=True, text=True, check=True, timeout=120
+    )
     return int(done.stdout.split()[-1])
 
 

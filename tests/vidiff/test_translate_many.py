@@ -105,6 +105,7 @@ def test_the_command_takes_folders_and_datasets(model, folder, toy_dataset, tmp_
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
             env=os.environ | {"COLUMNS": "200"},
         )
 
