@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from benchmarks.commands import publish_report
 from benchmarks.metrics import METRICS, NotAvailable, Outcome
@@ -28,34 +26,6 @@ from shards import Manifest, encode_sample, write_card, write_shard
 from tests.conftest import make_sample, moving_clip
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
-
-
-@pytest.fixture(scope="module")
-def small_clip(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(0)
-    text = {
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "vocab_size": 99,
-        "max_position_embeddings": 24,
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-    }
-    vision = {**text, "image_size": 32, "patch_size": 8}
-    for name in ("vocab_size", "max_position_embeddings", "bos_token_id", "eos_token_id"):
-        vision.pop(name)
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12))
-    for weight in model.vision_model.parameters():
-        torch.nn.init.normal_(weight, std=0.3)
-    model.save_pretrained(folder)
-    words = ["<|startoftext|>", "<|endoftext|>", *"abcdeglnoprtuvy", *(f"{sign}</w>" for sign in "abcdeglnoprtuvy")]
-    tokenizer = CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[], model_max_length=24)
-    tokenizer.save_pretrained(folder)
-    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
-    return str(folder)
 
 
 def unit(*rows: tuple[float, ...]) -> np.ndarray:
