@@ -34,14 +34,14 @@ _UNIT = (_VALUES / 255).astype(np.float32)
 _EMBOSS = np.array([[1, 0.5, 0], [0.5, 0, -0.5], [0, -0.5, -1]], np.float32)
 
 
-_NO_COLOUR, _MOST_STRETCH = 1.0, 5.0
-"""Of CIE a and b: a spread that is noise, and how much a spread is raised at most."""
+_NO_COLOUR, _MOST_STRETCH, _MOST_SHIFT = 1.0, 1.6, 32.0
+"""In units of Lab: a spread that is noise; how much a spread is raised or lowered at most; how far the mean moves at most."""
 
 
 def cartoon(video: Video, *, tones: int, lines: float, saturation: float) -> Video:
     """Return a cel drawing: uint8 [t h w 3], flat areas in a few soft tones between dark lines.
 
-    `tones`: how many from black to white (6 to 12). `lines`: strength of the lines, 0 (none) to 1. `saturation` 1 keeps
+    `tones`: how many from black to white (5 to 12). `lines`: strength of the lines, 0 (none) to 1. `saturation` 1 keeps
     colours as they are. Source: Winnemoeller, Olsen & Gooch, "Real-Time Video Abstraction", 2006: bilateral filtering,
     differences of Gaussians and quantisation of luminance by tanh, whose soft steps are what keeps it from flickering.
     """
@@ -56,11 +56,11 @@ def cartoon(video: Video, *, tones: int, lines: float, saturation: float) -> Vid
         # a box, then every so many pixels: OpenCV's mean over areas is slow where they are no whole numbers of pixels
         flat = cv2.resize(cv2.blur(frame, (box, box)), small, interpolation=cv2.INTER_LINEAR)
         for _ in range(2):
-            flat = cv2.bilateralFilter(flat, 5, 38, 3)
+            flat = cv2.bilateralFilter(flat, 5, 45, 3)
         flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_CUBIC)
         cv2.LUT(cv2.cvtColor(flat, cv2.COLOR_RGB2YCrCb, dst=paint), posterised, dst=paint)
-        gray = cv2.medianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 3)
-        edges = cv2.LUT(_difference_of_gaussians(gray, scale), ink)
+        # of the smoothed picture, as in the paper: grass and fur would be all lines
+        edges = cv2.LUT(_difference_of_gaussians(cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY), scale), ink)
         cv2.cvtColor(paint, cv2.COLOR_YCrCb2RGB, dst=out)
         cv2.multiply(out, cv2.merge([edges] * 3), dst=out, scale=1 / 255)
     return drawn
@@ -108,7 +108,7 @@ def oil(video: Video, *, radius: float, relief: float, saturation: float) -> Vid
     reach = max(round(radius * video.shape[1] / _REFERENCE), 1)
     vivid = _saturating(saturation)
     # paint is only so thick: the ridges of strong edges are no higher than others
-    ridge = _table(128 + 24 * relief * np.tanh((_VALUES - 128) / 40))
+    ridge = _table(128 + 24 * relief * np.tanh((_VALUES - 128) / 24))
     painting, paint = np.empty_like(video), np.empty_like(video[0])
     work = np.empty((2, video.shape[1] + 2 * reach, video.shape[2] + 2 * reach, 3), np.float32)
     for frame, out in zip(video, painting, strict=True):
@@ -175,22 +175,21 @@ def noir(video: Video, *, contrast: float, grain: float, seed: int) -> Video:
 def colour_statistics_transfer(video: Video, reference: NDArray[np.uint8], *, strength: float) -> Video:
     """Return the clip in the colours of a picture: uint8 [t h w 3].
 
-    Mean and standard deviation of CIE L, a and b over the whole clip become those of `reference`, uint8 [h w 3] RGB; but no
-    channel is stretched more than fivefold, nor one that has no colour, and what no screen shows is clipped. `strength`
-    from 0, which leaves the video as it is, to 1. Source: Reinhard et al., "Color Transfer between Images", 2001, in CIE
-    Lab instead of their l-alpha-beta.
+    The linear map of CIE L, a and b that takes the clip's mean and covariance to those of `reference`, uint8 [h w 3] RGB,
+    and moves colours the least (Monge-Kantorovitch: Pitie & Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping
+    for Example-Based Colour Transfer", 2007; per channel, without covariances: Reinhard et al., "Color Transfer between
+    Images", 2001). It is bounded: along no axis are colours spread or drawn together by more than `_MOST_STRETCH`, which a
+    plain transfer does to blotches where the clip has little colour, and the mean moves by at most `_MOST_SHIFT`.
+    `strength` from 0, which leaves the video as it is, to 1.
     """
     if strength == 0:
         return video.copy()
-    mean, deviation = _lab_statistics(video)
-    goal, goal_deviation = _lab_statistics(reference[None])
-    # the colours of a gray clip are its noise: stretched to a picture's they would be blotches
-    stretch = np.where(
-        deviation > _NO_COLOUR, np.minimum(goal_deviation / np.maximum(deviation, 1e-3), _MOST_STRETCH), 1
-    )
-    gain = 1 + strength * (stretch - 1)
-    offset = (1 - strength) * mean + strength * goal - gain * mean
-    affine = np.concatenate([np.diag(gain), offset[:, None]], 1).astype(np.float32)
+    mean, spread = _lab_statistics(video)
+    goal, goal_spread = _lab_statistics(reference[None])
+    gain = np.eye(3) + strength * (_least_map(spread, goal_spread) - np.eye(3))
+    way = goal - mean
+    shift = strength * way * min(1, _MOST_SHIFT / max(float(np.linalg.norm(way)), 1e-9))
+    affine = np.concatenate([gain, (mean + shift - gain @ mean)[:, None]], 1).astype(np.float32)
     result, lab, rgb = np.empty_like(video), *np.empty((2, *video.shape[1:]), np.float32)
     for frame, out in zip(video, result, strict=True):
         cv2.LUT(frame, _UNIT, dst=rgb)
@@ -200,6 +199,22 @@ def colour_statistics_transfer(video: Video, reference: NDArray[np.uint8], *, st
         # OpenCV gives RGB in [0, 1] back, whatever Lab it came from
         cv2.convertScaleAbs(rgb, dst=out, alpha=255)
     return result
+
+
+def _least_map(of: NDArray[np.float64], to: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the symmetric 3x3 matrix T with T of T = to, for covariances [3 3], but stretches within `_MOST_STRETCH`."""
+    # what no camera tells from noise counts as a spread of one unit on both sides
+    of, to = of + np.eye(3) * _NO_COLOUR**2, to + np.eye(3) * _NO_COLOUR**2
+    root = _power(of, 0.5)
+    inverse = _power(of, -0.5)
+    stretches, axes = np.linalg.eigh(inverse @ _power(root @ to @ root, 0.5) @ inverse)
+    return (axes * np.clip(stretches, 1 / _MOST_STRETCH, _MOST_STRETCH)) @ axes.T
+
+
+def _power(matrix: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """Return a power of a symmetric positive matrix."""
+    values, axes = np.linalg.eigh(matrix)
+    return np.asarray((axes * values**exponent) @ axes.T)
 
 
 def _posterised(tones: int, saturation: float) -> Table:
@@ -214,8 +229,8 @@ def _posterised(tones: int, saturation: float) -> Table:
 def _difference_of_gaussians(gray: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Return 128 in flat places, less on the dark side of an edge: uint8 [h w]."""
     light = gray.astype(np.float32)
-    centre, around = (cv2.GaussianBlur(light, (0, 0), sigma * scale) for sigma in (1.0, 1.6))
-    return cv2.addWeighted(centre, 8, around, -8, 128, dtype=cv2.CV_8U)
+    centre, around = (cv2.GaussianBlur(light, (0, 0), sigma * scale) for sigma in (1.4, 2.24))
+    return cv2.addWeighted(centre, 10, around, -10, 128, dtype=cv2.CV_8U)
 
 
 def _kuwahara(frame: NDArray[np.uint8], reach: int, work: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -330,13 +345,14 @@ def _printed(
 
 
 def _lab_statistics(video: Video) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation of L, a and b over all frames, each [3]: of every n-th row and column of
-    pictures that have n times 128 rows."""
+    """Return the mean [3] and covariance [3 3] of L, a and b over all frames: of every n-th row and column of pictures
+    that have n times 128 rows."""
     step = max(video.shape[1] // 128, 1)
     frames = [cv2.LUT(np.ascontiguousarray(frame[::step, ::step]), _UNIT) for frame in video]
-    moments = np.array([cv2.meanStdDev(cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)) for frame in frames])[..., 0]
-    mean = moments[:, 0].mean(0)
-    return mean, np.sqrt((moments[:, 1] ** 2 + moments[:, 0] ** 2).mean(0) - mean**2)
+    lab = np.concatenate([cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).reshape(-1, 3) for frame in frames])
+    mean = lab.mean(0, dtype=np.float64)
+    centred = lab - mean.astype(np.float32)
+    return mean, np.asarray(centred.T @ centred, float) / len(lab)
 
 
 def _hatching(size: tuple[int, int], seed: int) -> NDArray[np.float32]:
