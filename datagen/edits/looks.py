@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from datagen.clip_depth import clip_depth, draw_depth
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import relight, styles, weather
+from datagen.effects.palette import colour_statistics_transfer
 from datagen.gates import pair_score
 from datagen.scenes.textures import photograph
 from datagen.sources.base import Clip
@@ -228,7 +229,7 @@ def _draw_reference(clip: Clip, rng: np.random.Generator) -> Drawn:
 def _apply_reference(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
     picture = _reference(operation)
-    target = styles.colour_statistics_transfer(clip.frames, picture, strength=operation["strength"])
+    target = colour_statistics_transfer(clip.frames, picture, strength=operation["strength"])
     return _edited(clip, "reference", target, picture)
 
 

@@ -8,7 +8,8 @@ import pytest
 from skimage import data
 from skimage.color import rgb2lab
 
-from datagen.effects.styles import cartoon, colour_statistics_transfer, noir, oil, pencil, pixel_art, vintage
+from datagen.effects.palette import colour_statistics_transfer
+from datagen.effects.styles import cartoon, noir, oil, pencil, pixel_art, vintage
 from tests.conftest import moving_clip
 
 REFERENCE = cv2.resize(data.coffee(), (150, 100), interpolation=cv2.INTER_AREA)
