@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import local, removal
+from datagen.scenes import Scene, Track, render
 from datagen.scenes.description import BACKDROPS, COLOURS
 from datagen.scenes.textures import backdrop_picture
 from datagen.sources.base import Clip
@@ -32,8 +34,11 @@ _BACKGROUND = (
     "show {x} in front of {b}",
 )
 _REMOVE = ("remove {x}", "take {x} away", "erase {x}", "get rid of {x}", "make {x} disappear")
-_SCENES = ("hills", "hubble_deep_field", "rocket")
-"""Backdrops that something may stand before."""
+_SCENES = ("hills", "hubble_deep_field")
+"""Backdrops that something may stand or float before: hills with a ground at their foot, and space."""
+_MEADOWS = (("grass", (86, 128, 58)), ("gravel", (150, 130, 98)))
+_ABOVE_FEET, _HORIZONS = 0.12, (0.2, 0.5)
+"""Of the picture's height: how much higher than the objects' feet the horizon is, and where it may be."""
 PAINTS = tuple(name for name in COLOURS if name not in ("white", "brown"))
 """Colours that a change of hue and chroma alone can give to anything."""
 _WIDER = 1.25
@@ -68,7 +73,11 @@ def _draw_background(clip: Clip, rng: np.random.Generator) -> Drawn:
             f"its objects cover {min(cover):.0%} to {max(cover):.0%}, not {_LEAST:.0%} to {_MOST:.0%}"
         )
     backdrop = one_of(_SCENES, rng)
-    operation = {"op": "background", "backdrop": backdrop, "seed": int(rng.integers(2**31))}
+    operation: dict[str, Any] = {"op": "background", "backdrop": backdrop, "seed": int(rng.integers(2**31))}
+    if backdrop == "hills":
+        ground, colour = one_of(_MEADOWS, rng)
+        shadow = round(float(rng.uniform(0.4, 0.6)), 3)
+        operation |= {"ground": ground, "ground_colour": list(colour), "horizon": _horizon(clip), "shadow": shadow}
     alone = [k for k in np.unique(_ids(clip)) if k > 0]
     x = one_of(clip.names[alone[0]], rng) if len(alone) == 1 and alone[0] in clip.names else "what is in the foreground"
     return Drawn(program=[operation], words=phrase(_BACKGROUND, rng, x=x, b=BACKDROPS[backdrop]))
@@ -76,10 +85,47 @@ def _draw_background(clip: Clip, rng: np.random.Generator) -> Drawn:
 
 def _background(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
-    height, width = clip.frames.shape[1:3]
-    picture = backdrop_picture(operation["backdrop"], operation["seed"])
-    target, mask = local.on_background(clip.frames, _mask(clip, 0), _covering(picture, height, width))
+    size = clip.frames.shape[1:3]
+    picture = _landscape(operation, size) if "ground" in operation else _sky(operation, size)
+    shadows = local.contact_shadows(_ids(clip), operation["shadow"]) if "shadow" in operation else None
+    target, mask = local.on_background(clip.frames, _mask(clip, 0), picture, shadows)
     return Edited(target=target, mask=mask)
+
+
+def _horizon(clip: Clip) -> float:
+    """Return where the horizon of a landscape is, as a share of the height, for all objects to stand on its ground."""
+    feet = [np.flatnonzero(ids.any(1))[-1] for ids in _ids(clip)]
+    return round(float(np.clip(min(feet) / clip.frames.shape[1] - _ABOVE_FEET, *_HORIZONS)), 4)
+
+
+def _landscape(operation: Operation, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return hills behind a ground, seen from a camera at eye level, with room for the camera's way."""
+    height, width = (round(_WIDER * side) for side in size)
+    scene = Scene(
+        frames=1,
+        height=height,
+        width=width,
+        focal=1.1 * max(size),
+        horizon=0.5 + (operation["horizon"] - 0.5) / _WIDER,
+        camera_x=Track(offset=0.0),
+        camera_y=Track(offset=1.6),
+        camera_z=Track(offset=0.0),
+        ground=operation["ground"],
+        ground_colour=tuple(operation["ground_colour"]),
+        backdrop=operation["backdrop"],
+        backdrop_z=40.0,
+        backdrop_seed=operation["seed"],
+        light=1.0,
+        things=(),
+    )
+    return np.asarray(render(scene).frames[0], np.uint8)
+
+
+def _sky(operation: Operation, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a picture at a size that covers the frames and some room for the camera's way."""
+    picture = backdrop_picture(operation["backdrop"], operation["seed"])
+    scale = _WIDER * max(size[0] / picture.shape[0], size[1] / picture.shape[1])
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _draw_remove(clip: Clip, rng: np.random.Generator) -> Drawn:
@@ -154,13 +200,6 @@ def _mask(clip: Clip, number: int) -> Video:
     ids = _ids(clip)
     shown = ids > 0 if number == 0 else ids == number
     return np.where(shown, np.uint8(255), np.uint8(0))
-
-
-def _covering(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Return the picture at a size that covers the frames and some room for the camera's way."""
-    scale = _WIDER * max(height / picture.shape[0], width / picture.shape[1])
-    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 EDITS: dict[str, Edit] = {

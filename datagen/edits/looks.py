@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from datagen.clip_depth import clip_depth, draw_depth
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import relight, styles, weather
+from datagen.effects.palette import colour_statistics_transfer
+from datagen.gates import pair_score
 from datagen.scenes.textures import photograph
 from datagen.sources.base import Clip
+from datagen.tasks.base import UnsuitableClipError
 from shards.sample import Video
 
 Look = Callable[..., Video]
@@ -87,6 +90,8 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "ihc", "rocket")
 """Pictures with strong colours of their own that come with scikit-image; a nearly black one would leave nothing to see."""
 _REFERENCE_SIDE = 224
+_LEAST_SHOWN = 0.1
+"""Share of the picture that a look has to change visibly: a painting of a white wall is a white wall."""
 
 
 def _seed(rng: np.random.Generator) -> int:
@@ -99,9 +104,9 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
 
 _DRAWN: dict[str, Callable[[np.random.Generator, Clip], dict[str, Any]]] = {
     "cartoon": lambda rng, clip: {
-        "tones": int(rng.integers(6, 11)),
-        "lines": _between(rng, 0.7, 1.0),
-        "saturation": _between(rng, 1.1, 1.5),
+        "tones": int(rng.integers(5, 9)),
+        "lines": _between(rng, 0.8, 1.0),
+        "saturation": _between(rng, 1.4, 1.8),
     },
     "pencil": lambda rng, clip: {
         "line": _between(rng, 1.5, 2.5),
@@ -110,13 +115,13 @@ _DRAWN: dict[str, Callable[[np.random.Generator, Clip], dict[str, Any]]] = {
         "seed": _seed(rng),
     },
     "oil": lambda rng, clip: {
-        "radius": _between(rng, 1.0, 1.8),
-        "relief": _between(rng, 0.3, 0.8),
-        "saturation": _between(rng, 1.0, 1.3),
+        "radius": _between(rng, 1.8, 3.0),
+        "relief": _between(rng, 0.5, 1.0),
+        "saturation": _between(rng, 1.2, 1.5),
     },
     "pixel_art": lambda rng, clip: {
-        "rows": int(rng.integers(48, 97)),
-        "colours": int(rng.integers(16, 33)),
+        "rows": int(rng.integers(36, 73)),
+        "colours": int(rng.integers(10, 25)),
         "dither": _between(rng, 0.0, 0.6),
     },
     "vintage": lambda rng, clip: {
@@ -131,14 +136,14 @@ _DRAWN: dict[str, Callable[[np.random.Generator, Clip], dict[str, Any]]] = {
     },
     "rain": lambda rng, clip: {**_falling(rng, clip), "wind": _between(rng, -3, 3)},
     "snow": lambda rng, clip: {**_falling(rng, clip), "wind": _between(rng, -0.8, 0.8)},
-    "fog": lambda rng, clip: {"density": _between(rng, 0.5, 1.1), "airlight": _airlight(rng)},
+    "fog": lambda rng, clip: {"density": _between(rng, 0.4, 0.85), "airlight": _airlight(rng)},
     "night": lambda rng, clip: {"strength": _between(rng, 0.8, 1.0), "exposure": _between(rng, 0.05, 0.12)},
     "golden_hour": lambda rng, clip: {
         "strength": _between(rng, 0.6, 1.0),
         "side": _between(rng, 10, 60) if rng.random() < 0.5 else _between(rng, 120, 170),
     },
-    "overcast": lambda rng, clip: {"strength": _between(rng, 0.7, 1.0)},
-    "bright_day": lambda rng, clip: {"strength": _between(rng, 0.5, 0.9)},
+    "overcast": lambda rng, clip: {"strength": _between(rng, 0.85, 1.0)},
+    "bright_day": lambda rng, clip: {"strength": _between(rng, 0.7, 1.0)},
 }
 """How the parameters of each look are drawn; what they mean is said at the function of that name."""
 
@@ -197,12 +202,16 @@ def _apply_look(clip: Clip, program: Sequence[Operation]) -> Edited:
     values = {name: value for name, value in operation.items() if name not in ("op", "depth", "depth_unit")}
     if operation["op"] in _GROUPS["weather"]:
         values["depth"] = clip_depth(clip, operation) if "depth" in operation else clip.depth
-    target = _LOOKS[operation["op"]](clip.frames, **values)
-    return Edited(target=target, mask=_everywhere(clip))
+    return _edited(clip, operation["op"], _LOOKS[operation["op"]](clip.frames, **values))
 
 
-def _everywhere(clip: Clip) -> Video:
-    return np.full(clip.frames.shape[:3], 255, np.uint8)
+def _edited(clip: Clip, name: str, target: Video, reference: NDArray[np.uint8] | None = None) -> Edited:
+    changed = pair_score(clip.frames, target)["pair_changed"]
+    if changed < _LEAST_SHOWN:
+        raise UnsuitableClipError(
+            f"no edit: {name} would change {changed:.0%} of the picture, less than {_LEAST_SHOWN:.0%}"
+        )
+    return Edited(target=target, mask=np.full(clip.frames.shape[:3], 255, np.uint8), reference=reference)
 
 
 def _draw_reference(clip: Clip, rng: np.random.Generator) -> Drawn:
@@ -210,7 +219,7 @@ def _draw_reference(clip: Clip, rng: np.random.Generator) -> Drawn:
         "op": "reference",
         "picture": one_of(_PHOTOGRAPHS, rng),
         "turn": int(rng.integers(0, 180)),
-        "chroma": _between(rng, 0.6, 1.3),
+        "chroma": _between(rng, 0.5, 0.95),
         "light": _between(rng, 0.8, 1.2),
         "strength": _between(rng, 0.8, 1.0),
     }
@@ -220,8 +229,8 @@ def _draw_reference(clip: Clip, rng: np.random.Generator) -> Drawn:
 def _apply_reference(clip: Clip, program: Sequence[Operation]) -> Edited:
     (operation,) = program
     picture = _reference(operation)
-    target = styles.colour_statistics_transfer(clip.frames, picture, strength=operation["strength"])
-    return Edited(target=target, mask=_everywhere(clip), reference=picture)
+    target = colour_statistics_transfer(clip.frames, picture, strength=operation["strength"])
+    return _edited(clip, "reference", target, picture)
 
 
 def _reference(operation: Mapping[str, Any]) -> NDArray[np.uint8]:

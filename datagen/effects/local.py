@@ -18,6 +18,8 @@ _TOWARDS = 0.3
 """Of the way to a new colour's lightness that what takes it goes."""
 _DARKEST, _LIGHTEST, _OTHER = 0.45, 1.6, 30.0
 """Lightness, in that of the colour, at which it still has its name; and distance in a and b at which it is plainly another."""
+_FLATNESS = 0.2
+"""Height over width of a shadow on the ground."""
 _CORNERS = 120
 """So many corners of the background are followed from frame to frame."""
 
@@ -55,9 +57,12 @@ def takes_colour(own: NDArray[np.floating], colour: tuple[int, int, int]) -> boo
     return bool(_DARKEST < light < _LIGHTEST and other > _OTHER)
 
 
-def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> tuple[Video, Mask]:
-    """Return the objects inside the mask before `backdrop`, uint8 [h' w' 3], which moves as the old background does; and
-    the mask of all that is not the inside of an object, whose pixels keep their bits.
+def on_background(
+    video: Video, mask: Mask, backdrop: NDArray[np.uint8], shadows: NDArray[np.float32] | None = None
+) -> tuple[Video, Mask]:
+    """Return the objects inside the mask before `backdrop`, uint8 [h' w' 3], which moves as the old background does and
+    is darkened by the share `shadows`, float32 [t h w]; and the mask of all that is not the inside of an object, whose
+    pixels keep their bits.
 
     Along its outline an object is mixed with what it was before: there it takes the colours of its inside, and a share of
     the new background. `backdrop` should be a tenth larger than the frames or more: it follows the camera as far as it
@@ -75,6 +80,8 @@ def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> tupl
     for i, (frame, hole, inside) in enumerate(zip(video, mask, insides, strict=True)):
         x, y = np.clip(corner[i], 0, room)
         shown = cv2.getRectSubPix(backdrop, (width, height), (x + (width - 1) / 2, y + (height - 1) / 2))
+        if shadows is not None:
+            shown = (shown * (1 - shadows[i][..., None]) + 0.5).astype(np.uint8)
         result[i] = shown
         part = extent(hole, margin=int(4 * reach) + 1)
         share = cv2.GaussianBlur(hole, (0, 0), reach).astype(np.float32)[part][..., None] / 255
@@ -82,6 +89,29 @@ def on_background(video: Video, mask: Mask, backdrop: NDArray[np.uint8]) -> tupl
         result[i][part] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
         cv2.copyTo(frame, inside, result[i])
     return result, 255 - insides
+
+
+def contact_shadows(ids: NDArray[np.uint8], strength: float) -> NDArray[np.float32]:
+    """Return float32 [t h w] from 0 to `strength`: how dark the ground is under each object of uint8 [t h w].
+
+    A soft ellipse as wide as the lowest quarter of the object, at its lowest row, as the things of scenes cast it; without
+    one it would float. Objects that reach the picture's lower border stand outside of it, and cast none.
+    """
+    height, width = ids.shape[1:]
+    dark = np.zeros(ids.shape, np.float32)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    for shown, out in zip(ids, dark, strict=True):
+        for number in np.unique(shown[shown > 0]):
+            part = shown == number
+            seen = np.flatnonzero(part.any(1))
+            foot, tall = int(seen[-1]), int(seen[-1] - seen[0]) + 1
+            if foot >= height - 1:
+                continue
+            under = np.flatnonzero(part[foot - tall // 4 : foot + 1].any(0))
+            across = max((under[-1] - under[0] + 1) / 2, 1.0)
+            away = np.hypot((columns - (under[0] + under[-1]) / 2) / across, (rows - foot) / (_FLATNESS * across))
+            np.maximum(out, strength * np.clip(1.3 - away, 0, 1), out=out)
+    return dark
 
 
 def _inside(hole: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:

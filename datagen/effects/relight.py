@@ -68,10 +68,10 @@ def bright_day(video: Video, *, strength: float) -> Video:
     `strength` from 0, which leaves the video as it is, to 1.
     """
     # a shoulder keeps highlights from clipping: x (1 + x / w^2) / (1 + x) with white w (Reinhard et al. 2002, eq. 4)
-    exposed, white = 2.6 * TO_LINEAR**1.12, 2.6
+    exposed, white = 4.0 * TO_LINEAR**1.15, 3.0
     noon = exposed * (1 + exposed / white**2) / (1 + exposed)
-    table = _mixed(TO_LINEAR, noon, strength)[:, None] * _mixed(1.0, np.array([1.02, 1.0, 0.97]), strength)
-    return _relit(video, table, _mixed(np.eye(3), _saturation(1.3), strength))
+    table = _mixed(TO_LINEAR, noon, strength)[:, None] * _mixed(1.0, np.array([1.05, 1.0, 0.92]), strength)
+    return _relit(video, table, _mixed(np.eye(3), _saturation(1.45), strength))
 
 
 def vignette(size: tuple[int, int], strength: float) -> NDArray[np.float32]:

@@ -30,18 +30,13 @@ _LOYALTY = 8.0
 _ROLL = 64
 """Pixels by which the piece of film with the grain is larger than the picture."""
 _VALUES = np.arange(256.0)
-_UNIT = (_VALUES / 255).astype(np.float32)
 _EMBOSS = np.array([[1, 0.5, 0], [0.5, 0, -0.5], [0, -0.5, -1]], np.float32)
-
-
-_NO_COLOUR, _MOST_STRETCH = 1.0, 5.0
-"""Of CIE a and b: a spread that is noise, and how much a spread is raised at most."""
 
 
 def cartoon(video: Video, *, tones: int, lines: float, saturation: float) -> Video:
     """Return a cel drawing: uint8 [t h w 3], flat areas in a few soft tones between dark lines.
 
-    `tones`: how many from black to white (6 to 12). `lines`: strength of the lines, 0 (none) to 1. `saturation` 1 keeps
+    `tones`: how many from black to white (5 to 12). `lines`: strength of the lines, 0 (none) to 1. `saturation` 1 keeps
     colours as they are. Source: Winnemoeller, Olsen & Gooch, "Real-Time Video Abstraction", 2006: bilateral filtering,
     differences of Gaussians and quantisation of luminance by tanh, whose soft steps are what keeps it from flickering.
     """
@@ -56,11 +51,11 @@ def cartoon(video: Video, *, tones: int, lines: float, saturation: float) -> Vid
         # a box, then every so many pixels: OpenCV's mean over areas is slow where they are no whole numbers of pixels
         flat = cv2.resize(cv2.blur(frame, (box, box)), small, interpolation=cv2.INTER_LINEAR)
         for _ in range(2):
-            flat = cv2.bilateralFilter(flat, 5, 38, 3)
+            flat = cv2.bilateralFilter(flat, 5, 45, 3)
         flat = cv2.resize(flat, (width, height), interpolation=cv2.INTER_CUBIC)
         cv2.LUT(cv2.cvtColor(flat, cv2.COLOR_RGB2YCrCb, dst=paint), posterised, dst=paint)
-        gray = cv2.medianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 3)
-        edges = cv2.LUT(_difference_of_gaussians(gray, scale), ink)
+        # of the smoothed picture, as in the paper: grass and fur would be all lines
+        edges = cv2.LUT(_difference_of_gaussians(cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY), scale), ink)
         cv2.cvtColor(paint, cv2.COLOR_YCrCb2RGB, dst=out)
         cv2.multiply(out, cv2.merge([edges] * 3), dst=out, scale=1 / 255)
     return drawn
@@ -108,7 +103,7 @@ def oil(video: Video, *, radius: float, relief: float, saturation: float) -> Vid
     reach = max(round(radius * video.shape[1] / _REFERENCE), 1)
     vivid = _saturating(saturation)
     # paint is only so thick: the ridges of strong edges are no higher than others
-    ridge = _table(128 + 24 * relief * np.tanh((_VALUES - 128) / 40))
+    ridge = _table(128 + 24 * relief * np.tanh((_VALUES - 128) / 24))
     painting, paint = np.empty_like(video), np.empty_like(video[0])
     work = np.empty((2, video.shape[1] + 2 * reach, video.shape[2] + 2 * reach, 3), np.float32)
     for frame, out in zip(video, painting, strict=True):
@@ -172,36 +167,6 @@ def noir(video: Video, *, contrast: float, grain: float, seed: int) -> Video:
     return _printed(video, orange, _table(np.repeat(255 * curve[:, None], 3, 1)), corners, grain=grain, seed=seed)
 
 
-def colour_statistics_transfer(video: Video, reference: NDArray[np.uint8], *, strength: float) -> Video:
-    """Return the clip in the colours of a picture: uint8 [t h w 3].
-
-    Mean and standard deviation of CIE L, a and b over the whole clip become those of `reference`, uint8 [h w 3] RGB; but no
-    channel is stretched more than fivefold, nor one that has no colour, and what no screen shows is clipped. `strength`
-    from 0, which leaves the video as it is, to 1. Source: Reinhard et al., "Color Transfer between Images", 2001, in CIE
-    Lab instead of their l-alpha-beta.
-    """
-    if strength == 0:
-        return video.copy()
-    mean, deviation = _lab_statistics(video)
-    goal, goal_deviation = _lab_statistics(reference[None])
-    # the colours of a gray clip are its noise: stretched to a picture's they would be blotches
-    stretch = np.where(
-        deviation > _NO_COLOUR, np.minimum(goal_deviation / np.maximum(deviation, 1e-3), _MOST_STRETCH), 1
-    )
-    gain = 1 + strength * (stretch - 1)
-    offset = (1 - strength) * mean + strength * goal - gain * mean
-    affine = np.concatenate([np.diag(gain), offset[:, None]], 1).astype(np.float32)
-    result, lab, rgb = np.empty_like(video), *np.empty((2, *video.shape[1:]), np.float32)
-    for frame, out in zip(video, result, strict=True):
-        cv2.LUT(frame, _UNIT, dst=rgb)
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB, dst=lab)
-        cv2.transform(lab, affine, dst=lab)
-        cv2.cvtColor(lab, cv2.COLOR_LAB2RGB, dst=rgb)
-        # OpenCV gives RGB in [0, 1] back, whatever Lab it came from
-        cv2.convertScaleAbs(rgb, dst=out, alpha=255)
-    return result
-
-
 def _posterised(tones: int, saturation: float) -> Table:
     """Return the curves of Y, Cr and Cb: luma in soft steps, chroma stretched about gray."""
     step = 255 / (tones - 1)
@@ -214,8 +179,8 @@ def _posterised(tones: int, saturation: float) -> Table:
 def _difference_of_gaussians(gray: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Return 128 in flat places, less on the dark side of an edge: uint8 [h w]."""
     light = gray.astype(np.float32)
-    centre, around = (cv2.GaussianBlur(light, (0, 0), sigma * scale) for sigma in (1.0, 1.6))
-    return cv2.addWeighted(centre, 8, around, -8, 128, dtype=cv2.CV_8U)
+    centre, around = (cv2.GaussianBlur(light, (0, 0), sigma * scale) for sigma in (1.4, 2.24))
+    return cv2.addWeighted(centre, 10, around, -10, 128, dtype=cv2.CV_8U)
 
 
 def _kuwahara(frame: NDArray[np.uint8], reach: int, work: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -327,16 +292,6 @@ def _printed(
         cv2.multiply(cv2.LUT(cv2.transform(frame, colours), table), shade, dst=out, scale=1 / 255)
         cv2.addWeighted(out, 1, film[y : y + height, x : x + width], 1, -128, dst=out)
     return prints
-
-
-def _lab_statistics(video: Video) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation of L, a and b over all frames, each [3]: of every n-th row and column of
-    pictures that have n times 128 rows."""
-    step = max(video.shape[1] // 128, 1)
-    frames = [cv2.LUT(np.ascontiguousarray(frame[::step, ::step]), _UNIT) for frame in video]
-    moments = np.array([cv2.meanStdDev(cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)) for frame in frames])[..., 0]
-    mean = moments[:, 0].mean(0)
-    return mean, np.sqrt((moments[:, 1] ** 2 + moments[:, 0] ** 2).mean(0) - mean**2)
 
 
 def _hatching(size: tuple[int, int], seed: int) -> NDArray[np.float32]:

@@ -18,8 +18,9 @@ MATERIALS = {"plain": "", "brick": "brick", "grassy": "grass", "stony": "gravel"
 SIZES = {"small": 0.45, "medium": 0.75, "large": 1.15}
 """Names of object sizes: radius in metres."""
 GROUNDS = ("grass", "gravel", "brick")
-ALIKE = ({"square", "diamond"}, {"disc", "hexagon"}, {"orange", "brown"})
-"""Words that may be taken for each other: a square turned by 45 degrees is a diamond."""
+ALIKE = ({"square", "diamond"}, {"disc", "hexagon"}, {"orange", "brown"}, {"grassy", "stony"})
+"""Words that may be taken for each other: some call a square turned by 45 degrees a diamond, and the two rough surfaces differ
+in the size of their grains."""
 BACKDROPS = {
     "hills": "a hilly landscape",
     "rocket": "a launch pad at dusk",

@@ -20,7 +20,10 @@ _SEEN = 0.0005
 """Share of the picture that a thing must cover in some frame to count as being there at all."""
 _NAMEABLE = 0.003
 """... and in every frame to be referred to."""
-TEXTURE_SHOWS = 0.012
+_SHAPE_SHOWS, _SHAPE_PIXELS = 0.6, 64
+"""Of a thing that must be seen, and of pixels, in one frame at least, for its shape to be plain: of 49 pixels of a disc and
+of a square 8 differ."""
+TEXTURE_SHOWS = 0.02
 """... and for anyone to see what it is made of."""
 _STILL, _MOVING = 0.01, 0.06
 """Of the picture's width: below the one nobody sees a thing move over the clip, above the other everybody does."""
@@ -93,19 +96,24 @@ def _answers(fits: Fits, there: list[Appearance]) -> _Answers:
 
 def _has(kind: str, value: str) -> Fits:
     def fits(thing: Appearance) -> bool | None:
-        word = thing.words[kind]
-        if word != value and {word, value} in ALIKE:
-            return None
-        return word == value
+        return None if kind == "shape" and not _shows_shape(thing) else _is_called(thing.words[kind], value)
 
     return fits
 
 
 def _is_made_of(material: str, size: tuple[int, int]) -> Fits:
     def fits(thing: Appearance) -> bool | None:
-        return thing.words["material"] == material if _least_seen(thing, size) >= TEXTURE_SHOWS else None
+        return _is_called(thing.words["material"], material) if _least_seen(thing, size) >= TEXTURE_SHOWS else None
 
     return fits
+
+
+def _is_called(word: str, value: str) -> bool | None:
+    return None if word != value and {word, value} in ALIKE else word == value
+
+
+def _shows_shape(thing: Appearance) -> bool:
+    return bool(((thing.visible >= _SHAPE_SHOWS) & (thing.pixels >= _SHAPE_PIXELS)).any())
 
 
 def _places(there: list[Appearance], size: tuple[int, int]) -> Iterator[tuple[str, Fits]]:

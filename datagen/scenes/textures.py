@@ -15,6 +15,8 @@ from datagen.scenes.description import COLOURS, MATERIALS, Thing
 Picture = NDArray[np.uint8]
 THING_PIXELS = 160
 """Height and width of the picture of a thing, whose surrounding circle just fits in."""
+_DIAMOND = 2 / 3
+"""Width over height."""
 _POINTS = {"triangle": 3, "square": 4, "diamond": 4, "hexagon": 6}
 
 
@@ -100,7 +102,9 @@ def _outline(shape: str, centre: float, radius: float) -> NDArray[np.int32]:
     turn = np.pi / 4 if shape == "square" else 0.0
     angles = turn + np.arange(points) * 2 * np.pi / points
     radii = np.where(np.arange(points) % 2 == 1, 0.45, 1.0) * radius if shape == "star" else np.full(points, radius)
-    corners = np.stack([centre + radii * np.sin(angles), centre - radii * np.cos(angles)], axis=1)
+    # a diamond is narrow, so that however it is turned it is no square
+    across = _DIAMOND if shape == "diamond" else 1.0
+    corners = np.stack([centre + across * radii * np.sin(angles), centre - radii * np.cos(angles)], axis=1)
     return corners.round().astype(np.int32)
 
 

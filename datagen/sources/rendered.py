@@ -13,7 +13,7 @@ from datagen.scenes import absent, describe, draw_scene, expressions, render
 from datagen.settings import NATIVE, ClipSettings, Recipe, SceneSettings
 from datagen.sources.base import Clip, Examined, Reject, SourceVideo, Window
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same number gives another scene or other pixels."""
 
 

@@ -33,8 +33,8 @@ _RESIDE_BETA = (0.6, 1.8)
 """Of RESIDE's indoor set (Li et al. 2019), on a depth whose largest value is 1."""
 _CAMERA_METRES = 1.6
 """Height of the camera above the ground, where a preset needs metres and the depth is a prior."""
-_GUSTS = 0.02
-"""Fastest that patches of haze drift, in picture heights per frame."""
+_GUSTS = 0.5
+"""Fastest that patches of haze drift, in picture heights per second."""
 
 
 class DehazeOptions(Settings):
@@ -69,7 +69,7 @@ class Dehaze(Builder[DehazeOptions]):
 
     name = "dehaze"
     effect = "haze"
-    version = 3
+    version = 4
     Options = DehazeOptions
 
     def refuse(self, clip: Clip, scores: Mapping[str, Any], options: DehazeOptions) -> str | None:
@@ -134,7 +134,7 @@ def _draw_haze(
 ) -> dict[str, Any]:
     frames = len(clip.frames)
     middle, far = np.percentile(depth[::2, ::8, ::8], [50, 95])
-    patch = _draw_patches(options, rng)
+    patch = _draw_patches(options, clip.fps, rng)
     densest = 1 + patch.get("amount", 0.0)
     beta = min(-math.log(rng.uniform(*options.transmission)) / middle, -math.log(options.faintest) / (far * densest))
     brightness = rng.uniform(*options.airlight)
@@ -149,11 +149,11 @@ def _draw_haze(
     }
 
 
-def _draw_patches(options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
+def _draw_patches(options: DehazeOptions, fps: float, rng: np.random.Generator) -> dict[str, Any]:
     """Draw the arguments of `patches`, or nothing for haze that is everywhere equally dense."""
     if rng.random() >= options.patchy:
         return {}
-    angle, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0, _GUSTS)
+    angle, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0, _GUSTS / fps)
     return {
         "seed": int(rng.integers(2**31)),
         "cells": int(rng.integers(2, 5)),

@@ -38,7 +38,7 @@ class EditTask(Builder[EditOptions]):
 
     name = "edit"
     effect = "edit"
-    version = 2
+    version = 3
     Options = EditOptions
     made = "target"
 

@@ -35,8 +35,14 @@ _LOGO_SIZE = 0.5
 """Of logos, as a share of other holes' height; as wide as high."""
 _LOGO_MARGIN = 0.04
 """Between a logo and the picture's borders, as a share of the picture's height."""
-_LEAST_SCALE = 0.35
-"""Of letters: about 8 pixels high, the smallest that can be read."""
+_LEAST_SCALE, _LETTERS = 0.35, 1 / 300
+"""Of letters: about 8 pixels high, the smallest that can be read; and of each row of the picture, for letters a twelfth
+as high as it (their strokes are a seventh of that)."""
+_WIDEST = 0.95
+"""Share of the picture's width that lettering fills at most."""
+_LIKE, _HIDDEN = 100.0, 0.25
+"""Distance in RGB below which a colour does not stand out, and from which share of a hole on it would be hard to see."""
+_THIN = ("text", "logo")
 _LEAST_SHARE = 0.01
 """Of the picture: a smaller object has no outline worth cutting out."""
 _ROWS, _COLUMNS = ("top", "middle", "bottom"), ("left", "center", "right")
@@ -61,7 +67,8 @@ class InpaintOptions(Settings):
     speed: float = Field(0.02, ge=0, le=0.2)
     """Longest step of a moving hole from frame to frame, as a share of the picture's height."""
     noise: Share = 0.25
-    """Share of the holes that are filled with noise instead of one colour."""
+    """Share of the holes that are filled with noise instead of one colour; lettering and logos have one colour, for in
+    thin strokes noise is hard to see."""
     grow_given: int = Field(0, ge=0, le=100)
     """How often a hole that the data set itself gives is widened by the pixels that touch it (the papers: 4)."""
     described: Share = 0.3
@@ -74,7 +81,7 @@ class Inpaint(Builder[InpaintOptions]):
 
     name = "inpaint"
     effect = "hole"
-    version = 1
+    version = 2
     Options = InpaintOptions
 
     def draw(self, clip: Clip, options: InpaintOptions, rng: np.random.Generator) -> dict[str, Any]:
@@ -94,18 +101,19 @@ class Inpaint(Builder[InpaintOptions]):
             hole = _draw_logo(rng.uniform(*options.extent) * _LOGO_SIZE * height, clip.frames.shape, rng)
         else:
             high, wide = (rng.uniform(*options.extent) * side for side in (height, width))
-            shape, room = _draw_shape(kind, high, wide, rng)
+            shape, room = _draw_shape(kind, high, wide, (height, width), rng)
             moves = rng.random() >= options.stationary
             step = options.speed * height if moves else 0.0
             track = masks.bouncing_track(
                 rng, frames, room=room, size=(width, height), speed=step, acceleration=step / 4
             )
             hole = {"shape": shape, "track": track}
-        colour = tuple(COLOURS)[int(rng.integers(len(COLOURS)))]
-        noisy = rng.random() < options.noise
+        mask = self._mask(clip, hole)
+        colours = _showing(clip, mask) if kind in _THIN else list(COLOURS)
+        colour = colours[int(rng.integers(len(colours)))]
+        noisy = rng.random() < options.noise and kind not in _THIN
         what = {"seed": int(rng.integers(2**31))} if noisy else {"colour": list(COLOURS[colour])}
         described = rng.random() < options.described and not noisy and kind in NOUNS
-        mask = self._mask(clip, hole)
         parameters = {**hole, "kind": kind, "fill": what, "share": [round(float(m.mean() / 255), 4) for m in mask]}
         return {**parameters, "described": _describe(kind, colour, mask) if described else ""}
 
@@ -135,7 +143,7 @@ class Inpaint(Builder[InpaintOptions]):
 
 
 def _draw_shape(
-    kind: str, high: float, wide: float, rng: np.random.Generator
+    kind: str, high: float, wide: float, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[dict[str, Any], tuple[float, float]]:
     """Return a shape, and how far its centre should stay from the borders (x, y)."""
     if kind == "blob":
@@ -152,9 +160,10 @@ def _draw_shape(
         "scale": 1.0,
         "thickness": 2,
     }
-    # letters are as wide as the hole should be, and as bold as they can be read
-    shape["scale"] = max(round(wide / masks.text_size(shape)[0], 3), _LEAST_SCALE)
-    shape["thickness"] = max(round(3 * shape["scale"]), 1)
+    # letters are as wide as the hole should be, but large enough to be seen, and as bold as they can be read
+    least = min(_LETTERS * size[0], _WIDEST * size[1] / masks.text_size(shape)[0])
+    shape["scale"] = max(round(wide / masks.text_size(shape)[0], 3), round(least, 3), _LEAST_SCALE)
+    shape["thickness"] = max(round(3.6 * shape["scale"]), 1)
     width, height = masks.text_size(shape)
     return shape, (width / 2, height / 2)
 
@@ -177,6 +186,15 @@ def _draw_logo(side: float, video_shape: tuple[int, ...], rng: np.random.Generat
     away = side / 2 + _LOGO_MARGIN * height
     x, y = (float(rng.choice([away, length - away])) for length in (width, height))
     return {"shape": shape, "track": [[round(x, 2), round(y, 2)]] * frames}
+
+
+def _showing(clip: Clip, mask: masks.Mask) -> list[str]:
+    """Return the colours that stand out from what a hole covers, or else the one that does most."""
+    covered = clip.frames[mask > 0].astype(np.float32)
+    if not len(covered):
+        return list(COLOURS)
+    hidden = {name: float((np.linalg.norm(covered - rgb, axis=1) < _LIKE).mean()) for name, rgb in COLOURS.items()}
+    return [name for name, share in hidden.items() if share < _HIDDEN] or [min(hidden, key=lambda name: hidden[name])]
 
 
 def _seen_things(clip: Clip) -> list[int]:

@@ -9,6 +9,8 @@ from datagen.effects.depth_model import model_depth
 from datagen.effects.haze import patches, through_haze
 from datagen.replay import replay
 from datagen.scenes import draw_scene, render
+from datagen.sources.base import Clip, SourceVideo, Window
+from datagen.tasks import builder
 from shards import Dataset, write_video
 from tests.conftest import moving_clip
 
@@ -55,6 +57,20 @@ def test_patches_drift_as_the_wind_blows(wind):
         expected = np.roll(field[0], (i * rows, i * columns), axis=(0, 1))
         inside = np.s_[20:60, 30:90]
         assert np.abs(field[i][inside] - expected[inside]).max() < 1e-3
+
+
+def test_haze_drifts_as_far_in_a_second_at_every_frame_rate():
+    make, options = builder("dehaze"), builder("dehaze").options({"patchy": 1})
+    winds = []
+    for fps in (25.0, 50.0):
+        video = SourceVideo(
+            kind="files", id="x", sha256="0" * 64, licence="CC0", frames=4, fps=fps, locator="x", name="x"
+        )
+        frames = moving_clip(3, frames=4, height=64, width=64)
+        clip = Clip(video=video, window=Window(start=0, step=1, frames=4), frames=frames)
+        winds.append(make.draw(clip, options, np.random.default_rng(1))["patches"]["wind"])
+    assert winds[0] == pytest.approx(2 * np.array(winds[1]), abs=2e-5)
+    assert np.abs(winds[0]).max() > 1e-3
 
 
 def test_every_stored_number_gives_the_source_back_by_the_formula_alone(tmp_path):

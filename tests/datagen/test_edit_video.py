@@ -195,3 +195,30 @@ def test_each_kind_that_a_clip_does_not_allow_says_why():
         "no edit: background: its objects cover 0% to 0%, not 1% to 60%; ground: an edit of scenes; "
         "recolour: no object that is named is large enough; remove: no object that is named is large enough"
     )
+
+
+def test_an_object_stands_on_the_ground_of_its_landscape_and_casts_a_shadow_there():
+    clip, _ = masked_clip()
+    background = in_video.EDITS["background"]
+    drawn = (background.draw(clip, generator(f"{seed:x}")) for seed in range(20))
+    edit = next(made for made in drawn if made.program[0]["backdrop"] == "hills")
+    operation = edit.program[0]
+    # its feet are in row 39 of 64
+    assert operation["horizon"] < 39 / 64
+    target = background.apply(clip, edit.program).target.astype(int)
+    lit = background.apply(clip, [{**operation, "shadow": 0.0}]).target.astype(int)
+    under, beside = np.s_[0, 41, 10:18], np.s_[0, 50:64, 40:90]
+    assert target[under].mean() < (1 - 0.2 * operation["shadow"]) * lit[under].mean()
+    np.testing.assert_array_equal(target[beside], lit[beside])
+
+
+def test_a_shadow_lies_at_each_object_s_feet_and_none_under_what_leaves_the_picture():
+    ids = np.zeros((1, 60, 100), np.uint8)
+    ids[0, 10:30, 20:40], ids[0, 20:60, 70:90] = 1, 2
+    dark = local.contact_shadows(ids, 0.5)[0]
+    assert dark.max() == pytest.approx(0.5)
+    assert dark[29, 29] == pytest.approx(0.5)
+    assert dark[29, 20:40].min() > 0.1
+    assert not dark[34:].any()
+    assert not dark[:, 60:].any()
+    np.testing.assert_allclose(dark[:, :60], dark[:, :60][:, ::-1], atol=1e-6)

@@ -1,5 +1,8 @@
 """Holes: what shape they have, how they move, and that nothing else is touched."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from configs import ConfigError, load
 from datagen import Recipe, build
 from datagen.effects import masks
 from datagen.replay import replay
+from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
 from datagen.tasks.inpaint import _draw_logo
@@ -14,6 +18,7 @@ from shards import Dataset, get_task
 from tests.conftest import moving_clip
 
 FRAMES, HEIGHT, WIDTH = 12, 72, 96
+WIDE = {"blob": 1, "box": 1, "stroke": 1}
 
 
 def make_clip(ids=None) -> Clip:
@@ -45,7 +50,7 @@ def test_outside_the_mask_no_bit_changes_and_inside_all_of_it_does():
 
 
 def test_noise_in_a_hole_does_not_flicker():
-    for _, pair in pairs(20, noise=1.0, stationary=1.0):
+    for _, pair in pairs(20, noise=1.0, stationary=1.0, kinds=WIDE):
         inside = pair.source[:, pair.mask[0] == 255]
         assert (inside == inside[0]).all()
         assert inside.std() > 60
@@ -126,7 +131,7 @@ def test_a_named_hole_is_named_by_its_colour_kind_and_place():
         assert pair.family == "described"
         assert pair.attributes == {"hole": name}
     assert all("{hole}" in text for text in task.templates("train", "described"))
-    assert all(parameters["described"] == "" for parameters, _ in pairs(20, noise=1.0, described=1.0))
+    assert all(parameters["described"] == "" for parameters, _ in pairs(20, noise=1.0, described=1.0, kinds=WIDE))
 
 
 def test_a_family_that_is_not_there_is_named():
@@ -159,3 +164,31 @@ def test_a_logo_stands_still_in_a_corner_and_its_letters_are_left_open():
         whole = masks.draw_mask({**hole["shape"], "kind": "blob"}, hole["track"], (128, 160))
         letters = (whole[0] > 0) & (mask[0] == 0)
         assert 0.01 < letters.sum() / (whole[0] > 0).sum() < 0.5
+
+
+def test_lettering_is_large_and_bold_enough_to_be_seen():
+    make = builder("inpaint")
+    frames = moving_clip(3, frames=2, height=256, width=256)
+    clip = replace(make_clip(), frames=frames)
+    for seed in range(30):
+        # holes that narrow would have letters of four pixels
+        options = make.options({"kinds": {"text": 1}, "extent": (0.1, 0.2)})
+        parameters = make.draw(clip, options, np.random.default_rng(seed))
+        shape = parameters["shape"]
+        mask = masks.draw_mask(shape, [[128.0, 128.0]], (256, 256))[0]
+        rows, columns = np.nonzero(mask)
+        assert np.ptp(rows) > 10
+        assert np.ptp(columns) < 256
+        # a stroke of one or two pixels would not outlive this
+        assert cv2.erode(mask, np.ones((2, 2), np.uint8)).sum() > 0.3 * mask.sum()
+
+
+def test_lettering_and_logos_stand_out_from_what_they_cover():
+    make, flat = builder("inpaint"), np.empty((2, 96, 128, 3), np.uint8)
+    for colour, rgb in COLOURS.items():
+        flat[:] = rgb
+        for seed, kind in enumerate(("text", "logo") * 8):
+            options = make.options({"kinds": {kind: 1}, "noise": 1.0})
+            parameters = make.draw(replace(make_clip(), frames=flat), options, np.random.default_rng(seed))
+            fill = parameters["fill"]["colour"]
+            assert np.linalg.norm(np.subtract(fill, rgb)) > 90, (colour, fill)

@@ -7,8 +7,10 @@ from skimage import data
 
 from datagen.edits import looks
 from datagen.effects.haze import haze
+from datagen.gates import pair_score
 from datagen.instructions import generator
 from datagen.sources.base import Clip, SourceVideo, Window
+from datagen.tasks.base import UnsuitableClipError
 
 
 def panning(frames: int = 6, size: int = 128) -> np.ndarray:
@@ -72,3 +74,26 @@ def test_every_look_is_drawn_put_into_words_and_executed(kind):
         assert (edited.reference is not None) == (kind == "reference")
         assert np.abs(edited.target.astype(int) - clip.frames).mean() > 3
     assert len(words) >= 4
+
+
+@pytest.mark.parametrize("name", [*looks._LOOKS, "reference"])
+def test_every_look_is_seen_on_a_photograph(name):
+    """A look that is hard to tell from the clip would teach a model to do nothing."""
+    clip = clip_of(panning(3, 256))
+    kind = next((group for group, names in looks._GROUPS.items() if name in names), name)
+    for seed in range(4):
+        rng = generator(f"{seed:x}")
+        drawn = (
+            looks.EDITS[kind].draw(clip, rng).program
+            if name == kind
+            else [{"op": name, **looks._DRAWN[name](rng, clip)}]
+        )
+        scores = pair_score(clip.frames, looks.EDITS[kind].apply(clip, drawn).target)
+        assert scores["pair_changed"] > 0.4, scores
+        assert scores["pair_psnr"] < 27, scores
+
+
+def test_a_look_that_would_hardly_show_is_refused_with_the_reason():
+    wall = clip_of(np.full((3, 64, 64, 3), 235, np.uint8))
+    with pytest.raises(UnsuitableClipError, match="no edit: oil would change 0% of the picture, less than 10%"):
+        looks.EDITS["style"].apply(wall, [{"op": "oil", "radius": 2.0, "relief": 0.5, "saturation": 1.2}])

@@ -126,6 +126,12 @@ def test_an_overcast_sky_takes_contrast_and_colour_and_a_bright_day_gives_them()
     assert bright_day(np.full((1, 8, 8, 3), 225, np.uint8), strength=1.0).min() < 255
 
 
+def test_noon_is_plainly_brighter():
+    gray = np.full((1, 8, 8, 3), 118, np.uint8)
+    light = [(video.astype(float).mean() / 255) ** 2.2 for video in (gray, bright_day(gray, strength=0.7))]
+    assert light[1] > 1.6 * light[0]
+
+
 def test_a_vignette_is_one_in_the_middle_and_darkest_in_the_corners():
     field = vignette((65, 97), 0.4)
     assert field[32, 48] == field.max() == 1

@@ -1,7 +1,9 @@
 """Referring expressions: that each fits exactly one thing, and that exactly that thing is painted."""
 
 import re
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ from configs import SourceError, load
 from datagen import Recipe, build, edits
 from datagen.instructions import choose_instruction, generator
 from datagen.replay import replay
-from datagen.scenes import absent, describe, draw_scene, expressions, render
+from datagen.scenes import Track, absent, describe, draw_scene, expressions, render
 from datagen.scenes.description import COLOURS, SHAPES
+from datagen.scenes.textures import coverage
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
 from shards import Dataset, get_task
@@ -124,6 +127,49 @@ def test_words_that_may_be_taken_for_each_other_are_not_relied_on(scenes):
         assert "the square" not in phrases
         assert "the diamond" not in phrases
     assert relied
+
+
+def test_no_turned_square_is_a_diamond():
+    square, diamond = coverage("square"), coverage("diamond")
+    middle = (len(square) - 1) / 2
+    for degrees in range(0, 180, 5):
+        for scale in np.linspace(0.6, 1.0, 9):
+            matrix = cv2.getRotationMatrix2D((middle, middle), degrees, scale)
+            turned = cv2.warpAffine(square, matrix, square.shape)
+            shared = np.minimum(turned, diamond).sum() / np.maximum(turned, diamond).sum()
+            assert shared < 0.85, (degrees, scale)
+
+
+def test_a_shape_that_is_hidden_or_a_few_pixels_is_not_relied_on():
+    scene = draw_scene(np.random.default_rng(0), frames=1, size=SIZE)
+    still, far = Track(offset=0.0), Track(offset=5.0)
+    place = {"y": Track(offset=1.2), "z": far, "spin": still, "material": "plain"}
+    one = replace(scene.things[0], shape="cross", colour="red", size="large", x=Track(offset=-1.3), **place)
+    other = replace(one, shape="star", colour="green", x=Track(offset=1.3))
+    scene = replace(scene, camera_x=still, camera_z=still, things=(one, other))
+
+    def phrases(scene):
+        return expressions(describe(scene, render(scene)), SIZE)
+
+    assert "the cross" in phrases(scene)[1]
+    screen = replace(one, shape="disc", colour="blue", x=Track(offset=-1.85), z=Track(offset=4.0))
+    hidden = phrases(replace(scene, things=(one, other, screen)))
+    assert not any("cross" in phrase or phrase.split()[1] == "star" for phrase in hidden.get(1, []))
+    # what may be a star for all one sees of it leaves doubt about which star is meant
+    assert "the star" not in hidden.get(2, [])
+    assert "the green star" in hidden[2]
+
+
+def test_the_two_rough_surfaces_are_not_told_apart():
+    scene = draw_scene(np.random.default_rng(0), frames=1, size=SIZE)
+    still = Track(offset=0.0)
+    place = {"y": Track(offset=1.2), "z": Track(offset=5.0), "spin": still, "size": "large"}
+    disc = replace(scene.things[0], shape="disc", colour="red", material="grassy", x=Track(offset=-1.4), **place)
+    other = replace(disc, material="stony", x=Track(offset=1.4))
+    for material, told in (("stony", False), ("brick", True)):
+        both = replace(scene, camera_x=still, camera_z=still, things=(disc, replace(other, material=material)))
+        found = expressions(describe(both, render(both)), SIZE)
+        assert ("the grassy disc" in found.get(1, [])) == told
 
 
 def test_absent_phrases_fit_nothing_but_sound_as_if_they_might(scenes):

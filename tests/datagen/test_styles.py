@@ -8,7 +8,8 @@ import pytest
 from skimage import data
 from skimage.color import rgb2lab
 
-from datagen.effects.styles import cartoon, colour_statistics_transfer, noir, oil, pencil, pixel_art, vintage
+from datagen.effects.palette import colour_statistics_transfer
+from datagen.effects.styles import cartoon, noir, oil, pencil, pixel_art, vintage
 from tests.conftest import moving_clip
 
 REFERENCE = cv2.resize(data.coffee(), (150, 100), interpolation=cv2.INTER_AREA)
@@ -193,13 +194,32 @@ def test_noir_is_gray_and_its_contrast_grows():
     assert spreads == sorted(spreads)
 
 
+def spread_of(lab: np.ndarray) -> np.ndarray:
+    return np.cov(lab.reshape(-1, 3).T)
+
+
 def test_colour_statistics_become_those_of_the_reference():
-    # colours of little contrast, so that none is clipped
+    # colours of little contrast, so that none is clipped, and a reference of a spread that needs no bound
     video = (natural(frames=3, step=2) * 0.3 + 80).astype(np.uint8)
-    reference = (REFERENCE * 0.4 + 70).astype(np.uint8)
-    lab, goal = (rgb2lab(colour_statistics_transfer(video, reference, strength=1.0)), rgb2lab(reference))
+    reference = (natural(width=128) * [0.25, 0.33, 0.36] + [110, 70, 60]).astype(np.uint8)[0, ::2, ::-1]
+    lab, goal = rgb2lab(colour_statistics_transfer(video, reference, strength=1.0)), rgb2lab(reference)
     np.testing.assert_allclose(lab.reshape(-1, 3).mean(0), goal.reshape(-1, 3).mean(0), atol=0.5)
-    np.testing.assert_allclose(lab.reshape(-1, 3).std(0), goal.reshape(-1, 3).std(0), rtol=0.05, atol=0.3)
+    np.testing.assert_allclose(spread_of(lab), spread_of(goal), atol=4)
+    assert np.abs(spread_of(rgb2lab(video)) - spread_of(goal)).max() > 10
+
+
+def test_colours_are_spread_by_no_more_than_the_bound_and_the_mean_goes_no_farther():
+    rng = np.random.default_rng(0)
+    dull = np.clip(rng.normal(120, 2.5, (2, 64, 64, 3)), 0, 255).astype(np.uint8)
+    vivid = np.zeros((64, 64, 3), np.uint8)
+    vivid[:32, :, 0], vivid[32:, :, 2] = 235, 225
+    before, after = rgb2lab(dull), rgb2lab(colour_statistics_transfer(dull, vivid, strength=1.0))
+    was, now = (np.linalg.norm(np.diff(lab.reshape(-1, 3), axis=0), axis=1) for lab in (before, after))
+    # 8 bits of RGB are coarse: half a level is up to a third of a unit on either side
+    apart = was > 4
+    assert ((now[apart] - 1) / was[apart]).max() < 1.6
+    assert (now[apart] / was[apart]).max() > 1.4
+    assert np.linalg.norm(after.mean((0, 1, 2)) - before.mean((0, 1, 2))) == pytest.approx(32, abs=1.5)
 
 
 def test_colour_transfer_has_one_map_for_the_whole_clip():
