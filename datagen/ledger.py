@@ -14,7 +14,7 @@ from typing import Any
 from configs import DatasetError, OutputError
 from datagen.destination import BESIDE, IDENTITY, NOTES, PLAN, SHARD, Destination, clearing_order
 from datagen.plan import Assigned, Excluded, Plan, Unit
-from datagen.settings import Recipe
+from datagen.settings import Recipe, completed
 from datagen.sources.base import Examined, Reject, SourceVideo, Window
 from datagen.synthesize import UnitResult
 from shards import storage, task_names
@@ -209,7 +209,7 @@ class Ledger:
 
     def _recorded(self) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._read(IDENTITY, None, "recipe", "code")
-        return found or self._from_manifest()
+        return {**found, "recipe": identity_of(found["recipe"])} if found else self._from_manifest()
 
     def _from_manifest(self) -> dict[str, Any] | None:
         """Return the identity of a dataset that came here without its notes (downloaded, say)."""
@@ -259,9 +259,10 @@ def _noted(path: Path, default: Any, *keys: str) -> Any:
 
 
 def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return what must be equal for a build to go on: not how many scenes there are, for there may come to be more."""
-    scenes = {name: value for name, value in recipe.get("scenes", {}).items() if name != "count"}
-    return {**recipe, "scenes": scenes}
+    """Return what must be equal for a build to go on: not how many scenes there are, for there may come to be more, and not
+    which settings there were yet."""
+    whole = completed(recipe)
+    return {**whole, "scenes": {name: value for name, value in whole.get("scenes", {}).items() if name != "count"}}
 
 
 def load_examined(out: Path) -> Examined:

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from configs import load
 from datagen import Recipe
-from shards import Dataset, read_video, write_video
+from shards import Dataset, load_manifest, read_video, write_video
 from tests.datagen.conftest import SMALL
 
 
@@ -46,3 +47,18 @@ def splits(out):
 
 def rejects(out):
     return [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
+
+
+def with_recipe(out, change):
+    """Leave a dataset with another recipe in its manifest and its notes, as `change` makes it of the one there is."""
+    manifest, note = load_manifest(out), out / ".build" / "identity.json"
+    replace(manifest, recipe=change(dict(manifest.recipe)), recipe_digest="0").save(out)
+    if note.is_file():
+        identity = json.loads(note.read_text())
+        note.write_text(json.dumps({**identity, "recipe": change(identity["recipe"])}))
+
+
+def without_later_settings(recipe):
+    """A recipe as it was before some of the settings were there."""
+    splits = {name: value for name, value in recipe["splits"].items() if name != "only"}
+    return {name: value for name, value in recipe.items() if name != "engine"} | {"splits": splits}

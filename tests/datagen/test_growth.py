@@ -9,7 +9,7 @@ from contextlib import nullcontext, suppress
 import pyarrow.parquet as pq
 import pytest
 
-from configs import DatasetError, SourceError
+from configs import DatasetError, OutputError, SourceError
 from datagen import build
 from datagen.builder import take_out
 from datagen.plan import make_plan
@@ -17,9 +17,19 @@ from datagen.sources import find_source
 from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
 from datagen.view import write_contact_sheet
-from shards import Dataset, verify
+from shards import Dataset, load_manifest, verify
 from tests.datagen.conftest import SMALL, command
-from tests.datagen.growing import copy_of, recipe, rejects, samples, some, splits, stamps
+from tests.datagen.growing import (
+    copy_of,
+    recipe,
+    rejects,
+    samples,
+    some,
+    splits,
+    stamps,
+    with_recipe,
+    without_later_settings,
+)
 
 
 def test_more_inputs_touch_no_shard_that_is_there_and_give_the_same_samples_as_a_build_of_all(videos, tmp_path):
@@ -71,6 +81,35 @@ def test_more_scenes_are_growth_too(tmp_path):
     assert {path: stamps(tmp_path / "x")[path] for path in before} == before
     with pytest.raises(SourceError, match="10 of the 30"):
         build(few, tmp_path / "x")
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_settings_that_came_later_and_stand_at_their_defaults_make_no_other_recipe(notes, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    before = samples(out)
+    with_recipe(out, without_later_settings)
+    if not notes:
+        shutil.rmtree(out / ".build")
+    else:
+        some(videos, inputs, range(3, 5))
+    with pytest.raises(OutputError, match=r"another recipe: splits.only None -> 'train'; give --overwrite"):
+        build(recipe("splits.only=train"), out, sources=[str(inputs)])
+    assert build(recipe(), out, sources=[str(inputs)]).sources == (5 if notes else 3)
+    assert before.items() <= samples(out).items()
+    assert load_manifest(out).recipe == recipe().model_dump(mode="json")
+
+
+def test_options_of_a_task_that_are_spelt_out_at_their_defaults_make_no_other_recipe(videos, tmp_path):
+    build(recipe("tasks={recolor: {}}"), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+    build(recipe("tasks={recolor: {reference: 0.0}}"), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+
+
+def test_a_setting_that_is_gone_makes_another_recipe(videos, tmp_path):
+    build(recipe(), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+    with_recipe(tmp_path / "out", lambda old: old | {"fog": 1})
+    with pytest.raises(OutputError, match="another recipe: fog is gone; "):
+        build(recipe(), tmp_path / "out", sources=[str(videos / "v01.mp4")])
 
 
 def test_what_was_rejected_does_not_come_back_with_other_words_or_alone(videos, tmp_path):
