@@ -253,7 +253,7 @@ def _finish(
 
 def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> list[UnitResult]:
     """Return the results of all units of the plan, in its order."""
-    results = {unit.name: result for unit in plan.units if (result := ledger.finished(unit))}
+    results = {unit.name: ledger.complete(unit, result) for unit in plan.units if (result := ledger.finished(unit))}
     missing = {unit.name: unit for unit in plan.units if unit.name not in results}
     progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing.values()))
     if missing:

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from datagen.ledger import difference
+from datagen.recipes import completed, difference
 from datagen.rejects import broken_score, kind_of, read_rejects
-from datagen.settings import completed
 from shards import Dataset, Manifest
 from shards.reader import differing_members
 

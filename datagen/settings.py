@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from configs import ConfigError, Settings, Share, ShareInterval
-from configs.loader import check
 from shards.tasks import Task, with_templates
 
 NATIVE = "native"
@@ -305,19 +303,3 @@ class Recipe(Settings):
 
         own = self.instructions.get(name)
         return get_task(name) if own is None else with_templates(get_task(name), own.shared, own.train, own.heldout)
-
-
-def completed(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe, as a dataset has it, with the settings that have come since, at their defaults.
-
-    Two recipes say the same where they are equal then. One that has a setting which is gone, or that stands for a merge,
-    comes back as it is.
-    """
-    from datagen.tasks import builder
-
-    try:
-        known = check(Recipe, recipe, where="recipe")
-    except ConfigError:
-        return dict(recipe)
-    tasks = {name: builder(name).options(options).model_dump(mode="json") for name, options in known.tasks.items()}
-    return {**known.model_dump(mode="json"), "tasks": tasks}

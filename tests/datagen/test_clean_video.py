@@ -1,12 +1,9 @@
 """What a dataset records of one video given in several ways, and how datasets from before that are still of use."""
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from configs import DatasetError, load
@@ -14,34 +11,15 @@ from datagen import Recipe, build
 from datagen.diff import compare
 from datagen.merge import merge
 from datagen.replay import replay
-from shards import Dataset, EncodedSample, load_manifest, verify, write_shard
+from shards import Dataset, verify
 from shards.storage import sha256_of
+from tests.datagen.growing import as_before
 from tests.datagen.test_sources_table import RECIPE, mask, table, video
 
 ONLY = {
     "train": "splits={train: 1, val: 0, test: 0}",
     "test": "splits={train: 0, val: 0, test: 1}",
 }
-
-
-def as_before(root: Path) -> Path:
-    """Leave a dataset as it was made before the clean video was recorded."""
-    manifest, dataset = load_manifest(root), Dataset(root)
-    shards = []
-    for shard in manifest.shards:
-        rows = pq.read_table(root / shard.index).to_pylist()
-        samples = [EncodedSample(key=row["key"], members=less(dataset.members(row["key"])), row=row) for row in rows]
-        written = write_shard(root / shard.path, samples)
-        pq.write_table(pq.read_table(root / shard.index).drop_columns("clean_sha256"), root / shard.index)
-        shards.append(replace(written, index_sha256=sha256_of(root / shard.index)))
-    replace(manifest, shards=tuple(shards)).save(root)
-    return root
-
-
-def less(members: dict[str, bytes]) -> dict[str, bytes]:
-    meta = json.loads(members["meta.json"])
-    del meta["clean_sha256"]
-    return {**members, "meta.json": json.dumps(meta, sort_keys=True, ensure_ascii=False).encode()}
 
 
 @pytest.fixture(scope="module")

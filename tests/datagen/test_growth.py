@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import nullcontext, suppress
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,8 +19,10 @@ from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
 from datagen.view import write_contact_sheet
 from shards import Dataset, load_manifest, verify
+from shards.storage import sha256_of
 from tests.datagen.conftest import SMALL, command
 from tests.datagen.growing import (
+    as_before,
     copy_of,
     recipe,
     rejects,
@@ -110,6 +113,60 @@ def test_a_setting_that_is_gone_makes_another_recipe(videos, tmp_path):
     with_recipe(tmp_path / "out", lambda old: old | {"fog": 1})
     with pytest.raises(OutputError, match="another recipe: fog is gone; "):
         build(recipe(), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+
+
+@pytest.mark.parametrize("taken", [(), ("v01",)], ids=["grown", "and a source taken out"])
+def test_what_is_done_to_an_earlier_dataset_leaves_all_its_indexes_with_the_same_columns(taken, videos, tmp_path):
+    inputs, out, whole = some(videos, tmp_path / "in", range(10)), tmp_path / "out", tmp_path / "whole"
+    for folder in (out, whole):
+        build(recipe("tasks={recolor: {}}"), folder, sources=[str(inputs)])
+        some(videos, inputs, range(10))
+    as_before(out)
+    tars = stamps(out)
+    some(videos, inputs, range(10, 24))
+    for folder in (out, whole):
+        build(recipe("tasks={recolor: {}}"), folder, sources=[str(inputs)])
+    assert tars.items() <= stamps(out).items()
+    for folder in (out, whole) if taken else ():
+        take_out(folder, taken, reason="by hand")
+    assert verify(out, decode=True) == []
+    indexes = [str(path) for path in sorted(out.glob("*/*.parquet"))]
+    assert len({str(pq.read_schema(path)) for path in indexes}) == 1
+    cache = str(tmp_path / "cache")
+    rows = datasets.load_dataset("parquet", data_files=indexes, split="train", cache_dir=cache)
+    assert {row["clean_sha256"] for row in rows} == {sha256_of(inputs / f"{row['source_id']}.mp4") for row in rows}
+    assert Dataset(out).keys() == Dataset(whole).keys()
+    read = [
+        datasets.load_dataset(str(out), "recolor", split="train", streaming=streaming, cache_dir=cache)
+        for streaming in (False, True)
+    ]
+    said = {row["source_sha256"]: row["clean_sha256"] for row in Dataset(out).index("recolor", "train").to_pylist()}
+    for pairs in read:
+        meta = [row["meta.json"] for row in pairs]
+        assert {values["source_sha256"] for values in meta} == said.keys()
+        assert all(values["clean_sha256"] in (None, said[values["source_sha256"]]) for values in meta)
+
+
+def test_an_earlier_dataset_whose_indexes_were_being_completed_when_it_was_killed_is_whole_again(
+    videos, tmp_path, monkeypatch
+):
+    inputs, start = some(videos, tmp_path / "in", range(3)), tmp_path / "start"
+    one_task = recipe("tasks={recolor: {}}", "clip.per_video=1")
+    build(one_task, start, sources=[str(inputs)])
+    keys = Dataset(as_before(start)).keys()
+    for write in range(1, 100):
+        out = shutil.copytree(start, tmp_path / f"killed{write}")
+        with monkeypatch.context() as patch:
+            written = killed_at(write, patch)
+            with suppress(KeyboardInterrupt):
+                build(one_task, out, sources=[str(inputs)])
+        build(one_task, out, sources=[str(inputs)])
+        assert verify(out) == []
+        assert Dataset(out).keys() == keys
+        assert all("clean_sha256" in pq.read_schema(path).names for path in out.glob("*/*.parquet"))
+        if written[0] < write:
+            break
+    assert 10 < write < 99
 
 
 def test_what_was_rejected_does_not_come_back_with_other_words_or_alone(videos, tmp_path):
