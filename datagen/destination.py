@@ -181,6 +181,7 @@ class RemoteDestination(Destination):
     def _upload(self, name: str) -> None:
         system, root = self._open()
         local, remote = self.folder / name, f"{root}/{name}"
+        self._sizes.pop(name, None)
 
         def upload() -> None:
             system.makedirs(remote.rpartition("/")[0], exist_ok=True)
