@@ -95,7 +95,7 @@ def build(
         found = list(_examine(listed, recipe, progress, examined, place.folder))
         before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
         standing = {} if fresh else _standing(ledger)
-        plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing)
+        plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing, names=ledger.names())
         _check_masks(recipe, lambda: any(video.has_masks for video in plan.videos))
         ledger.claim(plan, fresh=fresh, overwrite=overwrite)
         save_examined(place.folder, examined)

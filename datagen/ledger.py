@@ -24,6 +24,7 @@ from shards.storage import publish_json, remove_temporaries
 from shards.writer import complete_index, is_earlier
 
 _REMOVAL = "removal.json"
+_SOURCES = "sources.json"
 
 
 @contextlib.contextmanager
@@ -117,13 +118,17 @@ class Ledger:
         """Keep the plan for later runs, and for those that have the dataset alone to go by."""
         units = [asdict(unit) for unit in plan.assigned]
         self._note(PLAN, {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
-        self._note("sources.json", {video.sha256: vars(video) for video in plan.videos})
+        self._note(_SOURCES, {video.sha256: vars(video) for video in plan.videos})
 
     def found(self) -> list[SourceVideo | Reject]:
         """Return what the last run found in the sources, without looking at them again."""
-        videos = [SourceVideo(**values) for values in self._read("sources.json", {}).values()]
+        videos = [SourceVideo(**values) for values in self._read(_SOURCES, {}).values()]
         rejects = [Reject(**values) for values in self._read(PLAN, {"rejects": []}, "units", "rejects")["rejects"]]
         return [*videos, *(reject for reject in rejects if reject.where not in ("excluded", "frames"))]
+
+    def names(self) -> dict[str, str]:
+        """Return what the source videos of the last run are called, by sha256."""
+        return {sha256: values["name"] for sha256, values in self._read(_SOURCES, {}).items()}
 
     def excluded(self) -> Excluded:
         """Return what was taken out."""

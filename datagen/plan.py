@@ -18,6 +18,8 @@ _UNITS_PER_SPLIT = 16
 """A split is cut into up to so many shards for the sake of parallel work, even where they stay small ..."""
 _UNIT_CLIPS = 16
 """... but a shard has at least so many clips if there are as many."""
+_SHOWN = 3
+"""Videos that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +104,14 @@ def make_plan(
     before: Sequence[Assigned] = (),
     excluded: Excluded | None = None,
     settled: Mapping[str, Sequence[int]] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Plan:
     """Sort, de-duplicate, split and cut the videos into units.
 
     `before`: the units of an earlier plan, which stay as they are; videos that are new come into new ones. `settled`: videos
     that stay in their split whatever turns up (by default all of `before`), and the first frames of those of their clips
     that are in the dataset. The others leave their unit for a new one where they belong with what is in another split.
+    `names`: what the videos of the earlier plan are called, by sha256, for an error.
 
     Raises:
         SourceError: no video gives even one clip, or one of an earlier plan is not there any more.
@@ -134,7 +138,7 @@ def make_plan(
         for reason in video.lost
     ]
     videos = _grouped(videos)
-    _check_all_there(planned, videos, excluded)
+    _check_all_there(planned, videos, excluded, names or {})
     by_sha256 = {video.sha256: video for video in videos}
     known = {sha256: split for sha256, split in planned.items() if settled is None or sha256 in settled}
     idle = {sha256 for sha256 in known if settled is not None and not settled[sha256]}
@@ -187,13 +191,18 @@ def _in_order(rejects: Iterable[Reject]) -> list[Reject]:
     return sorted(rejects, key=lambda reject: (reject.source, reject.start, reject.reason, reject.sha256))
 
 
-def _check_all_there(known: Mapping[str, str], videos: Sequence[SourceVideo], excluded: Excluded) -> None:
-    gone = sorted(known.keys() - {video.sha256 for video in videos} - excluded.videos.keys())
+def _check_all_there(
+    known: Mapping[str, str], videos: Sequence[SourceVideo], excluded: Excluded, names: Mapping[str, str]
+) -> None:
+    gone = known.keys() - {video.sha256 for video in videos} - excluded.videos.keys()
     if gone:
+        given = {video.name for video in videos}
+        told = sorted(f"{name}{' (changed)' * (name in given)}" for name in (names.get(one, one[:12]) for one in gone))
+        more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise SourceError(
             f"the source videos differ: {len(gone)} of the {len(known)} that this dataset was made from are not among those "
-            f"given (the first by its sha256: {gone[0][:12]}); name them too, take them out with 'datagen reject', "
-            "give --overwrite to start again, or choose another --out"
+            f"given ({', '.join(told[:_SHOWN])}{more}); name them too, take them out with 'datagen reject', give --overwrite to "
+            "start again, or choose another --out"
         )
 
 

@@ -86,6 +86,17 @@ def test_more_scenes_are_growth_too(tmp_path):
         build(few, tmp_path / "x")
 
 
+def test_sources_that_are_gone_are_named_three_at_most_and_those_that_changed_are_called_so(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(6)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    shutil.copy(videos / "v09.mp4", inputs / "v01.mp4")
+    (inputs / "v04.mp4").unlink()
+    with pytest.raises(SourceError, match=r"2 of the 6 that .* given \(v01.mp4 \(changed\), v04.mp4\); name them too"):
+        build(recipe(), out, sources=[str(inputs)])
+    with pytest.raises(SourceError, match=r"4 of the 6 .* given \(v00.mp4, v02.mp4, v03.mp4 and 1 more\); name"):
+        build(recipe(), out, sources=[str(videos / "v05.mp4"), str(videos / "v01.mp4")])
+
+
 @pytest.mark.parametrize("notes", [True, False])
 def test_settings_that_came_later_and_stand_at_their_defaults_make_no_other_recipe(notes, videos, tmp_path):
     inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
