@@ -344,7 +344,7 @@ def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
 
 def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: int) -> None:
     """Merge with a progress bar, then say what each dataset gave to the train split."""
-    from datagen.merge import merge
+    from datagen.merge import merge, told_shares
 
     # where nobody watches, a bar would only leave an empty line
     with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
@@ -368,6 +368,8 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
         out_console.print(
             f"  {part['name']}: {_count(part['samples'], 'sample')}, {part['train_samples']} train{share}"
         )
+    if told := told_shares(manifest):
+        out_console.print(told)
     out_console.print(f"dataset: {out}   look at it: datagen view {out}")
 
 
