@@ -105,8 +105,8 @@ def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> 
 _TEXT = """
 # Instruction-driven video pairs
 
-{samples} clip pairs from {sources} source videos, made by VIDiff datagen {version}. All samples of one
-source video are in the same split.
+{samples} clip pairs from {sources} sources, made by VIDiff datagen {version}. A source is a clean video, whatever
+captions, masks or other sides it came with; all its samples are in the same split.
 
 {tasks}
 
