@@ -21,10 +21,10 @@ from datagen.build_bar import BuildBar
 from datagen.builder import build, take_out
 from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
-from datagen.plan import SPLITS
 from datagen.settings import Recipe, SplitSettings
 from datagen.sources import any_masks, find_source, source_summaries
 from datagen.sources.base import Reject
+from datagen.splits import SPLITS
 from datagen.tasks import builder, builder_names
 from shards import Dataset, Manifest, get_task, load_manifest, verify
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from configs import OutputError
-from datagen.plan import SPLITS
+from datagen.splits import SPLITS
 from datagen.synthesize import UnitResult
 from shards import Shard, task_names
 from shards.manifest import NAME as MANIFEST

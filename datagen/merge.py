@@ -17,11 +17,12 @@ from configs import ConfigError, DatasetError, OutputError
 from datagen.destination import IDENTITY, NOTES
 from datagen.leaks import check_leaks
 from datagen.ledger import check_foreign, clear, locked
-from datagen.plan import SPLITS, clips_for_parallelism
+from datagen.plan import clips_for_parallelism
 from datagen.publishing import contents
 from datagen.rejects import NAME as REJECTS
 from datagen.rejects import kind_of, read_rejects
 from datagen.settings import Recipe
+from datagen.splits import SPLITS
 from shards import Dataset, EncodedSample, Manifest, Shard, load_manifest, verify, write_card, write_shard
 from shards.manifest import NAME as MANIFEST
 from shards.reader import differing_members

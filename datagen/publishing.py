@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from configs import SourceError
 from datagen.duplicates import Double, Seen, find_doubles, find_relatives, leaks
-from datagen.plan import SPLITS, Assigned, Excluded, Plan, alike_groups
+from datagen.plan import Assigned, Excluded, Plan, alike_groups
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
+from datagen.splits import SPLITS
 from datagen.synthesize import UnitResult
 from shards import Manifest, Shard, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST

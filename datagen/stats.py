@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datagen.plan import SPLITS
+from datagen.splits import SPLITS
 from shards import Dataset, Manifest, Task, get_task, task_names
 from shards.pages import write_html
 

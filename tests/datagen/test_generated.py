@@ -11,10 +11,10 @@ from datagen import Recipe, build
 from datagen.effects.clip_model import clip_scores
 from datagen.effects.diffusion_model import Draw, make_pair
 from datagen.gates_page import collect
-from datagen.plan import assign_splits
 from datagen.replay import replay
 from datagen.settings import EngineSettings
 from datagen.sources import find_source, source_summaries
+from datagen.splits import assign_splits
 from shards import Dataset, verify
 from tests.conftest import moving_clip
 from tests.datagen import tiny_engine
