@@ -95,7 +95,7 @@ def build(
         found = list(_examine(listed, recipe, progress, examined, place.folder))
         before, excluded = ((), Excluded()) if fresh else (ledger.assigned(), ledger.excluded())
         standing = {} if fresh else _standing(ledger)
-        plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing)
+        plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing, names=ledger.names())
         _check_masks(recipe, lambda: any(video.has_masks for video in plan.videos))
         ledger.claim(plan, fresh=fresh, overwrite=overwrite)
         save_examined(place.folder, examined)
@@ -253,7 +253,7 @@ def _finish(
 
 def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> list[UnitResult]:
     """Return the results of all units of the plan, in its order."""
-    results = {unit.name: result for unit in plan.units if (result := ledger.finished(unit))}
+    results = {unit.name: ledger.complete(unit, result) for unit in plan.units if (result := ledger.finished(unit))}
     missing = {unit.name: unit for unit in plan.units if unit.name not in results}
     progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing.values()))
     if missing:

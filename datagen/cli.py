@@ -29,8 +29,22 @@ Staging = Annotated[
 ]
 
 
-@app.command()
+_EXTRA = {"allow_extra_args": True}
+
+
+def _check_extra(arguments: list[str]) -> None:
+    """Refuse what belongs to no option: most likely the shell has made several files of a pattern."""
+    if arguments:
+        more = f" and {len(arguments) - 1} more" if len(arguments) > 1 else ""
+        raise typer.BadParameter(
+            f"left over: {arguments[0]}{more}; repeat --from for every source, or quote a pattern, as in "
+            "--from 'DIR/*.mp4', so that the shell leaves it alone"
+        )
+
+
+@app.command(context_settings=_EXTRA)
 def build(
+    context: typer.Context,
     out: Annotated[
         str | None,
         typer.Option(
@@ -109,6 +123,7 @@ def build(
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
 ) -> None:
     """Build a dataset, or finish one that was interrupted."""
+    _check_extra(context.args)
     from datagen import commands
 
     if every and task:
@@ -232,8 +247,9 @@ def gates(
     commands.show_gates(folder, out)
 
 
-@app.command()
+@app.command(context_settings=_EXTRA)
 def replay(
+    context: typer.Context,
     folder: Folder,
     key: Annotated[str, typer.Argument(help="Key of a sample, as 'datagen info' and the parquet index list them.")],
     source: Annotated[
@@ -242,6 +258,7 @@ def replay(
     ] = None,
 ) -> None:
     """Make one sample again, from its source video and from its clean side, and compare."""
+    _check_extra(context.args)
     from datagen import commands
 
     commands.replay_sample(folder, key, source or [])

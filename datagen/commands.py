@@ -21,10 +21,10 @@ from datagen.build_bar import BuildBar
 from datagen.builder import build, take_out
 from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
-from datagen.plan import SPLITS
 from datagen.settings import Recipe, SplitSettings
 from datagen.sources import any_masks, find_source, source_summaries
 from datagen.sources.base import Reject
+from datagen.splits import SPLITS
 from datagen.tasks import builder, builder_names
 from shards import Dataset, Manifest, get_task, load_manifest, verify
 
@@ -151,7 +151,8 @@ def _told_rejects(path: Path) -> Iterator[str]:
 
 def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
     """Say which splits that were asked for have no samples, whether that is the data set's own choice, and what helps."""
-    videos = json.loads((folder / NOTES / "sources.json").read_text(encoding="utf-8")).values()
+    notes = json.loads((folder / NOTES / "sources.json").read_text(encoding="utf-8")).values()
+    videos = {video.get("clean_sha256") or video["sha256"]: video["split"] for video in notes}
     counts = Counter[str]()
     for shard in manifest.shards:
         counts[shard.split] += shard.samples
@@ -159,7 +160,7 @@ def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Ite
     for name, share in splits.model_dump(include=set(SPLITS)).items():
         if share and not counts[name]:
             said = f"no {name} samples: {_count(manifest.sources, 'source')} with samples, none in {name}"
-            official = sum(video["split"] not in ("", name) for video in videos)
+            official = sum(split not in ("", name) for split in videos.values())
             if official and splits.official:
                 yield (
                     f"{said}: the official split of their data set puts {official} of {len(videos)} elsewhere; "
@@ -180,7 +181,7 @@ def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Ite
 
 def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:
     """Say whose frame rate has no whole step to the one wanted."""
-    rates = dataset.index().select(["source_sha256", "fps"]).to_pandas().drop_duplicates("source_sha256")["fps"]
+    rates = dataset.index().select(["clean_sha256", "fps"]).to_pandas().drop_duplicates("clean_sha256")["fps"]
     others = rates[(rates / wanted - 1).abs() > _SAME_RATE]
     if len(others):
         between = f"{others.min():.4g} to {others.max():.4g}" if others.min() != others.max() else f"{others.min():.4g}"
@@ -256,7 +257,7 @@ def show_info(folder: Path) -> None:
         rows = dataset.index(task, split).to_pandas()
         megabytes = sum(s.bytes for s in shards if (s.task, s.split) == (task, split)) / 2**20
         quality = [f"{rows[name].mean():.1f} dB" for name in ("psnr_source", "psnr_target")]
-        counts = [len(rows), rows["source_sha256"].nunique(), rows["frames"].sum(), f"{megabytes:.1f}"]
+        counts = [len(rows), rows["clean_sha256"].nunique(), rows["frames"].sum(), f"{megabytes:.1f}"]
         table.add_row(task, split, *map(str, counts), *quality)
     out_console.print(table)
     manifest = dataset.manifest
@@ -264,6 +265,8 @@ def show_info(folder: Path) -> None:
     for part in manifest.parts:
         samples = _count(part["samples"], "sample")
         out_console.print(f"merged from {part['name']}: {samples}, content {part['content_sha256'][:16]}")
+    sources = len(dataset.index()["clean_sha256"].unique())
+    out_console.print(f"{_count(len(dataset), 'sample')} of {_count(sources, 'source')}")
     out_console.print(f"content {manifest.sha256}   datagen {manifest.code_version}")
     out_console.print(f"rejects: {rejects}; each with its reason: {folder / 'rejects.jsonl'}")
     out_console.print("PSNR: what the codec left of the clips, in dB against what was encoded (RGB, pooled)")
@@ -344,7 +347,7 @@ def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
 
 def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: int) -> None:
     """Merge with a progress bar, then say what each dataset gave to the train split."""
-    from datagen.merge import merge
+    from datagen.merge import merge, told_shares
 
     # where nobody watches, a bar would only leave an empty line
     with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
@@ -368,6 +371,8 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
         out_console.print(
             f"  {part['name']}: {_count(part['samples'], 'sample')}, {part['train_samples']} train{share}"
         )
+    if told := told_shares(manifest):
+        out_console.print(told)
     out_console.print(f"dataset: {out}   look at it: datagen view {out}")
 
 

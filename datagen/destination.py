@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from configs import OutputError
-from datagen.plan import SPLITS
+from datagen.splits import SPLITS
 from datagen.synthesize import UnitResult
 from shards import Shard, task_names
 from shards.manifest import NAME as MANIFEST
@@ -181,6 +181,7 @@ class RemoteDestination(Destination):
     def _upload(self, name: str) -> None:
         system, root = self._open()
         local, remote = self.folder / name, f"{root}/{name}"
+        self._sizes.pop(name, None)
 
         def upload() -> None:
             system.makedirs(remote.rpartition("/")[0], exist_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from datagen.ledger import difference
+from datagen.recipes import completed, difference
 from datagen.rejects import broken_score, kind_of, read_rejects
 from shards import Dataset, Manifest
 from shards.reader import differing_members
@@ -110,11 +110,14 @@ def _made(a: Manifest, b: Manifest) -> Iterator[str]:
 
 
 def _identity(manifest: Manifest) -> dict[str, Any]:
-    recipe = dict(manifest.recipe)
+    recipe = completed(manifest.recipe)
     if manifest.parts:
         # a mapping, so that the difference names a part and not the whole list; counts are no part of a recipe
         recipe["merged"] = {
-            f"part {number}": {name: value for name, value in part.items() if not name.endswith("samples")}
+            f"part {number}": {
+                **{name: value for name, value in part.items() if not name.endswith("samples")},
+                "recipe": completed(part["recipe"]),
+            }
             for number, part in enumerate(manifest.parts)
         }
     return {"recipe": recipe, "inputs": manifest.inputs, "code version": manifest.code_version}

@@ -7,21 +7,24 @@ import json
 import shlex
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from configs import DatasetError, OutputError
 from datagen.destination import BESIDE, IDENTITY, NOTES, PLAN, SHARD, Destination, clearing_order
 from datagen.plan import Assigned, Excluded, Plan, Unit
+from datagen.recipes import added_tasks, difference, identity_of
 from datagen.settings import Recipe
 from datagen.sources.base import Examined, Reject, SourceVideo, Window
 from datagen.synthesize import UnitResult
 from shards import storage, task_names
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
+from shards.writer import complete_index, is_earlier
 
 _REMOVAL = "removal.json"
+_SOURCES = "sources.json"
 
 
 @contextlib.contextmanager
@@ -61,7 +64,7 @@ class Ledger:
         if old is not None and old != self.identity:
             parts = [part["name"] for part in old["recipe"].get("merged", ())]
             changes = f"it was merged of {', '.join(parts)}" if parts else "; ".join(difference(old, self.identity))
-            added = _added_tasks(old, self.identity)
+            added = added_tasks(old, self.identity)
             merged = (
                 f"; to add {added} cheaply, build it alone into another folder with the same --from and settings, and merge: "
                 f"datagen merge {self.place.name} OTHER --out BOTH"
@@ -115,13 +118,17 @@ class Ledger:
         """Keep the plan for later runs, and for those that have the dataset alone to go by."""
         units = [asdict(unit) for unit in plan.assigned]
         self._note(PLAN, {"units": units, "rejects": [vars(reject) for reject in plan.rejects]})
-        self._note("sources.json", {video.sha256: vars(video) for video in plan.videos})
+        self._note(_SOURCES, {video.sha256: vars(video) for video in plan.videos})
 
     def found(self) -> list[SourceVideo | Reject]:
         """Return what the last run found in the sources, without looking at them again."""
-        videos = [SourceVideo(**values) for values in self._read("sources.json", {}).values()]
+        videos = [SourceVideo(**values) for values in self._read(_SOURCES, {}).values()]
         rejects = [Reject(**values) for values in self._read(PLAN, {"rejects": []}, "units", "rejects")["rejects"]]
         return [*videos, *(reject for reject in rejects if reject.where not in ("excluded", "frames"))]
+
+    def names(self) -> dict[str, str]:
+        """Return what the source videos of the last run are called, by sha256."""
+        return {sha256: values["name"] for sha256, values in self._read(_SOURCES, {}).items()}
 
     def excluded(self) -> Excluded:
         """Return what was taken out."""
@@ -158,6 +165,23 @@ class Ledger:
         if noted is None or noted[0] != unit.digest:
             return None
         return noted[1] if all(self.place.has(shard) for shard in noted[1].shards) else None
+
+    def complete(self, unit: Unit, result: UnitResult) -> UnitResult:
+        """Give a finished unit of an earlier version the index columns of today, and return its result; its tars stay.
+
+        Readers of several indexes at once want the same columns in all of them.
+        """
+        if not any(is_earlier(self.out / shard.index) for shard in result.shards):
+            return result
+        # killed in between, the unit is made again; the manifest must not tell of indexes that are not there any more
+        self.place.remove(MANIFEST)
+        self.place.remove(f"{NOTES}/units/{unit.name}.json")
+        clean = {video.sha256: video.content for video, _ in unit.clips}
+        whole = replace(result, shards=tuple(complete_index(self.out, shard, clean) for shard in result.shards))
+        for shard in whole.shards:
+            self.place.note(self.out / shard.index)
+        self.record(unit, whole)
+        return whole
 
     def drop(self, unit: Unit) -> None:
         """Remove what is out of date of a unit that will be made again: it may give fewer shards than it did."""
@@ -209,7 +233,7 @@ class Ledger:
 
     def _recorded(self) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._read(IDENTITY, None, "recipe", "code")
-        return found or self._from_manifest()
+        return {**found, "recipe": identity_of(found["recipe"])} if found else self._from_manifest()
 
     def _from_manifest(self) -> dict[str, Any] | None:
         """Return the identity of a dataset that came here without its notes (downloaded, say)."""
@@ -256,12 +280,6 @@ def _noted(path: Path, default: Any, *keys: str) -> Any:
             "again), or bring the file back"
         )
     return value
-
-
-def identity_of(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return what must be equal for a build to go on: not how many scenes there are, for there may come to be more."""
-    scenes = {name: value for name, value in recipe.get("scenes", {}).items() if name != "count"}
-    return {**recipe, "scenes": scenes}
 
 
 def load_examined(out: Path) -> Examined:
@@ -320,29 +338,3 @@ def _our_shards(out: Path) -> Iterator[Path]:
     for folder in sorted(out.iterdir()) if out.is_dir() else []:
         if folder.name in task_names() and folder.is_dir() and not folder.is_symlink():
             yield from (path for path in sorted(folder.iterdir()) if SHARD.fullmatch(path.name) and path.is_file())
-
-
-def _added_tasks(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Return the tasks that are new, where the two differ in nothing but which tasks there are; else nothing."""
-    before, after = (identity["recipe"].get("tasks", {}) for identity in (old, new))
-    rest = [{**values, "recipe": {**values["recipe"], "tasks": {}}} for values in (old, new)]
-    common = all(before[task] == after[task] for task in before.keys() & after.keys())
-    return ", ".join(sorted(after.keys() - before.keys())) if common and rest[0] == rest[1] else ""
-
-
-def difference(old: Any, new: Any, where: str = "") -> list[str]:
-    """Describe how two nested values differ, a phrase for each difference: `clip.size 256 -> 128`, `tasks.edit is new`."""
-    if old == new:
-        return []
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        if where == "inputs":
-            return ["the source videos differ"]
-        return [f"{where.removeprefix('recipe.')} {old!r} -> {new!r}"]
-    found = []
-    for key in sorted(old.keys() | new.keys(), key=str):
-        path = f"{where}.{key}" if where else str(key)
-        if key in old and key in new:
-            found += difference(old[key], new[key], path)
-        else:
-            found.append(f"{path.removeprefix('recipe.')} is {'new' if key in new else 'gone'}")
-    return found

@@ -17,11 +17,12 @@ from configs import ConfigError, DatasetError, OutputError
 from datagen.destination import IDENTITY, NOTES
 from datagen.leaks import check_leaks
 from datagen.ledger import check_foreign, clear, locked
-from datagen.plan import SPLITS, clips_for_parallelism
+from datagen.plan import clips_for_parallelism
 from datagen.publishing import contents
 from datagen.rejects import NAME as REJECTS
 from datagen.rejects import kind_of, read_rejects
 from datagen.settings import Recipe
+from datagen.splits import SPLITS
 from shards import Dataset, EncodedSample, Manifest, Shard, load_manifest, verify, write_card, write_shard
 from shards.manifest import NAME as MANIFEST
 from shards.reader import differing_members
@@ -31,6 +32,8 @@ _NOTE = "merge.json"
 """In `.build` while a merge is at work: what a killed one left is cleared by the next."""
 _TAR_END = 10_240
 """Bytes that tarfile closes a shard with, at most."""
+_ROUNDING = 1.0
+"""Per cent of train by which a share may miss its weight without a word."""
 Step = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
@@ -47,8 +50,8 @@ class Part:
         """Name of its folder."""
         return " ".join(self.dataset.root.resolve().name.split())
 
-    def described(self, picks: Sequence[Pick]) -> dict[str, Any]:
-        """Return what the merged dataset's manifest says of it, and of the samples picked from it."""
+    def described(self, own: Sequence[Pick], picks: Sequence[Pick]) -> dict[str, Any]:
+        """Return what the merged dataset's manifest says of it, of its own samples and of those picked."""
         manifest = self.dataset.manifest
         return {
             "name": self.name,
@@ -57,6 +60,7 @@ class Part:
             "code_version": manifest.code_version,
             "weight": self.weight,
             "samples": len(picks),
+            "own_train_samples": sum(pick.split == "train" for pick in own),
             "train_samples": sum(pick.split == "train" for pick in picks),
         }
 
@@ -102,20 +106,41 @@ def merge(
     """
     _check_arguments(folders, weights)
     _check_out(out)
-    shares: Sequence[float | None] = weights or [None] * len(folders)
-    parts = [_open(folder, share, step) for folder, share in zip(folders, shares, strict=True)]
-    picks = [pick for number, part in enumerate(parts) for pick in _picks(number, part.dataset)]
-    check_leaks([(part.name, part.dataset) for part in parts])
-    picks = _without_doubles(parts, picks)
-    if weights:
-        picks = weighted(parts, picks, seed)
-    recipe = _recipe(parts, picks, seed)
+    # checking may take hours, and nobody else must begin there meanwhile
     with locked(out):
+        _check_out(out)
+        shares: Sequence[float | None] = weights or [None] * len(folders)
+        parts = [_open(folder, share, step) for folder, share in zip(folders, shares, strict=True)]
+        found = [pick for number, part in enumerate(parts) for pick in _picks(number, part.dataset)]
+        check_leaks([(part.name, part.dataset) for part in parts])
+        own = _without_doubles(parts, found)
+        picks = weighted(parts, own, seed) if weights else own
+        recipe = _recipe(parts, own, picks, seed)
         _claim(out, recipe)
         shards = _write(out, parts, picks, recipe["shard_megabytes"] * 2**20, step)
         manifest = _publish(out, parts, recipe, shards)
         shutil.rmtree(out / NOTES)
     return manifest
+
+
+def told_shares(manifest: Manifest) -> str:
+    """Say how many train samples the weights of a merged dataset left out, for want of which, and which shares they missed."""
+    parts = [part for part in manifest.parts if part["weight"]]
+    own, kept = (sum(part[name] for part in parts) for name in ("own_train_samples", "train_samples"))
+    if kept == own:
+        return ""
+    asked = [100 * part["weight"] / sum(part["weight"] for part in parts) for part in parts]
+    came = [100 * part["train_samples"] / kept for part in parts]
+    short = min(range(len(parts)), key=lambda n: parts[n]["own_train_samples"] / parts[n]["weight"])
+    missed = [
+        f"{part['name']} is {got:.1f} % of it in place of {share:.1f} %"
+        for part, share, got in zip(parts, asked, came, strict=True)
+        if abs(got - share) > _ROUNDING or not got
+    ]
+    return (
+        f"train has {kept} of {own} samples, because {parts[short]['name']} has only {parts[short]['own_train_samples']} for its "
+        f"share of {asked[short]:.1f} %" + (f"; in whole samples {', '.join(missed)}" if missed else "")
+    )
 
 
 def _check_arguments(folders: Sequence[Path], weights: Sequence[float]) -> None:
@@ -222,10 +247,13 @@ def _place(key: str, seed: int) -> bytes:
     return hashlib.blake2b(f"merge {seed} {key}".encode(), digest_size=16).digest()
 
 
-def _recipe(parts: Sequence[Part], picks: Sequence[Pick], seed: int) -> dict[str, Any]:
+def _recipe(parts: Sequence[Part], own: Sequence[Pick], picks: Sequence[Pick], seed: int) -> dict[str, Any]:
     """Return what the manifest says in the place of a recipe."""
     return {
-        "merged": [part.described([pick for pick in picks if pick.part == n]) for n, part in enumerate(parts)],
+        "merged": [
+            part.described(*([pick for pick in which if pick.part == n] for which in (own, picks)))
+            for n, part in enumerate(parts)
+        ],
         "seed": seed,
         "shard_megabytes": min(_shard_megabytes(part.dataset.manifest) for part in parts),
     }

@@ -10,14 +10,16 @@ from itertools import pairwise
 
 from configs import SourceError
 from datagen.joined import Joined
-from datagen.settings import ClipSettings, Recipe, SplitSettings
+from datagen.settings import ClipSettings, Recipe
 from datagen.sources.base import Reject, SourceVideo, Window
+from datagen.splits import SPLITS, assign_splits
 
-SPLITS = ("train", "val", "test")
 _UNITS_PER_SPLIT = 16
 """A split is cut into up to so many shards for the sake of parallel work, even where they stay small ..."""
 _UNIT_CLIPS = 16
 """... but a shard has at least so many clips if there are as many."""
+_SHOWN = 3
+"""Videos that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +104,14 @@ def make_plan(
     before: Sequence[Assigned] = (),
     excluded: Excluded | None = None,
     settled: Mapping[str, Sequence[int]] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Plan:
     """Sort, de-duplicate, split and cut the videos into units.
 
     `before`: the units of an earlier plan, which stay as they are; videos that are new come into new ones. `settled`: videos
     that stay in their split whatever turns up (by default all of `before`), and the first frames of those of their clips
     that are in the dataset. The others leave their unit for a new one where they belong with what is in another split.
+    `names`: what the videos of the earlier plan are called, by sha256, for an error.
 
     Raises:
         SourceError: no video gives even one clip, or one of an earlier plan is not there any more.
@@ -134,7 +138,7 @@ def make_plan(
         for reason in video.lost
     ]
     videos = _grouped(videos)
-    _check_all_there(planned, videos, excluded)
+    _check_all_there(planned, videos, excluded, names or {})
     by_sha256 = {video.sha256: video for video in videos}
     known = {sha256: split for sha256, split in planned.items() if settled is None or sha256 in settled}
     idle = {sha256 for sha256 in known if settled is not None and not settled[sha256]}
@@ -187,90 +191,19 @@ def _in_order(rejects: Iterable[Reject]) -> list[Reject]:
     return sorted(rejects, key=lambda reject: (reject.source, reject.start, reject.reason, reject.sha256))
 
 
-def _check_all_there(known: Mapping[str, str], videos: Sequence[SourceVideo], excluded: Excluded) -> None:
-    gone = sorted(known.keys() - {video.sha256 for video in videos} - excluded.videos.keys())
+def _check_all_there(
+    known: Mapping[str, str], videos: Sequence[SourceVideo], excluded: Excluded, names: Mapping[str, str]
+) -> None:
+    gone = known.keys() - {video.sha256 for video in videos} - excluded.videos.keys()
     if gone:
+        given = {video.name for video in videos}
+        told = sorted(f"{name}{' (changed)' * (name in given)}" for name in (names.get(one, one[:12]) for one in gone))
+        more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise SourceError(
             f"the source videos differ: {len(gone)} of the {len(known)} that this dataset was made from are not among those "
-            f"given (the first by its sha256: {gone[0][:12]}); name them too, take them out with 'datagen reject', "
-            "give --overwrite to start again, or choose another --out"
+            f"given ({', '.join(told[:_SHOWN])}{more}); name them too, take them out with 'datagen reject', give --overwrite to "
+            "start again, or choose another --out"
         )
-
-
-def assign_splits(
-    videos: Sequence[SourceVideo],
-    shares: SplitSettings,
-    seed: int,
-    known: Mapping[str, str] | None = None,
-    alike: Sequence[tuple[str, str]] = (),
-    idle: Collection[str] = (),
-) -> dict[str, str]:
-    """Return a split for the sha256 of every video.
-
-    `known`: where some of them are already, and stay. `alike`: pairs of groups that hang together; one split is drawn for
-    all of them, and where one of them stays somewhere, the others go there. `idle`: videos of which no clip is used, which
-    fill no split.
-
-    A video's place depends on its own content, so adding videos moves no other one between train and test. Only
-    where a wanted split would stay empty the nearest video is taken over, as long as the split it is in keeps one. A video whose
-    data set says where it belongs stays there.
-    """
-    official = {video.sha256: video.split for video in videos if video.split and shares.official}
-    given = {**official, **(known or {})}
-    given |= _beside(videos, given)
-    joined = Joined(alike)
-    roots = {video.sha256: joined.root(video.group) for video in videos}
-    homes: dict[str, str] = {}
-    # what was there before comes before what a data set says, and test before train
-    for sha256 in sorted(given, key=lambda sha256: (sha256 not in (known or {}), -SPLITS.index(given[sha256]))):
-        if sha256 in roots:
-            homes.setdefault(roots[sha256], given[sha256])
-    given |= {sha256: homes[root] for sha256, root in roots.items() if sha256 not in given and root in homes}
-    places = {sha256: _place(root, seed) for sha256, root in roots.items() if sha256 not in given}
-    return {**_drawn(places, shares, {split for sha256, split in given.items() if sha256 not in idle}), **given}
-
-
-def _beside(videos: Sequence[SourceVideo], given: Mapping[str, str]) -> dict[str, str]:
-    """Return the splits of videos that are given by what else is made of the same clean video, or in the same group."""
-    groups: dict[str, str] = {}
-    for video in videos:
-        split = given.get(video.sha256)
-        if split is not None and groups.setdefault(video.group, split) != split:
-            raise SourceError(
-                f"{video.name} should be in {split}, and what else there is of the same video in {groups[video.group]}: that "
-                "would be a leak; give all of it one split, leave one out, or set splits.official=false in a new --out"
-            )
-    return {video.sha256: groups[video.group] for video in videos if video.group in groups}
-
-
-def _drawn(places: Mapping[str, float], shares: SplitSettings, taken: Collection[str]) -> dict[str, str]:
-    """Return the splits of videos by their places from 0 to 1. `taken`: splits that have some already."""
-    bounds = {"test": (0.0, shares.test), "val": (shares.test, shares.test + shares.val)}
-    splits = {}
-    for sha256, place in places.items():
-        inside = [name for name, (low, high) in bounds.items() if low <= place < high]
-        splits[sha256] = inside[0] if inside else "train"
-    if shares.train == 0:
-        return splits
-    if places and "train" not in {*splits.values(), *taken}:
-        # without it there would be nothing to learn from
-        last = max(places.values())
-        splits |= {sha256: "train" for sha256, place in places.items() if place == last}
-    for name, (low, high) in bounds.items():
-        if high > low and name not in {*splits.values(), *taken}:
-            spare = _spare(splits, places, taken)
-            nearest = min(spare, key=lambda place: abs(place - low), default=None)
-            splits |= {sha256: name for sha256, place in places.items() if place == nearest}
-    return splits
-
-
-def _spare(splits: Mapping[str, str], places: Mapping[str, float], taken: Collection[str]) -> list[float]:
-    """Return the places in a split of which one can go elsewhere: train, if that keeps one."""
-    for name in SPLITS:
-        found = sorted({places[sha256] for sha256, split in splits.items() if split == name})
-        if len(found) > (name not in taken):
-            return found
-    return []
 
 
 def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequence[int] = ()) -> Iterator[Window]:
@@ -382,11 +315,6 @@ def _clips_per_unit(videos: Sequence[SourceVideo], clips: int, recipe: Recipe) -
 def clips_for_parallelism(clips: int) -> int:
     """Return how many of a split's clips go into a shard at most, so that there is work for several readers."""
     return max(math.ceil(clips / _UNITS_PER_SPLIT), _UNIT_CLIPS)
-
-
-def _place(sha256: str, seed: int) -> float:
-    digest = hashlib.blake2b(f"split {seed} {sha256}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
 
 
 def _first_reasons(rejects: list[Reject]) -> str:

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from configs import SourceError
 from datagen.duplicates import Double, Seen, find_doubles, find_relatives, leaks
-from datagen.plan import SPLITS, Assigned, Excluded, Plan, alike_groups
+from datagen.plan import Assigned, Excluded, Plan, alike_groups
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
+from datagen.splits import SPLITS
 from datagen.synthesize import UnitResult
 from shards import Manifest, Shard, load_manifest, write_card
 from shards.manifest import NAME as MANIFEST
@@ -165,14 +166,14 @@ def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[Uni
 
 
 def contents(out: Path, shards: Iterable[Shard]) -> tuple[Counter[str], set[str], dict[str, set[str]]]:
-    """Return how many samples come under which licence, the sources' sha256, and the optional members of each task."""
+    """Return how many samples come under which licence, the clean videos' sha256, and the optional members of each task."""
     licences: Counter[str] = Counter()
     sources: set[str] = set()
     members: dict[str, set[str]] = {}
     for shard in shards:
-        table = pq.read_table(out / shard.index, columns=["licence", "source_sha256", "members"])
+        table = pq.read_table(out / shard.index, columns=["licence", "clean_sha256", "members"])
         licences.update(table["licence"].to_pylist())
-        sources.update(table["source_sha256"].to_pylist())
+        sources.update(table["clean_sha256"].to_pylist())
         names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
         members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
     return licences, sources, members

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datagen.plan import SPLITS
+from datagen.splits import SPLITS
 from shards import Dataset, Manifest, Task, get_task, task_names
 from shards.pages import write_html
 
 _TEMPLATE = Path(__file__).parent / "templates" / "stats.html"
 _COLUMNS = (
     "task", "split", "bytes", "instruction", "frames", "height", "width", "fps",
-    "source_id", "source_sha256", "licence", "caption", "psnr_source", "psnr_target", "parameters",
+    "source_id", "clean_sha256", "licence", "caption", "psnr_source", "psnr_target", "parameters",
 )  # fmt: skip
 _ROWS = 2048
 """Rows that are unpacked at a time: the parameters of a dataset are larger than what is counted of them."""
@@ -71,7 +71,7 @@ class Stats:
     """By task and split."""
     tasks: dict[str, TaskStats] = field(default_factory=dict)
     sources: Counter[str] = field(default_factory=Counter)
-    """Samples of each source video, by its sha256; `names` has what it is called."""
+    """Samples of each source, by the sha256 of the clean video; `names` has what it is called, by one of its names."""
     names: dict[str, str] = field(default_factory=dict)
     licences: Counter[str] = field(default_factory=Counter)
     captioned: int = 0
@@ -119,9 +119,9 @@ def _count_row(stats: Stats, row: Mapping[str, Any]) -> None:
     cell.bytes += row["bytes"]
     cell.frames += row["frames"]
     cell.seconds += seconds
-    cell.sources.add(row["source_sha256"])
-    stats.sources[row["source_sha256"]] += 1
-    stats.names[row["source_sha256"]] = row["source_id"]
+    cell.sources.add(row["clean_sha256"])
+    stats.sources[row["clean_sha256"]] += 1
+    stats.names.setdefault(row["clean_sha256"], row["source_id"])
     stats.licences[row["licence"] or "unknown"] += 1
     stats.captioned += bool(row["caption"])
     stats.frames[row["frames"]] += 1
@@ -254,7 +254,7 @@ def write_stats(stats: Stats, page: Path) -> Path:
         sources=counted_bars(named, _SHOWN_SOURCES, "more sources"),
         licences=counted_bars(stats.licences, _SHOWN_NAMES),
         captioned=f"{stats.captioned:,} of {stats.samples:,} samples have a caption",
-        per_source=_number_chart("samples per source video", [float(n) for n in stats.sources.values()]),
+        per_source=_number_chart("samples per source", [float(n) for n in stats.sources.values()]),
         clips=[
             _clip_chart("frames per clip", {str(n): count for n, count in stats.frames.items()}),
             _clip_chart("width x height in pixels", {f"{w} x {h}": count for (w, h), count in stats.sizes.items()}),

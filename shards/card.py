@@ -10,7 +10,7 @@ import yaml
 
 from shards.manifest import Manifest, Shard
 from shards.storage import publish
-from shards.tasks import get_task
+from shards.tasks import get_task, task_names
 
 _HF_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _META = {
@@ -39,7 +39,10 @@ def write_card(
         "tags": ["video", "webdataset", *tasks],
         "configs": [_config(task, manifest.shards) for task in tasks],
         "dataset_info": [
-            {"config_name": task, "features": _features((members or {}).get(task, get_task(task).members))}
+            {
+                "config_name": task,
+                "features": _features(members[task] if members and task in members else get_task(task).members),
+            }
             for task in tasks
         ],
     }
@@ -77,7 +80,9 @@ def _features(members: Collection[str]) -> list[dict[str, Any]]:
 
 
 def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> str:
-    lines = [f"- `{task}`: {get_task(task).summary}" for task in tasks]
+    # a merge may be of tasks that are registered elsewhere
+    known = task_names()
+    lines = [f"- `{task}`" + (f": {get_task(task).summary}" if task in known else "") for task in tasks]
     terms = [f"- {name or 'unknown'}: {count} samples" for name, count in sorted(licences.items())]
     counts: dict[tuple[str, str], int] = {}
     for shard in manifest.shards:
@@ -100,8 +105,8 @@ def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> 
 _TEXT = """
 # Instruction-driven video pairs
 
-{samples} clip pairs from {sources} source videos, made by VIDiff datagen {version}. All samples of one
-source video are in the same split.
+{samples} clip pairs from {sources} sources, made by VIDiff datagen {version}. A source is a clean video, whatever
+captions, masks or other sides it came with; all its samples are in the same split.
 
 {tasks}
 

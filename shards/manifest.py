@@ -56,7 +56,7 @@ class Manifest:
     inputs: str = ""
     """Digest of the source videos' names and contents."""
     sources: int = 0
-    """How many source videos or scenes gave at least one clip."""
+    """How many clean videos or scenes gave at least one clip: each counts once, whatever captions and masks it came with."""
     format: int = FORMAT
 
     @property

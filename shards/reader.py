@@ -16,7 +16,7 @@ from configs import DatasetError, unknown_name
 from shards.codecs import decode_image, decode_mask, decode_video
 from shards.manifest import load_manifest
 from shards.sample import Meta, Sample
-from shards.writer import INDEX
+from shards.writer import INDEX, completed
 
 VIDEO = ("source_sha256", "clean_sha256")
 """Columns of the index that name a sample's video."""
@@ -116,7 +116,7 @@ class Dataset:
 
     def _read_index(self, name: str, task: str) -> pa.Table:
         try:
-            table = _completed(pq.read_table(self.root / name))
+            table = completed(pq.read_table(self.root / name))
             if not table.schema.equals(INDEX) or table["key"].null_count:
                 raise pa.ArrowInvalid(
                     f"it has other columns than an index; 'datagen verify {self.root}' lists the damage"
@@ -125,18 +125,6 @@ class Dataset:
         except (OSError, pa.ArrowInvalid) as error:
             reason = str(error).splitlines()[0]
             raise DatasetError(f"the index {self.root / name} of task {task} cannot be read: {reason}") from None
-
-
-def _completed(table: pa.Table) -> pa.Table:
-    """Return an index with the columns that those of earlier datasets lack; what `Meta` says where they are not said."""
-    lacking = set(INDEX.names) - set(table.column_names)
-    if not lacking or lacking - {"caption", "clean_sha256"}:
-        return table
-    if "caption" in lacking:
-        table = table.append_column("caption", pa.array([""] * len(table), pa.string()))
-    if "clean_sha256" in lacking:
-        table = table.append_column("clean_sha256", table["source_sha256"])
-    return table.select(INDEX.names)
 
 
 def stream(root: Path | str, task: str, split: str) -> Iterator[Sample]:

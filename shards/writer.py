@@ -6,8 +6,8 @@ import contextlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,6 +57,8 @@ INDEX = pa.schema(
 )
 """Columns of `<split>-NNNNNN.parquet`. `offset` and `bytes` span a sample in its tar, headers included; the offsets of
 `members` are those of their data. `psnr_*` (dB, RGB, pooled over the clip) say what the codec cost."""
+_LATER = {"caption", "clean_sha256"}
+"""Columns that earlier versions did not write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,35 @@ def write_shard(path: Path, samples: Iterable[EncodedSample]) -> Shard | None:
         for sample in samples:
             writer.add(sample)
     return writer.shard
+
+
+def completed(table: pa.Table) -> pa.Table:
+    """Return an index with the columns that those of earlier datasets lack; what `Meta` says where they are not said."""
+    lacking = set(INDEX.names) - set(table.column_names)
+    if not lacking or lacking - _LATER:
+        return table
+    if "caption" in lacking:
+        table = table.append_column("caption", pa.array([""] * len(table), pa.string()))
+    if "clean_sha256" in lacking:
+        table = table.append_column("clean_sha256", table["source_sha256"])
+    return table.select(INDEX.names)
+
+
+def is_earlier(index: Path) -> bool:
+    """Whether an earlier version wrote an index, without some of today's columns."""
+    lacking = set(INDEX.names) - set(pq.read_schema(index).names)
+    return bool(lacking) and lacking <= _LATER
+
+
+def complete_index(root: Path, shard: Shard, clean: Mapping[str, str]) -> Shard:
+    """Give the index of a shard in `root` today's columns and return the shard as it is then; its tar stays.
+
+    `clean`: the sha256 of the clean video alone for that of every source.
+    """
+    path = root / shard.index
+    rows = completed(pq.read_table(path)).to_pylist()
+    publish(path, _parquet([row | {"clean_sha256": clean[row["source_sha256"]]} for row in rows]))
+    return replace(shard, index_sha256=sha256_of(path))
 
 
 def _add(tar: tarfile.TarFile, sample: EncodedSample) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from configs import OutputError
+from configs import ConfigError, OutputError, check
 from shards.storage import append_json
 from vidiff.checkpoint import checkpoints, publish_folder
 from vidiff.pipeline import VIDiffPipeline
@@ -102,7 +102,7 @@ class RunFolder:
         return found
 
     def _refuse_other(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        old, new = (_flat(side["settings"]) | {"dataset": side["dataset"][:12]} for side in (found, wanted))
+        old, new = (_flat(_completed(side["settings"])) | {"dataset": side["dataset"][:12]} for side in (found, wanted))
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key) and key not in _FREE)
         if changed:
             difference = "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:5])
@@ -119,6 +119,14 @@ class RunFolder:
             partial.replace(self._identity)
         except OSError as error:
             raise OutputError(f"cannot write to {self.root}: {error.strerror}") from None
+
+
+def _completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's settings with those that have come since, at their defaults; as they are where one of them is gone."""
+    try:
+        return check(TrainSettings, settings, where="run.json").model_dump(mode="json")
+    except ConfigError:
+        return settings
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

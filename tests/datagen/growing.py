@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 
 from configs import load
 from datagen import Recipe
-from shards import Dataset, read_video, write_video
+from shards import Dataset, EncodedSample, load_manifest, read_video, write_shard, write_video
+from shards.storage import sha256_of
 from tests.datagen.conftest import SMALL
 
 
@@ -46,3 +49,43 @@ def splits(out):
 
 def rejects(out):
     return [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
+
+
+def with_recipe(out, change):
+    """Leave a dataset with another recipe in its manifest and its notes, as `change` makes it of the one there is."""
+    manifest, note = load_manifest(out), out / ".build" / "identity.json"
+    replace(manifest, recipe=change(dict(manifest.recipe)), recipe_digest="0").save(out)
+    if note.is_file():
+        identity = json.loads(note.read_text())
+        note.write_text(json.dumps({**identity, "recipe": change(identity["recipe"])}))
+
+
+def without_later_settings(recipe):
+    """A recipe as it was before some of the settings were there."""
+    splits = {name: value for name, value in recipe["splits"].items() if name != "only"}
+    return {name: value for name, value in recipe.items() if name != "engine"} | {"splits": splits}
+
+
+def as_before(root):
+    """Leave a dataset, with its notes if it has some, as it was made before the clean video was recorded."""
+    manifest, dataset = load_manifest(root), Dataset(root)
+    shards = []
+    for shard in manifest.shards:
+        rows = pq.read_table(root / shard.index).to_pylist()
+        samples = [EncodedSample(key=row["key"], members=_less(dataset.members(row["key"])), row=row) for row in rows]
+        written = write_shard(root / shard.path, samples)
+        pq.write_table(pq.read_table(root / shard.index).drop_columns("clean_sha256"), root / shard.index)
+        shards.append(replace(written, index_sha256=sha256_of(root / shard.index)))
+    replace(manifest, shards=tuple(shards)).save(root)
+    known = {shard.path: vars(shard) for shard in shards}
+    for note in root.glob(".build/units/*.json"):
+        unit = json.loads(note.read_text())
+        unit["result"]["shards"] = [known[shard["path"]] for shard in unit["result"]["shards"]]
+        note.write_text(json.dumps(unit))
+    return root
+
+
+def _less(members):
+    meta = json.loads(members["meta.json"])
+    del meta["clean_sha256"]
+    return {**members, "meta.json": json.dumps(meta, sort_keys=True, ensure_ascii=False).encode()}

@@ -1,47 +1,27 @@
 """What a dataset records of one video given in several ways, and how datasets from before that are still of use."""
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from configs import DatasetError, load
 from datagen import Recipe, build
+from datagen.commands import show_info
 from datagen.diff import compare
 from datagen.merge import merge
 from datagen.replay import replay
-from shards import Dataset, EncodedSample, load_manifest, verify, write_shard
+from datagen.stats import collect, summary, write_stats
+from shards import Dataset, load_manifest, verify
 from shards.storage import sha256_of
+from tests.datagen.growing import as_before
 from tests.datagen.test_sources_table import RECIPE, mask, table, video
 
 ONLY = {
     "train": "splits={train: 1, val: 0, test: 0}",
     "test": "splits={train: 0, val: 0, test: 1}",
 }
-
-
-def as_before(root: Path) -> Path:
-    """Leave a dataset as it was made before the clean video was recorded."""
-    manifest, dataset = load_manifest(root), Dataset(root)
-    shards = []
-    for shard in manifest.shards:
-        rows = pq.read_table(root / shard.index).to_pylist()
-        samples = [EncodedSample(key=row["key"], members=less(dataset.members(row["key"])), row=row) for row in rows]
-        written = write_shard(root / shard.path, samples)
-        pq.write_table(pq.read_table(root / shard.index).drop_columns("clean_sha256"), root / shard.index)
-        shards.append(replace(written, index_sha256=sha256_of(root / shard.index)))
-    replace(manifest, shards=tuple(shards)).save(root)
-    return root
-
-
-def less(members: dict[str, bytes]) -> dict[str, bytes]:
-    meta = json.loads(members["meta.json"])
-    del meta["clean_sha256"]
-    return {**members, "meta.json": json.dumps(meta, sort_keys=True, ensure_ascii=False).encode()}
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +116,19 @@ def test_older_and_newer_samples_in_one_merged_dataset_are_read_by_datasets(made
     found = {row["__key__"]: row["meta.json"]["clean_sha256"] for row in pairs}
     said = {row["key"]: row["clean_sha256"] for row in Dataset(new).index().to_pylist()}
     assert found == {**dict.fromkeys(Dataset(old).index()["key"].to_pylist()), **said}
+
+
+def test_a_video_with_several_captions_is_one_source_wherever_these_are_counted(made, tmp_path, capsys):
+    out = made(tmp_path / "out", "captions")
+    index = Dataset(out).index()
+    assert (len(index["source_sha256"].unique()), len(index["clean_sha256"].unique())) == (4, 2)
+    assert load_manifest(out).sources == 2
+    assert f"\n{len(index)} clip pairs from 2 sources, made" in (out / "README.md").read_text()
+    stats = collect(out)
+    assert next(summary(stats)).startswith(f"{len(index)} samples of 2 sources")
+    page = write_stats(stats, tmp_path / "stats.html").read_text()
+    assert f"{len(index)} samples of 2 sources" in page
+    show_info(out)
+    told = capsys.readouterr().out
+    assert f"{len(index)} samples of 2 sources\n" in told
+    assert merge([out, out], tmp_path / "both").sources == 2

@@ -54,6 +54,18 @@ def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments
     assert "Traceback" not in done.stderr
 
 
+def test_a_pattern_that_the_shell_has_expanded_is_told_from_wrong_options(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").touch()
+    code = f"{sys.executable} -m datagen build --from *.mp4 --out out"
+    done = subprocess.run(["sh", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "left over: b.mp4 and 1 more; repeat --from" in done.stderr
+    assert "or quote a pattern, as in --from 'DIR/*.mp4', so that" in done.stderr
+    assert "left over: c.mp4; " in command("replay", tmp_path, "key", "--from", "b.mp4", "c.mp4").stderr
+    assert "Usage: datagen build [OPTIONS]\n" in command("build", "--help").stdout.replace("python -m ", "")
+
+
 def test_help_answers_at_once():
     started = time.monotonic()
     assert command("--help").returncode == 0

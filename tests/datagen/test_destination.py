@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -11,7 +12,9 @@ import datagen.destination
 from configs import OutputError, load
 from datagen import Recipe, build
 from datagen.builder import take_out
+from shards import verify
 from tests.datagen.conftest import SMALL, command, contents
+from tests.datagen.growing import as_before, copy_of, recipe, some, stamps
 
 URL = "memory://bucket/set"
 
@@ -171,3 +174,16 @@ def test_urls_of_no_use_are_one_line(arguments, words, video_folder, tmp_path):
     assert done.returncode in (2, 3)
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_earlier_dataset_behind_a_url_grows_and_no_shard_of_it_is_made_again(videos, tmp_path):
+    inputs, there = some(videos, tmp_path / "in", range(4)), tmp_path / "there"
+    build(recipe(), f"file://{there}", staging=tmp_path / "s", sources=[str(inputs)])
+    before = stamps(as_before(there))
+    some(videos, inputs, range(4, 6))
+    # looking again for copies looks again at what is finished
+    copy_of(inputs / "v05.mp4", inputs / "copy.mp4")
+    build(recipe(), f"file://{there}", staging=tmp_path / "another machine", sources=[str(inputs)])
+    assert before.items() <= stamps(there).items()
+    assert verify(there) == []
+    assert all("clean_sha256" in pq.read_schema(path).names for path in there.glob("*/*.parquet"))

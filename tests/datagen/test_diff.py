@@ -11,9 +11,11 @@ from configs import DatasetError, load
 from datagen import Recipe, build
 from datagen.commands import diff_datasets
 from datagen.diff import compare
+from datagen.merge import merge
 from datagen.tasks.dehaze import Dehaze
 from shards import Dataset
 from tests.datagen.conftest import SMALL
+from tests.datagen.growing import with_recipe, without_later_settings
 
 IDENTITY = ["task", "source_sha256", "start", "step", "frames"]
 
@@ -62,6 +64,15 @@ def test_a_dataset_equals_its_copy(scenes, tmp_path):
     found = compare(scenes, tmp_path / "copy")
     assert found.equal
     assert found.same == len(table(scenes))
+
+
+def test_settings_that_came_later_are_no_difference(scenes, tmp_path):
+    old = shutil.copytree(scenes, tmp_path / "old")
+    with_recipe(old, without_later_settings)
+    assert compare(old, scenes).equal
+    merge([old, old], tmp_path / "x" / "old")
+    merge([scenes, scenes], tmp_path / "y" / "old")
+    assert not [phrase for phrase in compare(tmp_path / "x" / "old", tmp_path / "y" / "old").made if "recipe" in phrase]
 
 
 def test_one_flipped_bit_is_found_and_nothing_else(scenes, flipped):

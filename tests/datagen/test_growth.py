@@ -6,10 +6,11 @@ import os
 import shutil
 from contextlib import nullcontext, suppress
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from configs import DatasetError, SourceError
+from configs import DatasetError, OutputError, SourceError
 from datagen import build
 from datagen.builder import take_out
 from datagen.plan import make_plan
@@ -17,9 +18,21 @@ from datagen.sources import find_source
 from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
 from datagen.view import write_contact_sheet
-from shards import Dataset, verify
+from shards import Dataset, load_manifest, verify
+from shards.storage import sha256_of
 from tests.datagen.conftest import SMALL, command
-from tests.datagen.growing import copy_of, recipe, rejects, samples, some, splits, stamps
+from tests.datagen.growing import (
+    as_before,
+    copy_of,
+    recipe,
+    rejects,
+    samples,
+    some,
+    splits,
+    stamps,
+    with_recipe,
+    without_later_settings,
+)
 
 
 def test_more_inputs_touch_no_shard_that_is_there_and_give_the_same_samples_as_a_build_of_all(videos, tmp_path):
@@ -71,6 +84,100 @@ def test_more_scenes_are_growth_too(tmp_path):
     assert {path: stamps(tmp_path / "x")[path] for path in before} == before
     with pytest.raises(SourceError, match="10 of the 30"):
         build(few, tmp_path / "x")
+
+
+def test_sources_that_are_gone_are_named_three_at_most_and_those_that_changed_are_called_so(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(6)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    shutil.copy(videos / "v09.mp4", inputs / "v01.mp4")
+    (inputs / "v04.mp4").unlink()
+    with pytest.raises(SourceError, match=r"2 of the 6 that .* given \(v01.mp4 \(changed\), v04.mp4\); name them too"):
+        build(recipe(), out, sources=[str(inputs)])
+    with pytest.raises(SourceError, match=r"4 of the 6 .* given \(v00.mp4, v02.mp4, v03.mp4 and 1 more\); name"):
+        build(recipe(), out, sources=[str(videos / "v05.mp4"), str(videos / "v01.mp4")])
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_settings_that_came_later_and_stand_at_their_defaults_make_no_other_recipe(notes, videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
+    build(recipe(), out, sources=[str(inputs)])
+    before = samples(out)
+    with_recipe(out, without_later_settings)
+    if not notes:
+        shutil.rmtree(out / ".build")
+    else:
+        some(videos, inputs, range(3, 5))
+    with pytest.raises(OutputError, match=r"another recipe: splits.only None -> 'train'; give --overwrite"):
+        build(recipe("splits.only=train"), out, sources=[str(inputs)])
+    assert build(recipe(), out, sources=[str(inputs)]).sources == (5 if notes else 3)
+    assert before.items() <= samples(out).items()
+    assert load_manifest(out).recipe == recipe().model_dump(mode="json")
+
+
+def test_options_of_a_task_that_are_spelt_out_at_their_defaults_make_no_other_recipe(videos, tmp_path):
+    build(recipe("tasks={recolor: {}}"), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+    build(recipe("tasks={recolor: {reference: 0.0}}"), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+
+
+def test_a_setting_that_is_gone_makes_another_recipe(videos, tmp_path):
+    build(recipe(), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+    with_recipe(tmp_path / "out", lambda old: old | {"fog": 1})
+    with pytest.raises(OutputError, match="another recipe: fog is gone; "):
+        build(recipe(), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+
+
+@pytest.mark.parametrize("taken", [(), ("v01",)], ids=["grown", "and a source taken out"])
+def test_what_is_done_to_an_earlier_dataset_leaves_all_its_indexes_with_the_same_columns(taken, videos, tmp_path):
+    inputs, out, whole = some(videos, tmp_path / "in", range(10)), tmp_path / "out", tmp_path / "whole"
+    for folder in (out, whole):
+        build(recipe("tasks={recolor: {}}"), folder, sources=[str(inputs)])
+        some(videos, inputs, range(10))
+    as_before(out)
+    tars = stamps(out)
+    some(videos, inputs, range(10, 24))
+    for folder in (out, whole):
+        build(recipe("tasks={recolor: {}}"), folder, sources=[str(inputs)])
+    assert tars.items() <= stamps(out).items()
+    for folder in (out, whole) if taken else ():
+        take_out(folder, taken, reason="by hand")
+    assert verify(out, decode=True) == []
+    indexes = [str(path) for path in sorted(out.glob("*/*.parquet"))]
+    assert len({str(pq.read_schema(path)) for path in indexes}) == 1
+    cache = str(tmp_path / "cache")
+    rows = datasets.load_dataset("parquet", data_files=indexes, split="train", cache_dir=cache)
+    assert {row["clean_sha256"] for row in rows} == {sha256_of(inputs / f"{row['source_id']}.mp4") for row in rows}
+    assert Dataset(out).keys() == Dataset(whole).keys()
+    read = [
+        datasets.load_dataset(str(out), "recolor", split="train", streaming=streaming, cache_dir=cache)
+        for streaming in (False, True)
+    ]
+    said = {row["source_sha256"]: row["clean_sha256"] for row in Dataset(out).index("recolor", "train").to_pylist()}
+    for pairs in read:
+        meta = [row["meta.json"] for row in pairs]
+        assert {values["source_sha256"] for values in meta} == said.keys()
+        assert all(values["clean_sha256"] in (None, said[values["source_sha256"]]) for values in meta)
+
+
+def test_an_earlier_dataset_whose_indexes_were_being_completed_when_it_was_killed_is_whole_again(
+    videos, tmp_path, monkeypatch
+):
+    inputs, start = some(videos, tmp_path / "in", range(3)), tmp_path / "start"
+    one_task = recipe("tasks={recolor: {}}", "clip.per_video=1")
+    build(one_task, start, sources=[str(inputs)])
+    keys = Dataset(as_before(start)).keys()
+    for write in range(1, 100):
+        out = shutil.copytree(start, tmp_path / f"killed{write}")
+        with monkeypatch.context() as patch:
+            written = killed_at(write, patch)
+            with suppress(KeyboardInterrupt):
+                build(one_task, out, sources=[str(inputs)])
+        build(one_task, out, sources=[str(inputs)])
+        assert verify(out) == []
+        assert Dataset(out).keys() == keys
+        assert all("clean_sha256" in pq.read_schema(path).names for path in out.glob("*/*.parquet"))
+        if written[0] < write:
+            break
+    assert 10 < write < 99
 
 
 def test_what_was_rejected_does_not_come_back_with_other_words_or_alone(videos, tmp_path):

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import datagen.merge
+import shards.tasks
 from configs import ConfigError, DatasetError, OutputError, load
 from datagen import Recipe, build
 from datagen.builder import take_out
-from datagen.commands import show_info
+from datagen.commands import merge_datasets, show_info
+from datagen.ledger import locked
 from datagen.merge import Pick, cut, merge
 from datagen.replay import replay
 from datagen.view import write_contact_sheet
@@ -257,6 +259,63 @@ def test_a_weight_for_a_dataset_without_train_samples_is_refused(parts, tmp_path
         merge([parts[0], tests_only], tmp_path / "out", weights=[0.5, 0.5])
     merge([parts[0], tests_only], tmp_path / "out", weights=[1, 0])
     assert len(table(tmp_path / "out")) == len(table(parts[0], tests_only))
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([0, 1], []),
+        (
+            [999, 1],
+            [
+                "train has {a} of {both} samples, because a has only {a} for its share of 99.9 %; in whole samples b <script> is "
+                "0.0 % of it in place of 0.1 %"
+            ],
+        ),
+        (
+            [1, 3],
+            [
+                "train has {less} of {both} samples, because b <script> has only {b} for its share of 75.0 %; in whole samples a "
+                "is 22.2 % of it in place of 25.0 %, b <script> is 77.8 % of it in place of 75.0 %"
+            ],
+        ),
+    ],
+)
+def test_what_the_weights_leave_out_and_which_share_is_missed_is_said(parts, weights, words, tmp_path, capsys):
+    merge_datasets(parts, tmp_path / "out", weights, 0)
+    a, b = ((table(root)["split"] == "train").sum() for root in parts)
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train has")]
+    assert told == [line.format(a=a, b=b, both=a + b, less=b + b // 3) for line in words]
+
+
+def test_a_merge_has_the_folder_for_itself_from_before_it_looks_at_the_parts(parts, tmp_path):
+    (tmp_path / "part").mkdir()
+    with locked(tmp_path / "out"), pytest.raises(OutputError, match="is at work here; wait for it"):
+        merge([parts[0], tmp_path / "part"], tmp_path / "out")
+    with pytest.raises(DatasetError, match="not a finished dataset"):
+        merge([parts[0], tmp_path / "part"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_clips_of_other_codecs_sizes_lengths_and_rates_are_merged_and_keep_what_they_have(parts, tmp_path):
+    settings = ("codec=lossless", "clip.size=64", "clip.frames=6", "scenes.fps=10")
+    other = made(tmp_path / "c", "scenes.count=4", "seed=3", "tasks={recolor: {}}", *settings)
+    merge([parts[0], other], tmp_path / "out")
+    assert verify(tmp_path / "out", decode=True) == []
+    rows = {row["key"]: row for row in Dataset(tmp_path / "out").index().to_pylist()}
+    for part in (parts[0], other):
+        for row in Dataset(part).index().to_pylist():
+            kept = ("codec", "height", "width", "frames", "fps", "psnr_target")
+            assert [rows[row["key"]][name] for name in kept] == [row[name] for name in kept]
+
+
+def test_a_task_that_is_not_registered_here_is_merged_all_the_same(parts, tmp_path, monkeypatch):
+    known = shards.tasks._declared()
+    monkeypatch.setattr(shards.tasks, "_declared", lambda: {k: v for k, v in known.items() if k != "dehaze"})
+    merge(parts, tmp_path / "out")
+    assert verify(tmp_path / "out") == []
+    assert shards_of(tmp_path / "out").keys() >= {"dehaze/train-000000.tar", "recolor/train-000000.tar"}
+    assert "\n- `dehaze`\n- `recolor`: " in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_killed_merge_leaves_no_dataset_and_is_made_anew(parts, merged, tmp_path, monkeypatch):

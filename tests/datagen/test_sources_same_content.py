@@ -7,9 +7,10 @@ import pytest
 
 from configs import load
 from datagen import Recipe
-from datagen.plan import assign_splits, make_plan
+from datagen.plan import make_plan
 from datagen.sources import find_source
 from datagen.sources.base import Reject, SourceVideo
+from datagen.splits import assign_splits
 from tests.datagen.layout_files import RECIPE, found, frames, masks
 from tests.datagen.test_sources_table import table, video
 

@@ -53,8 +53,8 @@ def test_counts_are_those_of_pandas(folder, rows):
         assert cell.bytes == group["bytes"].sum()
         assert cell.frames == group["frames"].sum()
         assert cell.seconds == pytest.approx((group["frames"] / group["fps"]).sum())
-        assert cell.sources == set(group["source_sha256"])
-    assert dict(stats.sources) == rows["source_sha256"].value_counts().to_dict()
+        assert cell.sources == set(group["clean_sha256"])
+    assert dict(stats.sources) == rows["clean_sha256"].value_counts().to_dict()
     assert dict(stats.licences) == rows["licence"].value_counts().to_dict()
     assert dict(stats.sizes) == {(48, 48): len(rows)}
     assert dict(stats.frames) == {4: len(rows)}
@@ -288,7 +288,7 @@ def test_the_command_prints_a_summary_and_leaves_a_sound_dataset(folder, rows, t
         [sys.executable, "-m", "datagen", "stats", str(copy)], capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{len(rows)} samples of {rows['source_sha256'].nunique()} sources")
+    assert done.stdout.startswith(f"{len(rows)} samples of {rows['clean_sha256'].nunique()} sources")
     assert (copy / "stats.html").is_file()
     done = subprocess.run(
         [sys.executable, "-m", "datagen", "verify", str(copy)], capture_output=True, text=True, check=False, timeout=120

@@ -13,6 +13,7 @@ from shards import Dataset
 from tests.processes import running, wait_for
 from vidiff import TrainSettings, load_pipeline, train_model
 from vidiff.checkpoint import checkpoints
+from vidiff.run_folder import RunFolder
 from vidiff.train import learning_rate
 
 
@@ -148,6 +149,18 @@ def test_a_folder_with_another_run_is_refused_with_the_difference(toy_dataset, t
         with pytest.raises(OutputError, match=r"another recipe \(optimizer.lr was 0.001, is 0.5\)"):
             train_model(recipe("steps=1", "optimizer.lr=0.5"), toy_dataset, tmp_path / "run", resume=resume)
     assert train_model(recipe("steps=1", "seed=1"), toy_dataset, tmp_path / "run", overwrite=True).step == 1
+
+
+def test_a_setting_that_came_later_and_stands_at_its_default_makes_no_other_run(tmp_path):
+    run, note = RunFolder(tmp_path), tmp_path / "run.json"
+    run.open(recipe("steps=1"), "data", resume=False, overwrite=False)
+    said = json.loads(note.read_text())
+    del said["settings"]["guidance_rule"], said["settings"]["noise"]["shared"]
+    note.write_text(json.dumps(said))
+    run.open(recipe("steps=1"), "data", resume=False, overwrite=False)
+    note.write_text(json.dumps({**said, "settings": said["settings"] | {"fog": 1}}))
+    with pytest.raises(OutputError, match=r"another recipe \(fog was 1, is None"):
+        run.open(recipe("steps=1"), "data", resume=False, overwrite=False)
 
 
 def test_folders_that_are_no_run_are_left_alone(toy_dataset, tmp_path):
