@@ -60,8 +60,8 @@ def _power(matrix: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
 
 def _lab_statistics(video: Video) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean [3] and covariance [3 3] of L, a and b over all frames: of every n-th row and column of pictures
-    that have n times 128 rows."""
-    step = max(video.shape[1] // 128, 1)
+    that have n times 64 rows."""
+    step = max(video.shape[1] // 64, 1)
     frames = [cv2.LUT(np.ascontiguousarray(frame[::step, ::step]), _UNIT) for frame in video]
     lab = np.concatenate([cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).reshape(-1, 3) for frame in frames])
     mean = lab.mean(0, dtype=np.float64)
