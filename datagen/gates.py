@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datagen.effects.colour import colourfulness
-from datagen.hashes import perceptual_hashes
 from datagen.lettering import lettering
 from datagen.settings import EngineSettings, GateSettings
 from shards.codecs import pooled_psnr
@@ -31,7 +30,7 @@ _DARK = 0.01
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
-def score(video: Video) -> dict[str, Any]:
+def score(video: Video) -> dict[str, float]:
     """Return what the gates look at, most of it measured on frames thinned out to about 64 pixels.
 
     `brightness` and `contrast` (gray, 0..255), `motion` (mean absolute difference of neighbouring frames),
@@ -39,8 +38,7 @@ def score(video: Video) -> dict[str, Any]:
     a floor: a cut), `borders` (share of the picture under black bars), `lettering` (share of it under lettering that was
     laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk), `black_point` (grey level of the least
     channel that one pixel in a hundred stays below: what haze lifts, as the dark channel prior says),
-    `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000), `phash`
-    (perceptual hashes of some frames, see `datagen.hashes`).
+    `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000).
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = _thinned(video, every)
@@ -58,7 +56,7 @@ def score(video: Video) -> dict[str, Any]:
         "lettering": lettering(video),
         "sharpness": max(_sharpness(video[i]) for i in (0, len(video) // 2, len(video) - 1)),
     }
-    return {name: round(float(value), 4) for name, value in values.items()} | {"phash": perceptual_hashes(video)}
+    return {name: round(float(value), 4) for name, value in values.items()}
 
 
 def _thinned(video: Video, every: int) -> Video:

@@ -19,7 +19,7 @@ from datagen.joined import Joined
 Values = NDArray[np.uint64]
 Array = NDArray[np.int64]
 _MIRRORED = np.uint64(0x5555555555555555)
-"""Mirrored, a picture's cosines of odd frequency along a row change sign, and with it nearly all of these bits and no other."""
+"""Mirrored, a picture's cosines of odd frequency along a row change sign: these bits, and no others."""
 _FLIPS = (np.uint64(0), _MIRRORED)
 _BAND = 16
 """Of four bands of 16 bits at least one differs in one bit or none, where all together differ in seven at most."""

@@ -119,10 +119,12 @@ def clip_samples(
 
 
 def clip_scores(clip: Clip) -> dict[str, Any]:
-    """Return what `score` says of a clip's frames, and `phash_moving`, hashes of what moves in them."""
+    """Return what `score` says of a clip's frames, and hashes of what they show (`phash`) and of what moves in them
+    (`phash_moving`)."""
     # no scene is a copy of another
-    moving = {"phash_moving": motion_hashes(clip.frames)} if clip.video.kind != "scenes" else {}
-    return score(clip.frames) | moving
+    if clip.video.kind == "scenes":
+        return dict(score(clip.frames))
+    return score(clip.frames) | {"phash": perceptual_hashes(clip.frames), "phash_moving": motion_hashes(clip.frames)}
 
 
 def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample | dict[str, Any]:

@@ -73,10 +73,9 @@ def test_a_clip_out_of_focus_is_turned_away():
     assert verdict(blurred) == "out of focus"
 
 
-def test_every_score_is_a_number_or_the_hashes_and_none_depends_on_what_comes_before():
+def test_every_score_is_a_number_and_none_depends_on_what_comes_before():
     found = score(moving_clip(2, frames=5, height=64, width=64))
-    assert all(isinstance(value, float) for name, value in found.items() if name != "phash")
-    assert {len(text) for text in found["phash"]} == {16}
+    assert all(isinstance(value, float) for value in found.values())
     score(textured())
     assert score(moving_clip(2, frames=5, height=64, width=64)) == found
 
