@@ -15,7 +15,7 @@ import numpy as np
 
 from configs import DecoderLostError, VideoError, VIDiffError
 from datagen.gates import judge, judge_generated, judge_pair, pair_score, score
-from datagen.hashes import motion_hashes, perceptual_hashes
+from datagen.hashes import perceptual_hashes
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
 from datagen.settings import Recipe
@@ -124,7 +124,8 @@ def clip_scores(clip: Clip) -> dict[str, Any]:
     # no scene is a copy of another
     if clip.video.kind == "scenes":
         return dict(score(clip.frames))
-    return score(clip.frames) | {"phash": perceptual_hashes(clip.frames), "phash_moving": motion_hashes(clip.frames)}
+    hashes = perceptual_hashes(clip.frames)
+    return score(clip.frames) | {"phash": hashes.shown, "phash_moving": hashes.moving}
 
 
 def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample | dict[str, Any]:
@@ -160,7 +161,7 @@ def native_hashes(clip: Clip, task: str) -> dict[str, list[str]]:
     """Return `phash_pair`, what the given side of an existing pair looks like; nothing for a pair made here."""
     if clip.native is None or clip.native.task != task:
         return {}
-    return {"phash_pair": perceptual_hashes(clip.native.other)}
+    return {"phash_pair": perceptual_hashes(clip.native.other).shown}
 
 
 def is_native(clip: Clip, task: str) -> bool:

@@ -13,7 +13,7 @@ from datagen import build
 from datagen.builder import take_out
 from datagen.destination import find_destination
 from datagen.duplicates import Seen, find_doubles, find_relatives, leaks
-from datagen.hashes import motion_hashes, perceptual_hashes
+from datagen.hashes import perceptual_hashes
 from datagen.joined import Joined
 from datagen.ledger import Ledger
 from datagen.likeness import Lookup, bits_apart, hang_together, join_alike, values_of
@@ -48,7 +48,7 @@ def seen(name, split, *values, start=0, **others):
 
 
 def seen_clip(name, clip, split="train", **others):
-    hashes = {"hashes": perceptual_hashes(clip), "moving": motion_hashes(clip)}
+    hashes = {"hashes": perceptual_hashes(clip).shown, "moving": perceptual_hashes(clip).moving}
     return Seen(sha256=name, group=name, start=0, split=split, **hashes, **others)
 
 
@@ -75,7 +75,7 @@ def test_hashes_survive_scaling_and_light_and_differ_between_videos():
         lighter = np.clip(small * 0.9 + 12, 0, 255).astype(np.uint8)
         bits = [
             (int(a, 16) ^ int(b, 16)).bit_count()
-            for a, b in zip(perceptual_hashes(clip), perceptual_hashes(lighter), strict=True)
+            for a, b in zip(perceptual_hashes(clip).shown, perceptual_hashes(lighter).shown, strict=True)
         ]
         assert max(bits) <= 7
     found = [seen_clip(f"{k}", clip) for k, clip in enumerate(clips)]
@@ -91,10 +91,10 @@ def test_a_mirrored_picture_has_the_hash_that_the_straight_one_tells():
     clips = [moving_clip(seed, frames=16, height=96, width=96) for seed in range(10)]
     for clip in clips:
         turned = clip[:, :, ::-1]
-        assert perceptual_hashes(turned) == mirrored(perceptual_hashes(clip))
-        assert motion_hashes(turned) == mirrored(motion_hashes(clip))
+        assert perceptual_hashes(turned).shown == mirrored(perceptual_hashes(clip).shown)
+        assert perceptual_hashes(turned).moving == mirrored(perceptual_hashes(clip).moving)
         lighter = np.clip(turned * 0.9 + 12, 0, 255).astype(np.uint8)
-        assert is_like(perceptual_hashes(clip), perceptual_hashes(lighter))
+        assert is_like(perceptual_hashes(clip).shown, perceptual_hashes(lighter).shown)
     found = [seen_clip(f"{k}", clip) for k, clip in enumerate(clips)]
     found += [seen_clip(f"{k} mirrored", clip[:, :, ::-1]) for k, clip in enumerate(clips)]
     assert left_out(found) == {(f"{k} mirrored", 0) for k in range(10)}
@@ -128,18 +128,18 @@ def test_a_clip_of_a_dataset_that_was_built_with_earlier_hashes_is_known_again(f
     clips = [moving_clip(seed, frames=16, height=96, width=96) for seed in range(20)]
     once = [[as_hashed_once(clip[k]) for k in frames] for clip in clips]
     for k, clip in enumerate(clips):
-        assert [is_like(hashes, perceptual_hashes(clip)) for hashes in once] == [k == n for n in range(20)]
-        assert is_like(once[k], perceptual_hashes(clip[:, :, ::-1]))
+        assert [is_like(hashes, perceptual_hashes(clip).shown) for hashes in once] == [k == n for n in range(20)]
+        assert is_like(once[k], perceptual_hashes(clip[:, :, ::-1]).shown)
 
 
 def test_frames_that_show_nothing_have_no_hash_and_are_like_none():
     clip = moving_clip(1, frames=16, height=64, width=64)
     fading = (clip * np.linspace(0, 1, 16)[:, None, None, None]).astype(np.uint8)
-    assert (len(perceptual_hashes(clip)), len(motion_hashes(clip))) == (16, 8)
-    assert 4 <= len(motion_hashes(fading)) < 8
-    assert len(perceptual_hashes(fading)) == 2 * len(motion_hashes(fading))
-    assert perceptual_hashes(np.zeros_like(clip)) == motion_hashes(np.zeros_like(clip)) == []
-    assert motion_hashes(clip[:1]) == []
+    assert (len(perceptual_hashes(clip).shown), len(perceptual_hashes(clip).moving)) == (16, 8)
+    assert 4 <= len(perceptual_hashes(fading).moving) < 8
+    assert len(perceptual_hashes(fading).shown) == 2 * len(perceptual_hashes(fading).moving)
+    assert perceptual_hashes(np.zeros_like(clip)).shown == perceptual_hashes(np.zeros_like(clip)).moving == []
+    assert perceptual_hashes(clip[:1]).moving == []
     assert not is_like([], [])
 
 
