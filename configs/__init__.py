@@ -17,6 +17,7 @@ from configs.errors import (
     meant_path,
     unknown_name,
 )
+from configs.words import counted
 
 if TYPE_CHECKING:
     from configs.loader import Interval, PositiveInterval, Settings, Share, ShareInterval, check, load, names
@@ -39,6 +40,7 @@ __all__ = [
     "VIDiffError",
     "VideoError",
     "check",
+    "counted",
     "load",
     "meant_path",
     "names",

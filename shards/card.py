@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from configs import counted
 from shards.manifest import Manifest, Shard
 from shards.storage import publish
 from shards.tasks import get_task
@@ -78,15 +79,15 @@ def _features(members: Collection[str]) -> list[dict[str, Any]]:
 
 def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> str:
     lines = [f"- `{task}`: {get_task(task).summary}" for task in tasks]
-    terms = [f"- {name or 'unknown'}: {count} samples" for name, count in sorted(licences.items())]
+    terms = [f"- {name or 'unknown'}: {counted(count, 'sample')}" for name, count in sorted(licences.items())]
     counts: dict[tuple[str, str], int] = {}
     for shard in manifest.shards:
         counts[shard.task, shard.split] = counts.get((shard.task, shard.split), 0) + shard.samples
     table = [f"| {task} | {split} | {count} |" for (task, split), count in sorted(counts.items())]
     recipe = yaml.safe_dump(dict(manifest.recipe), sort_keys=False)
     return _TEXT.format(
-        samples=manifest.samples,
-        sources=manifest.sources,
+        samples=counted(manifest.samples, "clip pair"),
+        sources=counted(manifest.sources, "source video"),
         version=manifest.code_version,
         tasks="\n".join(lines),
         table="\n".join(table),
@@ -100,7 +101,7 @@ def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> 
 _TEXT = """
 # Instruction-driven video pairs
 
-{samples} clip pairs from {sources} source videos, made by VIDiff datagen {version}. All samples of one
+{samples} from {sources}, made by VIDiff datagen {version}. All samples of one
 source video are in the same split.
 
 {tasks}
