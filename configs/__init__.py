@@ -15,6 +15,7 @@ from configs.errors import (
     VideoError,
     VIDiffError,
     meant_path,
+    no_weights,
     unknown_name,
 )
 from configs.words import counted
@@ -44,6 +45,7 @@ __all__ = [
     "load",
     "meant_path",
     "names",
+    "no_weights",
     "unknown_name",
 ]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from configs import DatasetError, counted, load
 from configs.cli import going_on
@@ -356,14 +357,17 @@ def list_tasks() -> None:
     """Print the tasks with their options."""
     table = Table("task", "what the pair is", "options (default)")
     for name in builder_names():
-        options = builder(name).options({}).model_dump()
-        table.add_row(name, get_task(name).summary, "\n".join(f"{key}: {value}" for key, value in options.items()))
+        options = builder(name).options({}).model_dump(mode="json")
+        # as YAML would have it
+        lines = [f"{key}: {json.dumps(value)}".replace('"', "") for key, value in options.items()]
+        table.add_row(name, get_task(name).summary, "\n".join(lines))
     out_console.print(table)
+    out_console.print("options are given as in --set 'tasks={recolor: {min_colourfulness: 8}}'")
 
 
 def list_sources() -> None:
     """Print what `--from` can name."""
-    summaries = source_summaries()
-    width = max(map(len, summaries))
-    for name, text in summaries.items():
-        out_console.print(f"{name:{width}}  {text}")
+    table = Table.grid(padding=(0, 2))
+    for name, text in source_summaries().items():
+        table.add_row(Text(name, no_wrap=True), text)
+    out_console.print(table)
