@@ -120,7 +120,7 @@ def verify(
     key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
     data: Moved = None,
 ) -> int:
-    """Check tables and rows against kept answers. Tables follow from rows, and rows from answers: exit code 1 if not, 2 if it is no finished run."""
+    """Check that rows follow from kept answers. And tables from rows: exit code 1 if not, 2 if it is no finished run."""
     from benchmarks import commands
 
     return commands.verify(place, rows, method, key, data)

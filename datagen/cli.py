@@ -173,7 +173,7 @@ def verify(
     folder: Folder,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every sample.")] = False,
 ) -> int:
-    """Check every shard against the manifest. It ends with exit code 1 if one is cut, changed or missing, 2 if it is no dataset."""
+    """Check every shard against the manifest. Ends with exit code 1 if one is cut, changed or missing, 2 if it is no dataset."""
     from datagen import commands
 
     return commands.verify_dataset(folder, decode)
