@@ -40,7 +40,8 @@ def run_methods(
     predictions: Annotated[
         list[str] | None,
         _option(
-            "[NAME=]FOLDER of TASK/KEY.mkv clips, or TASK/KEY/*.png, that were made elsewhere; may be repeated.",
+            "[NAME=]FOLDER of clips that were made elsewhere; may be repeated. They lie there as TASK/KEY.mkv (or .mp4, .avi, "
+            ".mov, .webm) or TASK/KEY/*.png, KEY the sample's key, of the source's size and number of frames.",
             "--predictions",
             "-p",
         ),
@@ -72,7 +73,7 @@ def run_methods(
     ] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
 ) -> int:
-    """Run methods on a dataset's test split; rows of an earlier run in the same folder serve again."""
+    """Run methods on a dataset's test split. Rows of an earlier run in the same folder serve again."""
     from benchmarks import commands
 
     if everything and task:
@@ -119,7 +120,7 @@ def verify(
     key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
     data: Moved = None,
 ) -> int:
-    """Check that tables follow from rows, and rows from kept answers; exit code 1 if not, 2 if it is no finished run."""
+    """Check that rows follow from kept answers. And tables from rows: exit code 1 if not, 2 if it is no finished run."""
     from benchmarks import commands
 
     return commands.verify(place, rows, method, key, data)
@@ -133,7 +134,7 @@ def compare(
         str | None, _option("Two methods with a comma between, one of each run. [default: those of the same name]")
     ] = None,
 ) -> None:
-    """Show what changed from one run to another, with intervals and tests over videos."""
+    """Show what changed from one run to another. With intervals and tests over videos."""
     from benchmarks import commands
 
     commands.compare(first, second, methods)
@@ -183,7 +184,7 @@ def networks(
         list[str] | None, _option("Change one setting, as in weights.clip=FOLDER; may be repeated.", "--set")
     ] = None,
 ) -> None:
-    """List the pretrained networks that metrics and methods use, and which of them are here."""
+    """List the pretrained networks and which of them are here. Metrics and methods use them."""
     from benchmarks import listings
     from benchmarks.settings import BenchSettings
     from configs import load

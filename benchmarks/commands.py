@@ -32,7 +32,7 @@ from benchmarks.scoring import Job, Row
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
 from benchmarks.ties import LEAST_VIDEOS
-from configs import ConfigError, DatasetError, load
+from configs import ConfigError, DatasetError, counted, load
 from configs.cli import going_on
 from shards import Dataset
 from shards.storage import publish
@@ -122,9 +122,8 @@ def _suite(
         data = build_scenes(out, settings)
         out_console.print(f"scored on {describe_scenes(data)}")
     suite = make_suite(data, tasks, settings)
-    lacking = sorted(set(suite.dataset.tasks) - suite.rows.keys()) if not tasks else []
-    if lacking:
-        out_console.print(f"not scored, for there are no {settings.split} samples of them: {', '.join(lacking)}")
+    if suite.not_scored:
+        out_console.print(suite.not_scored)
     return suite
 
 
@@ -151,7 +150,7 @@ def verify(place: Path, rows: int, method: str | None, key: str | None, data: Pa
     wrong, count = audit(folder, rows_per_method=rows, method=method, key=key, data=data)
     for words in wrong:
         err_console.print(f"wrong: {words}")
-    scored = f"{count} row{'s' * (count != 1)} scored again from kept answers"
+    scored = f"{counted(count, 'row')} scored again from kept answers"
     out_console.print(f"{folder}: {scored}, {len(wrong) or 'nothing'} wrong")
     return 1 if wrong else 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.methods import Method
 from benchmarks.scoring import Row
+from configs import counted
 from shards import Dataset
 from shards.reader import VIDEO
 
@@ -25,7 +26,8 @@ class Leak:
     def told(self) -> str:
         """What is said of it, in one line."""
         named = ", ".join(self.keys[:3]) + (f" and {len(self.keys) - 3} more" if len(self.keys) > 3 else "")
-        return f"{self.method} has learnt from the videos of {len(self.keys)} {self.task} samples that it is scored on: {named}"
+        samples = counted(len(self.keys), f"{self.task} sample")
+        return f"{self.method} has learnt from the videos of {samples} that it is scored on: {named}"
 
 
 def learnt_from(method: Method, dataset: Dataset, task: str) -> frozenset[str]:

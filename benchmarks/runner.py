@@ -317,6 +317,7 @@ def _facts(suite: Suite, settings: BenchSettings, rows: Sequence[Row]) -> dict[s
         "networks": {name: known for task in suite.tasks for name, known in _networks(task, settings).items()},
         "machine": machine(),
         "suite": suite.standard.model_dump(mode="json") if suite.standard else None,
+        "not_scored": suite.not_scored,
         "left_out": [*short, *suite.left_out],
     }
 

@@ -25,6 +25,8 @@ class Suite:
     rows: dict[str, list[dict[str, Any]]]
     standard: SuiteSettings | None = None
     """The standard suite that this is, with its protocol and the papers' numbers."""
+    not_scored: str = ""
+    """Which of the dataset's tasks have no samples in the split, in words."""
     left_out: tuple[str, ...] = ()
     """What of that test set was not there or not usable, a phrase each; its numbers of videos apart."""
 
@@ -121,7 +123,9 @@ def make_suite(folder: Path, tasks: list[str], settings: BenchSettings) -> Suite
             )
     if not rows:
         raise DatasetError(f"{folder} has no {settings.split} split; it has {', '.join(dataset.splits)} (--split)")
-    return Suite(dataset=dataset, split=settings.split, rows=rows)
+    lacking = sorted(set(dataset.tasks) - rows.keys()) if not tasks else []
+    said = f"not scored, for there are no {settings.split} samples of them: {', '.join(lacking)}" if lacking else ""
+    return Suite(dataset=dataset, split=settings.split, rows=rows, not_scored=said)
 
 
 def spread(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:

@@ -15,8 +15,10 @@ from configs.errors import (
     VideoError,
     VIDiffError,
     meant_path,
+    no_weights,
     unknown_name,
 )
+from configs.words import counted
 
 if TYPE_CHECKING:
     from configs.loader import Interval, PositiveInterval, Settings, Share, ShareInterval, check, load, names
@@ -39,9 +41,11 @@ __all__ = [
     "VIDiffError",
     "VideoError",
     "check",
+    "counted",
     "load",
     "meant_path",
     "names",
+    "no_weights",
     "unknown_name",
 ]
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -17,13 +17,17 @@ from configs.errors import StoppedError, VIDiffError
 INTERRUPTED = StoppedError.exit_code
 _LONGEST_NAME = 200
 _STOPPED = "stopped"
+_EPILOG = (
+    "Exit codes: 0 done; 1 something failed and the rest is done, or a check found something; 2 wrong input, which one line on "
+    "stderr names; 130 stopped. The guide is README.md, details are in docs/."
+)
 
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line: wrong use and every `VIDiffError` end in one line on stderr and exit code 2."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(standalone_mode=False)
+        code = _with_epilog(typer.main.get_command(app))(standalone_mode=False, help_option_names=["-h", "--help"])
     except VIDiffError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -70,6 +74,13 @@ def application(help_text: str) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
+
+
+def _with_epilog(command: Any) -> Any:
+    command.epilog = _EPILOG
+    for inner in getattr(command, "commands", {}).values():
+        _with_epilog(inner)
+    return command
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def meant_path(path: Path | str) -> str:
     names = [found.name for found in beside.iterdir()] if beside else []
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     return f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
+
+
+def no_weights(name: str, error: Exception) -> str:
+    """Say in short why no weights were loaded from a folder, or under a name on the hub: `error` is what a library said.
+
+    Of a folder that is not there libraries say that the network is at fault.
+    """
+    said = " ".join(str(error).split())[:140]
+    if Path(name).exists():
+        return said
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        return f"there is no folder {name}{meant_path(name)}"
+    hub = (
+        "cannot be reached" if re.search("connect|offline", said, re.IGNORECASE) else f"gives none of that name: {said}"
+    )
+    return f"there is no folder {name}{meant_path(name)}, and the hub {hub.rstrip('.')}"
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str], *, shown: int = SHOWN) -> str:

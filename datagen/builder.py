@@ -36,8 +36,8 @@ class Progress:
     def examined(self, item: SourceVideo | Reject) -> None:
         """One source video was looked at."""
 
-    def planned(self, plan: Plan, done: int) -> None:
-        """The plan stands; `done` of its clips were finished by an earlier run."""
+    def planned(self, plan: Plan, finished: Sequence[UnitResult]) -> None:
+        """The plan stands; some of its units were finished before."""
 
     def at_work(self, clips: int, kept: int) -> None:
         """So many clips are done in this run, and so many samples came of them."""
@@ -255,7 +255,7 @@ def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> 
     """Return the results of all units of the plan, in its order."""
     results = {unit.name: ledger.complete(unit, result) for unit in plan.units if (result := ledger.finished(unit))}
     missing = {unit.name: unit for unit in plan.units if unit.name not in results}
-    progress.planned(plan, plan.clips - sum(len(unit.clips) for unit in missing.values()))
+    progress.planned(plan, list(results.values()))
     if missing:
         ledger.place.remove(MANIFEST)
     for unit in missing.values():

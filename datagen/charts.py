@@ -146,6 +146,8 @@ def number_text(value: float) -> str:
 
 def figures(values: Sequence[float]) -> str:
     """Say in words how values are spread."""
+    if min(values) == max(values):
+        return f"all {number_text(values[0])}"
     low, middle, high = (number_text(value) for value in np.percentile(values, [5, 50, 95]))
     text = f"{number_text(min(values))} to {number_text(max(values))}; 5 %: {low}, median: {middle}, 95 %: {high}"
     # a figure stays on the line of its name

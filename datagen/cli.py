@@ -169,7 +169,7 @@ def reject(
     workers: Workers = None,
     staging: Staging = None,
 ) -> None:
-    """Take source videos out for good: the shards they were in are made again, and later builds leave them out."""
+    """Take source videos out for good. The shards they were in are made again, and later builds leave them out."""
     from datagen import commands
 
     commands.take_out_sources(folder, source, reason, workers, staging)
@@ -177,7 +177,7 @@ def reject(
 
 @app.command()
 def forget(folder: Place, source: Names, workers: Workers = None, staging: Staging = None) -> None:
-    """Take source videos out with all that is known of them, rejects included; a later build may take them in again."""
+    """Take source videos out with all that is known of them. Rejects go, too; a later build may take them in again."""
     from datagen import commands
 
     commands.take_out_sources(folder, source, None, workers, staging)
@@ -188,7 +188,7 @@ def verify(
     folder: Folder,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every sample.")] = False,
 ) -> int:
-    """Check every shard against the manifest; exit code 1 if one is cut, changed or missing, 2 if it is no dataset."""
+    """Check every shard against the manifest. Ends with exit code 1 if one is cut, changed or missing, 2 if it is no dataset."""
     from datagen import commands
 
     return commands.verify_dataset(folder, decode)
@@ -196,7 +196,7 @@ def verify(
 
 @app.command()
 def info(folder: Folder) -> None:
-    """Show what a dataset holds: samples, sizes, sources, rejects, recipe."""
+    """Show what a dataset holds. Samples, sizes, sources, and what was left out."""
     from datagen import commands
 
     commands.show_info(folder)
@@ -227,7 +227,7 @@ def stats(
         typer.Option("--out", "-o", help="The page to write. [default: FOLDER/stats.html]", show_default=False),
     ] = None,
 ) -> None:
-    """Write one HTML page of counts and histograms: sizes, parameters, codec losses, instructions."""
+    """Write one HTML page of counts and histograms. Sizes, parameters, codec losses, instructions."""
     from datagen import commands
 
     commands.show_stats(folder, out)
@@ -241,7 +241,7 @@ def gates(
         typer.Option("--out", "-o", help="The page to write. [default: FOLDER/gates.html]", show_default=False),
     ] = None,
 ) -> None:
-    """Write one HTML page of what the gates saw: scores, thresholds, rejects; prints a line for each gate."""
+    """Write one HTML page of what the gates saw. Scores, thresholds, what was left out; prints a line for each gate."""
     from datagen import commands
 
     commands.show_gates(folder, out)
@@ -257,7 +257,7 @@ def replay(
         typer.Option("--from", help="Where the source videos lie now, if they were moved.", show_default=False),
     ] = None,
 ) -> None:
-    """Make one sample again, from its source video and from its clean side, and compare."""
+    """Make one sample again and compare. From its source video, and from its clean side."""
     _check_extra(context.args)
     from datagen import commands
 
@@ -271,7 +271,7 @@ def diff(
     every: Annotated[bool, typer.Option("--all", help="List every key of each group, not the first five.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON, for programs.")] = False,
 ) -> int:
-    """Compare two datasets sample by sample, and say through what they differ; exit code 1 if they do."""
+    """Compare two datasets sample by sample. Says through what they differ; exit code 1 if they do."""
     from datagen import commands
 
     return commands.diff_datasets(a, b, every, as_json)
@@ -291,7 +291,7 @@ def merge(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of samples that --weight makes.")] = 0,
 ) -> None:
-    """Make one dataset of several, byte for byte; a source video in two splits is refused."""
+    """Make one dataset of several, byte for byte. A source video in two splits is refused."""
     from datagen import commands
 
     commands.merge_datasets(folders, out, weight or [], seed)

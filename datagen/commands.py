@@ -13,17 +13,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
-from configs import DatasetError, load
+from configs import DatasetError, counted, load
 from configs.cli import going_on
 from configs.loader import check, read_mapping
 from datagen.build_bar import BuildBar
 from datagen.builder import build, take_out
 from datagen.destination import NOTES, find_destination
 from datagen.diff import Comparison, compare
+from datagen.rejects import NAME as REJECTS
+from datagen.rejects import in_lines, read_rejects
 from datagen.settings import Recipe, SplitSettings
 from datagen.sources import any_masks, find_source, source_summaries
-from datagen.sources.base import Reject
 from datagen.splits import SPLITS
 from datagen.tasks import builder, builder_names
 from shards import Dataset, Manifest, get_task, load_manifest, verify
@@ -83,13 +85,8 @@ def build_dataset(
             progress=bar,
         )
     made = "nothing to do, " if bar.made + bar.clips == 0 else ""
-    counts = (
-        _count(manifest.samples, "sample"),
-        _count(manifest.sources, "source"),
-        _count(len(manifest.shards), "shard"),
-    )
-    out_console.print(f"{made}{counts[0]} of {counts[1]} in {counts[2]} ({time.monotonic() - started:.1f} s)")
-    for line in _told_rejects(place.folder / "rejects.jsonl"):
+    out_console.print(f"{made}{_told_contents(manifest)} ({time.monotonic() - started:.1f} s)")
+    for line in _told_rejects(place.folder):
         out_console.print(line)
     if settings.clip.fps is not None:
         for line in _told_rates(Dataset(place.folder), settings.clip.fps):
@@ -101,15 +98,6 @@ def build_dataset(
 
 
 _GOING_ON = "the shards that are finished are kept; run the same command again to go on"
-_GROUPS = {
-    "source": "files left out",
-    "frames": "files that are kept, but for some frames",
-    "decode": "clips left out",
-    "gate": "clips left out",
-    "excluded": "taken out afterwards",
-}
-
-
 _WORKER_BYTES = 500 * 10**6
 """About what one worker takes with clips of 256 pixels (docs/performance.md)."""
 _SAME_RATE = 0.01
@@ -125,28 +113,24 @@ def worker_count(workers: int | None, address: str | None = None) -> int:
     # another machine's cores are not known here
     if count > room and not (address or os.environ.get("RAY_ADDRESS")):
         err_console.print(
-            f"warning: {count} workers, where this machine has {_count(cores, 'core')} and memory for {memory} (of "
+            f"warning: {count} workers, where this machine has {counted(cores, 'core')} and memory for {memory} (of "
             f"{_WORKER_BYTES / 10**6:.0f} MB each); --workers {room} is no slower",
             soft_wrap=True,
         )
     return count
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("s" if number != 1 else "")
+def _told_contents(manifest: Manifest) -> str:
+    samples, sources = counted(manifest.samples, "sample"), counted(manifest.sources, "source")
+    return f"{samples} of {sources} in {counted(len(manifest.shards), 'shard')}"
 
 
-def _told_rejects(path: Path) -> Iterator[str]:
-    """Say how many files, clips and pairs were turned away, and why; they are different things to count."""
-    counts: dict[str, Counter[str]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        reject = Reject(**json.loads(line))
-        group = _GROUPS.get(reject.where, f"left out of {reject.task} alone")
-        counts.setdefault(group, Counter())[reject.kind] += 1
-    for group, kinds in counts.items():
-        yield f"  {group}: {', '.join(f'{kind} {number}' for kind, number in sorted(kinds.items()))}"
-    if counts:
-        yield f"  each with its reason: {path}"
+def _told_rejects(folder: Path) -> Iterator[str]:
+    """Say how many videos, clips and pairs were left out, and why."""
+    lines = list(in_lines(read_rejects(folder)))
+    yield from (f"  {line}" for line in lines or ["nothing left out"])
+    if lines:
+        yield f"  each with its reason: {folder / REJECTS}"
 
 
 def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
@@ -159,7 +143,7 @@ def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Ite
     others = ", ".join(f"{name} {counts[name]}" for name in SPLITS if counts[name])
     for name, share in splits.model_dump(include=set(SPLITS)).items():
         if share and not counts[name]:
-            said = f"no {name} samples: {_count(manifest.sources, 'source')} with samples, none in {name}"
+            said = f"no {name} samples: {counted(manifest.sources, 'source')} with samples, none in {name}"
             official = sum(split not in ("", name) for split in videos.values())
             if official and splits.official:
                 yield (
@@ -186,7 +170,7 @@ def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:
     if len(others):
         between = f"{others.min():.4g} to {others.max():.4g}" if others.min() != others.max() else f"{others.min():.4g}"
         yield (
-            f"{_count(len(others), 'source')} of {len(rates)} cannot give {wanted:g} frames per second by taking every n-th "
+            f"{counted(len(others), 'source')} of {len(rates)} cannot give {wanted:g} frames per second by taking every n-th "
             f"frame; their clips have {between}"
         )
 
@@ -209,10 +193,11 @@ def verify_dataset(folder: Path, decode: bool) -> int:
             if manifest.parts
             else "delete the files that are named and run the same 'datagen build' again: it makes them anew"
         )
-        told = f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}; {remedy}"
+        told = f"{folder}: {counted(len(problems), 'problem')}; {remedy}"
         err_console.print(told, soft_wrap=True, markup=False, highlight=False)
         return 1
-    out_console.print(f"{folder}: sound, {manifest.samples} samples in {len(manifest.shards)} shards")
+    samples, shards = counted(manifest.samples, "sample"), counted(len(manifest.shards), "shard")
+    out_console.print(f"{folder}: sound, {samples} in {shards}")
     return 0
 
 
@@ -224,8 +209,8 @@ def take_out_sources(
     with going_on(_GOING_ON), BuildBar(err_console) as bar:
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     out_console.print(
-        f"{folder}: {_count(manifest.samples, 'sample')} of {_count(manifest.sources, 'source')} left; "
-        f"{_count(bar.made + bar.clips, 'clip')} made again"
+        f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; "
+        f"{counted(bar.made + bar.clips, 'clip')} made again"
     )
     for line in _told_left(manifest, find_destination(folder, workers=count, staging=staging).folder):
         out_console.print(line)
@@ -242,7 +227,7 @@ def _told_left(manifest: Manifest, folder: Path) -> Iterator[str]:
     for split, tasks in left.items():
         if tasks:
             each = ", ".join(f"{task} {count}" for task, count in sorted(tasks.items()))
-            yield f"  {split}: {_count(tasks.total(), 'sample')} ({each})"
+            yield f"  {split}: {counted(tasks.total(), 'sample')} ({each})"
     for task in sorted(manifest.recipe["tasks"].keys() - {shard.task for shard in manifest.shards}):
         yield f"no {task} samples any more"
     yield from _told_splits(manifest, SplitSettings(**manifest.recipe["splits"]), folder)
@@ -261,16 +246,17 @@ def show_info(folder: Path) -> None:
         table.add_row(task, split, *map(str, counts), *quality)
     out_console.print(table)
     manifest = dataset.manifest
-    rejects = ", ".join(f"{reason} {count}" for reason, count in manifest.rejects.items()) or "none"
     for part in manifest.parts:
-        samples = _count(part["samples"], "sample")
+        samples = counted(part["samples"], "sample")
         out_console.print(f"merged from {part['name']}: {samples}, content {part['content_sha256'][:16]}")
     sources = len(dataset.index()["clean_sha256"].unique())
-    out_console.print(f"{_count(len(dataset), 'sample')} of {_count(sources, 'source')}")
-    out_console.print(f"content {manifest.sha256}   datagen {manifest.code_version}")
-    out_console.print(f"rejects: {rejects}; each with its reason: {folder / 'rejects.jsonl'}")
-    out_console.print("PSNR: what the codec left of the clips, in dB against what was encoded (RGB, pooled)")
+    out_console.print(f"{counted(len(dataset), 'sample')} of {counted(sources, 'source')}")
+    for line in _told_rejects(folder):
+        out_console.print(line)
+    out_console.print(f"content {manifest.sha256}")
+    out_console.print(f"made by datagen {manifest.code_version}")
     out_console.print(f"first key: {dataset.keys()[0]}")
+    out_console.print("PSNR: what the codec left of the clips, against what was encoded (RGB, pooled)")
 
 
 def view_dataset(folder: Path, out: Path | None, task: str | None, split: str | None, limit: int) -> None:
@@ -337,7 +323,7 @@ def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
         yield "changed members: " + ", ".join(f"{name} {count}" for name, count in found.members.items())
     for title, groups in (("only in A", found.only_a), ("only in B", found.only_b), ("changed", found.causes)):
         for group in groups:
-            yield f"{title}, {_count(len(group.keys), 'sample')}: {group.cause}"
+            yield f"{title}, {counted(len(group.keys), 'sample')}: {group.cause}"
             if group.names:
                 yield "  " + ", ".join(f"{name} {count}" for name, count in group.names.items())
             yield from (f"    {' -> '.join(dict.fromkeys(keys))}" for keys in group.keys[:shown])
@@ -359,17 +345,12 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
             seed=seed,
             step=lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
         )
-    counts = (
-        _count(manifest.samples, "sample"),
-        _count(manifest.sources, "source"),
-        _count(len(manifest.shards), "shard"),
-    )
-    out_console.print(f"{counts[0]} of {counts[1]} in {counts[2]}")
+    out_console.print(_told_contents(manifest))
     train = sum(part["train_samples"] for part in manifest.recipe["merged"])
     for part in manifest.recipe["merged"]:
         share = f" ({100 * part['train_samples'] / train:.1f} % of train)" if train else ""
         out_console.print(
-            f"  {part['name']}: {_count(part['samples'], 'sample')}, {part['train_samples']} train{share}"
+            f"  {part['name']}: {counted(part['samples'], 'sample')}, {part['train_samples']} train{share}"
         )
     if told := told_shares(manifest):
         out_console.print(told)
@@ -380,14 +361,17 @@ def list_tasks() -> None:
     """Print the tasks with their options."""
     table = Table("task", "what the pair is", "options (default)")
     for name in builder_names():
-        options = builder(name).options({}).model_dump()
-        table.add_row(name, get_task(name).summary, "\n".join(f"{key}: {value}" for key, value in options.items()))
+        options = builder(name).options({}).model_dump(mode="json")
+        # as YAML would have it
+        lines = [f"{key}: {json.dumps(value)}".replace('"', "") for key, value in options.items()]
+        table.add_row(name, get_task(name).summary, "\n".join(lines))
     out_console.print(table)
+    out_console.print("options are given as in --set 'tasks={recolor: {min_colourfulness: 8}}'")
 
 
 def list_sources() -> None:
     """Print what `--from` can name."""
-    summaries = source_summaries()
-    width = max(map(len, summaries))
-    for name, text in summaries.items():
-        out_console.print(f"{name:{width}}  {text}")
+    table = Table.grid(padding=(0, 2))
+    for name, text in source_summaries().items():
+        table.add_row(Text(name, no_wrap=True), text)
+    out_console.print(table)

@@ -1,4 +1,4 @@
-"""What the gates saw: every score of kept and rejected clips beside its thresholds, and the rejects by kind."""
+"""What the gates saw: every score of kept and rejected clips beside its thresholds, and what was left out, by kind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from configs import ConfigError
-from datagen.rejects import broken_score, kind_of, read_rejects
+from configs import ConfigError, counted
+from datagen.rejects import broken_score, in_lines, in_short, in_words, kind_of, read_rejects, unit_of
 from shards import Dataset, Manifest
 from shards.pages import write_html
 
@@ -47,22 +47,27 @@ class Threshold:
         return f"{name} {number_text(self.value)}" + (f" ({self.part})" if self.part else "")
 
     def breaks(self, value: float) -> bool:
-        """Whether a clip with this score is turned away."""
+        """Whether a clip with this score is left out."""
         return value < self.value if self.setting.startswith("min_") else value > self.value
 
 
 @dataclass(kw_only=True)
 class Gate:
-    """One score: its values, and who was turned away for it."""
+    """One score: its values, and who was left out for it."""
 
     thresholds: list[Threshold]
     kept: list[float] = field(default_factory=list)
     rejected: list[float] = field(default_factory=list)
-    """Of what was turned away for this score, as far as it is known."""
+    """Of what was left out for this score, as far as it is known."""
     others: list[float] = field(default_factory=list)
-    """Of what was turned away for another reason, as far as it is known."""
+    """Of what was left out for another reason, as far as it is known."""
     kinds: Counter[str] = field(default_factory=Counter)
-    """How many were turned away for this score, by the word that the rejects use."""
+    """How many were left out for this score, by the word that the rejects use."""
+
+    @property
+    def own(self) -> bool:
+        """Whether a task has set a limit of its own here."""
+        return any(limit.task for limit in self.thresholds)
 
 
 @dataclass(kw_only=True)
@@ -70,8 +75,8 @@ class Kind:
     """Rejects of one kind."""
 
     count: int = 0
-    places: Counter[str] = field(default_factory=Counter)
-    """Where they were turned away, with the task if it was for one task alone."""
+    units: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What was left out, videos, clips or pairs, and of these the task."""
     examples: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -83,19 +88,33 @@ class Gates:
     manifest: Manifest
     thresholds: list[Threshold]
     gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
-    """By score and task; the task is empty for all tasks together, and named for the scores of pairs only."""
+    """By score and task. The task is empty for all clips, or pairs, together; it is named for the scores of its pairs, and
+    of the clips of a task that has a limit of its own."""
     kinds: dict[str, Kind] = field(default_factory=dict)
     clips: int = 0
     """How many different clips gave a sample."""
     unknown: int = 0
-    """How many were turned away by a gate and only the score that did it was noted."""
+    """How many were left out by a gate and only the score that did it was noted."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """How many videos, clips and pairs were left out."""
+    lines: list[str] = field(default_factory=list)
+    """The same with their reasons, as a build says it."""
 
     def gate(self, score: str, task: str = "") -> Gate:
         """Return the gate of a score, new if need be."""
         if (score, task) not in self.gates:
-            fitting = [limit for limit in self.thresholds if limit.score == score and _judges(task)]
+            fitting = [limit for limit in self.thresholds if limit.score == score and _judges(limit, task)]
             self.gates[score, task] = Gate(thresholds=fitting)
         return self.gates[score, task]
+
+    def of(self, score: str, task: str, *, new: bool) -> Iterator[Gate]:
+        """Yield the gates that count the score of a task's pair. `new`: no other pair of its clip has been counted."""
+        own = any((limit.score, limit.task) == (score, task) for limit in self.thresholds)
+        pair = score.startswith(_PAIR)
+        if pair or new:
+            yield self.gate(score)
+        if task and (pair or own):
+            yield self.gate(score, task)
 
 
 def collect(folder: Path) -> Gates:
@@ -111,15 +130,19 @@ def collect(folder: Path) -> Gates:
     for limit in found.thresholds:
         if not limit.task:
             found.gate(limit.score)
-    seen: set[tuple[Any, ...]] = set()
+    clips: set[tuple[Any, ...]] = set()
     names = ["source_sha256", "start", "step", "frames", "task", "scores"]
     for batch in dataset.index().select(names).to_batches(max_chunksize=_ROWS):
         for row in batch.to_pylist():
-            _count_kept(found, row, seen)
-    found.clips = len(seen)
-    for reject in read_rejects(folder):
+            _count_kept(found, row, clips)
+    found.clips = len(clips)
+    counted_clips = {clip[:2] for clip in clips}
+    rejects = list(read_rejects(folder))
+    for reject in rejects:
         _count_kind(found, reject)
-        _count_rejected(found, reject)
+        _count_rejected(found, reject, counted_clips)
+    found.left_out = Counter(map(unit_of, rejects))
+    found.lines = list(in_lines(rejects))
     return found
 
 
@@ -164,59 +187,52 @@ def _options(task: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         return given
 
 
-def _judges(task: str) -> bool:
-    """Whether pairs of a task must meet the thresholds of pairs; those of no task in particular must."""
+def _judges(limit: Threshold, task: str) -> bool:
+    """Whether a task's pairs, or all clips and pairs together where none is named, must meet a threshold."""
     from datagen.tasks import builder, builder_names
 
-    return task not in builder_names() or builder(task).changes
+    if limit.task or not task:
+        return limit.task == task
+    return limit.score.startswith(_PAIR) and (task not in builder_names() or builder(task).changes)
 
 
-def _count_kept(found: Gates, row: Mapping[str, Any], seen: set[tuple[Any, ...]]) -> None:
+def _numbers(scores: Any) -> dict[str, float]:
+    """Return the scores that are numbers; none where there are no scores."""
+    given = scores if isinstance(scores, dict) else {}
+    return {name: float(v) for name, v in given.items() if isinstance(v, int | float)}
+
+
+def _count_kept(found: Gates, row: Mapping[str, Any], clips: set[tuple[Any, ...]]) -> None:
     clip = tuple(row[name] for name in ("source_sha256", "start", "step", "frames"))
-    numbers = {name: v for name, v in json.loads(row["scores"]).items() if isinstance(v, int | float)}
-    for score, value in numbers.items():
-        if score.startswith(_PAIR):
-            found.gate(score).kept.append(value)
-            found.gate(score, row["task"]).kept.append(value)
-        elif clip not in seen:
-            found.gate(score).kept.append(value)
-    seen.add(clip)
+    for score, value in _numbers(json.loads(row["scores"])).items():
+        for gate in found.of(score, row["task"], new=clip not in clips):
+            gate.kept.append(value)
+    clips.add(clip)
 
 
 def _count_kind(found: Gates, reject: Mapping[str, Any]) -> None:
     kind = found.kinds.setdefault(kind_of(reject), Kind())
     kind.count += 1
-    kind.places[f"{reject['where']}, {reject['task']}" if reject["task"] else reject["where"]] += 1
+    kind.units[unit_of(reject), reject["task"]] += 1
     if len(kind.examples) < _EXAMPLES and all(reject["source"] != known["source"] for known in kind.examples):
         kind.examples.append(dict(reject))
 
 
-def _count_rejected(found: Gates, reject: Mapping[str, Any]) -> None:
-    """Count a reject's scores: a clip's where it was turned away as a whole, a pair's where the pair was."""
-    given = reject.get("scores")
-    scores = {n: float(v) for n, v in given.items() if isinstance(v, int | float)} if isinstance(given, dict) else {}
-    if reject["where"] == "task":
-        for limit in found.thresholds:
-            if limit.task == reject["task"] and limit.score in scores and limit.breaks(scores[limit.score]):
-                _turn_away(found.gate(limit.score), reject, scores[limit.score])
-        return
-    if reject["where"] not in ("gate", "pair"):
-        return
+def _count_rejected(found: Gates, reject: Mapping[str, Any], clips: set[tuple[Any, ...]]) -> None:
+    """Count a reject's scores, those of its clip where no sample and no other reject of it has been counted."""
     broken = broken_score(reject)
-    found.unknown += not scores
-    for score, value in (scores or dict([broken] if broken else [])).items():
-        if score.startswith(_PAIR) != (reject["where"] == "pair"):
-            continue
-        for task in {"", reject["task"] if score.startswith(_PAIR) else ""}:
-            if broken and broken[0] == score:
-                _turn_away(found.gate(score, task), reject, value)
+    scores = _numbers(reject.get("scores")) or dict([broken] if broken else [])
+    found.unknown += reject["where"] in ("gate", "pair") and not _numbers(reject.get("scores"))
+    clip = (reject["sha256"], reject["start"])
+    for score, value in scores.items():
+        for gate in found.of(score, reject["task"], new=clip not in clips):
+            if score == broken[0] if broken else any(limit.task and limit.breaks(value) for limit in gate.thresholds):
+                gate.rejected.append(value)
+                gate.kinds[kind_of(reject)] += 1
             else:
-                found.gate(score, task).others.append(value)
-
-
-def _turn_away(gate: Gate, reject: Mapping[str, Any], value: float) -> None:
-    gate.rejected.append(value)
-    gate.kinds[kind_of(reject)] += 1
+                gate.others.append(value)
+    if scores:
+        clips.add(clip)
 
 
 def write_gates(found: Gates, page: Path) -> Path:
@@ -227,35 +243,37 @@ def write_gates(found: Gates, page: Path) -> Path:
     """
     from datagen.charts import short
 
-    tasks_of = Counter(score for score, task in found.gates if task)
     kinds = sorted(found.kinds.items(), key=lambda item: (-item[1].count, item[0]))
     write_html(
         page,
         _TEMPLATE,
         name=found.name,
         manifest=found.manifest,
-        clips=f"{found.clips:,}",
-        samples=f"{found.manifest.samples:,}",
-        unknown=f"{found.unknown:,}" if found.unknown else "",
-        charts=[
-            _chart(score, task, gate)
-            for (score, task), gate in sorted(found.gates.items())
-            # a pair's score of a single task is that of all tasks
-            if not task or tasks_of[score] > 1
-        ],
-        rejects=f"{sum(kind.count for kind in found.kinds.values()):,}",
+        clips=counted(found.clips, "clip"),
+        samples=counted(found.manifest.samples, "sample"),
+        unknown=counted(found.unknown, "reject") if found.unknown else "",
+        charts=[_chart(score, task, gate) for score, task, gate in _shown(found)],
+        left_out=in_short(found.left_out) or "nothing",
         kinds=[
             {
                 "name": short(name, _LONGEST_TEXT),
                 "count": kind.count,
-                "places": short("; ".join(f"{place} {n:,}" for place, n in kind.places.most_common()), _LONGEST_TEXT),
+                "units": short(", ".join(in_words(n, *unit) for unit, n in kind.units.most_common()), _LONGEST_TEXT),
                 "examples": [_example(reject) for reject in kind.examples],
             }
             for name, kind in kinds[:_KINDS]
         ],
-        more=max(len(kinds) - _KINDS, 0),
+        more=counted(len(kinds) - _KINDS, "more kind") if len(kinds) > _KINDS else "",
     )
     return page
+
+
+def _shown(found: Gates, *, every: bool = True) -> Iterator[tuple[str, str, Gate]]:
+    """Yield score, task and gate in order. `every`: pairs of each task apart, too, where there are several."""
+    tasks = Counter(score for score, task in found.gates if task)
+    for (score, task), gate in sorted(found.gates.items()):
+        if not task or gate.own or (every and tasks[score] > 1):
+            yield score, task, gate
 
 
 def _chart(score: str, task: str, gate: Gate) -> dict[str, Any]:
@@ -263,24 +281,28 @@ def _chart(score: str, task: str, gate: Gate) -> dict[str, Any]:
 
     series = [
         Series(name="kept", values=gate.kept),
-        Series(name="turned away for it", values=gate.rejected, style="rejected"),
-        Series(name="turned away for another reason", values=gate.others, style="other"),
+        Series(name="left out for it", values=gate.rejected, style="rejected"),
+        Series(name="left out for another reason", values=gate.others, style="other"),
     ]
     lines = [Line(value=limit.value, label=limit.label) for limit in gate.thresholds]
     return {
-        "name": f"{score} of {task}" if task else score,
+        "name": _name(score, task),
         "chart": histogram(series, lines),
         "note": _figures(gate),
     }
 
 
+def _name(score: str, task: str) -> str:
+    return f"{score} of {task}" if task else score
+
+
 def _figures(gate: Gate) -> str:
-    """Say range and percentiles of what was kept, and how many were turned away."""
+    """Say range and percentiles of what was kept, and how many were left out."""
     from datagen.charts import figures
 
     kept = f"kept {len(gate.kept):,}: {figures(gate.kept)}" if gate.kept else "nothing kept"
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in gate.kinds.most_common())
-    return f"{kept}; turned away {gate.kinds.total():,}" + (f" ({kinds})" if kinds else "")
+    return f"{kept}; left out {gate.kinds.total():,}" + (f" ({kinds})" if kinds else "")
 
 
 def _example(reject: Mapping[str, Any]) -> str:
@@ -291,12 +313,11 @@ def _example(reject: Mapping[str, Any]) -> str:
 
 
 def summary(found: Gates) -> Iterator[str]:
-    """Say the most important of every gate in one line, then count the rejects."""
-    for (score, task), gate in sorted(found.gates.items()):
-        if not task:
-            limits = ", ".join(limit.label for limit in gate.thresholds) or "no threshold"
-            yield f"{score}: {limits}; {_figures(gate)}"
-    kinds = sorted(found.kinds.items(), key=lambda item: (-item[1].count, item[0]))
-    shown = ", ".join(f"{name} {kind.count:,}" for name, kind in kinds[:8])
-    more = f" and {len(kinds) - 8} more kinds" if len(kinds) > 8 else ""
-    yield f"rejects: {shown or 'none'}{more}"
+    """Say the most important of every gate in one line, then what was left out."""
+    apart = {score for (score, _), gate in found.gates.items() if gate.own}
+    for score, task, gate in _shown(found, every=False):
+        if score in apart and not gate.thresholds:
+            continue
+        limits = ", ".join(limit.label for limit in gate.thresholds) or "no threshold"
+        yield f"{_name(score, task)}: {limits}; {_figures(gate)}"
+    yield from found.lines or ["nothing left out"]

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from configs import SourceError
 from datagen.duplicates import Double, Seen, find_doubles, find_relatives, leaks
 from datagen.plan import Assigned, Excluded, Plan, alike_groups
+from datagen.rejects import NAME as REJECTS
+from datagen.rejects import in_lines
 from datagen.settings import Recipe
 from datagen.sources.base import Reject
 from datagen.splits import SPLITS
@@ -110,13 +112,13 @@ def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str], s
 def is_published(out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult]) -> bool:
     """Whether all that lies beside the shards is there and about these; a video that was added since and is of no use
     changes the rejects."""
-    if not all((out / name).is_file() for name in (MANIFEST, "README.md", "rejects.jsonl")):
+    if not all((out / name).is_file() for name in (MANIFEST, "README.md", REJECTS)):
         return False
     manifest = load_manifest(out)
     ours = (recipe.digest(), version("vidiff"), plan.inputs, tuple(_shards(results)))
     if (manifest.recipe_digest, manifest.code_version, manifest.inputs, manifest.shards) != ours:
         return False
-    return (out / "rejects.jsonl").read_text(encoding="utf-8") == _lines(_rejects(plan, results))
+    return (out / REJECTS).read_text(encoding="utf-8") == _lines(_rejects(plan, results))
 
 
 def _shards(results: Iterable[UnitResult]) -> list[Shard]:
@@ -140,14 +142,10 @@ def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[Uni
     """Write what lies beside the shards, the manifest last, and return it."""
     rejects = _rejects(plan, results)
     shards = _shards(results)
-    publish(out / "rejects.jsonl", _lines(rejects))
+    publish(out / REJECTS, _lines(rejects))
     if not shards:
-        reasons = ", ".join(
-            f"{kind} {count}" for kind, count in Counter(reject.kind for reject in rejects).most_common()
-        )
-        raise SourceError(
-            f"no usable clip: all {plan.clips} were rejected ({reasons}); {out / 'rejects.jsonl'} lists them"
-        )
+        told = "; ".join(in_lines(map(vars, rejects)))
+        raise SourceError(f"no usable clip: {told}; {out / REJECTS} lists them with their reasons")
     licences, sources, members = contents(out, shards)
     manifest = Manifest(
         recipe=recipe.model_dump(mode="json"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from configs import DatasetError
+from configs import DatasetError, counted
 
 NAME = "rejects.jsonl"
+UNITS = ("video", "clip", "pair")
+"""What is left out: all of a video, a clip of it for all tasks, or its pair for one task."""
 _NUMBER = r"[-+]?\d[\d.]*(?:e[-+]?\d+)?"
 _SCORE = re.compile(rf": (\w+) ({_NUMBER})(?: [<>] {_NUMBER})?")
 
@@ -45,3 +48,31 @@ def broken_score(reject: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the score that a gate turned the clip away for, as its reason tells: `still: motion 0.01 < 0.02`."""
     found = _SCORE.fullmatch(str(reject["reason"])[len(kind_of(reject)) :])
     return (found[1], float(found[2])) if found and reject["where"] in ("gate", "pair") else None
+
+
+def unit_of(reject: Mapping[str, Any]) -> str:
+    """Return which of `UNITS` was left out; nothing where a video is kept and some of its frames are not."""
+    if reject["where"] == "frames":
+        return ""
+    return UNITS[2] if reject["task"] else UNITS[0] if reject["start"] in (-1, None) else UNITS[1]
+
+
+def in_short(units: Mapping[str, int]) -> str:
+    """Say how many of each of `UNITS` were left out: `2 videos, 1 clip`; nothing where none was."""
+    return ", ".join(counted(units[unit], unit) for unit in UNITS if units.get(unit))
+
+
+def in_words(number: int, unit: str, task: str) -> str:
+    """Say how many of one unit, and of a task's where they are pairs."""
+    return counted(number, f"{task} {unit}".strip()) if unit else "frames of kept videos"
+
+
+def in_lines(rejects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Say how many videos, clips and pairs of each task were left out, a line each, and why."""
+    groups: dict[tuple[str, str], Counter[str]] = {}
+    for reject in rejects:
+        groups.setdefault((unit_of(reject), reject["task"]), Counter())[kind_of(reject)] += 1
+    for unit, task in sorted(groups, key=lambda group: ((*UNITS, "").index(group[0]), group[1])):
+        kinds = groups[unit, task]
+        each = ", ".join(f"{kind} {number:,}" for kind, number in sorted(kinds.items()))
+        yield f"{in_words(kinds.total(), unit, task)} left out: {each}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from configs import counted
 from datagen.splits import SPLITS
 from shards import Dataset, Manifest, Task, get_task, task_names
 from shards.pages import write_html
@@ -253,7 +254,7 @@ def write_stats(stats: Stats, page: Path) -> Path:
         whole=_told(whole),
         sources=counted_bars(named, _SHOWN_SOURCES, "more sources"),
         licences=counted_bars(stats.licences, _SHOWN_NAMES),
-        captioned=f"{stats.captioned:,} of {stats.samples:,} samples have a caption",
+        captioned=f"with a caption: {stats.captioned:,} of {counted(stats.samples, 'sample')}",
         per_source=_number_chart("samples per source", [float(n) for n in stats.sources.values()]),
         clips=[
             _clip_chart("frames per clip", {str(n): count for n, count in stats.frames.items()}),
@@ -278,6 +279,7 @@ def _rounded(rates: Mapping[float, int]) -> Counter[float]:
 
 def _told(cell: Cell) -> dict[str, str]:
     return {
+        "contents": f"{counted(cell.samples, 'sample')} of {counted(len(cell.sources), 'source')}",
         "samples": f"{cell.samples:,}",
         "sources": f"{len(cell.sources):,}",
         "megabytes": f"{cell.bytes / 2**20:,.1f}",
@@ -324,11 +326,11 @@ def _task_page(task: str, found: TaskStats) -> dict[str, Any]:
     parameters += [(name, c.total(), _clip_chart(name, c)) for name, c in sorted(found.categories.items())]
     for _, count, chart in parameters:
         if count < total:
-            chart["note"] += f" (in {count:,} of {total:,} samples)"
+            chart["note"] += f" (in {count:,} of {counted(total, 'sample')})"
     by_length = sorted(found.instructions, key=lambda text: (len(text), text))
     return {
         "name": task,
-        "samples": f"{total:,}",
+        "samples": counted(total, "sample"),
         "parameters": [chart for *_, chart in parameters[:_SHOWN_PARAMETERS]],
         "more": max(len(parameters) - _SHOWN_PARAMETERS, 0),
         "codec": [
@@ -336,7 +338,7 @@ def _task_page(task: str, found: TaskStats) -> dict[str, Any]:
             _number_chart("codec PSNR of the target, dB", found.psnr_target),
         ],
         "words": counted_bars(found.words, _SHOWN_WORDS, "more words"),
-        "distinct": f"{len(found.instructions):,}",
+        "distinct": counted(len(found.instructions), "different instruction"),
         "often": [(f"{n:,}", short(text, _LONGEST_TEXT)) for text, n in _most_frequent(found.instructions)],
         "fewer": f"{max(len(found.instructions) - _SHOWN_NAMES, 0):,}",
         "shortest": short(by_length[0], _LONGEST_TEXT),
@@ -360,12 +362,14 @@ def summary(stats: Stats) -> Iterator[str]:
     """Say the most important of it in a few lines."""
     size = sum(stats.bytes) / 2**20
     yield (
-        f"{stats.samples:,} samples of {len(stats.sources):,} sources, {size:,.1f} MB, {_duration(sum(stats.seconds))} of clips"
+        f"{counted(stats.samples, 'sample')} of {counted(len(stats.sources), 'source')}, {size:,.1f} MB, "
+        f"{_duration(sum(stats.seconds))} of clips"
     )
     for task, found in sorted(stats.tasks.items()):
         splits = ", ".join(f"{split} {cell.samples:,}" for (name, split), cell in _ordered(stats.cells) if name == task)
-        loss = " / ".join(f"{sum(v) / len(v):.1f}" for v in (found.psnr_source, found.psnr_target))
-        yield f"{task}: {splits}; {len(found.instructions):,} different instructions; codec {loss} dB"
+        source, target = (sum(values) / len(values) for values in (found.psnr_source, found.psnr_target))
+        texts = counted(len(found.instructions), "different instruction")
+        yield f"{task}: {splits}; {texts}; PSNR after the codec: source {source:.1f}, target {target:.1f} dB"
     for what, counts in (
         ("frames", {str(n): count for n, count in stats.frames.items()}),
         ("pixels", {f"{w} x {h}": count for (w, h), count in stats.sizes.items()}),
@@ -374,10 +378,12 @@ def summary(stats: Stats) -> Iterator[str]:
     ):
         yield f"{what}: {_most(counts)}"
     if stats.captioned:
-        yield f"captions: {stats.captioned:,} samples have one"
+        yield f"with a caption: {counted(stats.captioned, 'sample')}"
 
 
 def _most(counts: Mapping[str, int], limit: int = 3) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if len(ordered) == 1:
+        return f"{ordered[0][0]} (all)"
     more = f" and {len(ordered) - limit:,} more" if len(ordered) > limit else ""
     return ", ".join(f"{name} ({count:,})" for name, count in ordered[:limit]) + more

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from configs import DatasetError, unknown_name
+from configs import DatasetError, counted, unknown_name
 from shards import Dataset, Sample, encode_preview
 from shards.codecs import encode_image
 from shards.pages import data_url, write_html
@@ -44,8 +44,7 @@ def write_contact_sheet(
         _TEMPLATE,
         name=folder.resolve().name,
         sha256=dataset.manifest.sha256,
-        shown=len(chosen),
-        total=len(rows),
+        shown=f"{len(chosen):,} of {counted(len(rows), 'pair')}",
         tasks=sorted({row["task"] for row in chosen}),
         splits=sorted({row["split"] for row in chosen}),
         pairs=[_pair(row, dataset[row["key"]]) for row in chosen],

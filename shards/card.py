@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from configs import counted
 from shards.manifest import Manifest, Shard
 from shards.storage import publish
 from shards.tasks import get_task, task_names
@@ -83,15 +84,15 @@ def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> 
     # a merge may be of tasks that are registered elsewhere
     known = task_names()
     lines = [f"- `{task}`" + (f": {get_task(task).summary}" if task in known else "") for task in tasks]
-    terms = [f"- {name or 'unknown'}: {count} samples" for name, count in sorted(licences.items())]
+    terms = [f"- {name or 'unknown'}: {counted(count, 'sample')}" for name, count in sorted(licences.items())]
     counts: dict[tuple[str, str], int] = {}
     for shard in manifest.shards:
         counts[shard.task, shard.split] = counts.get((shard.task, shard.split), 0) + shard.samples
     table = [f"| {task} | {split} | {count} |" for (task, split), count in sorted(counts.items())]
     recipe = yaml.safe_dump(dict(manifest.recipe), sort_keys=False)
     return _TEXT.format(
-        samples=manifest.samples,
-        sources=manifest.sources,
+        samples=counted(manifest.samples, "clip pair"),
+        sources=counted(manifest.sources, "source"),
         version=manifest.code_version,
         tasks="\n".join(lines),
         table="\n".join(table),
@@ -105,7 +106,7 @@ def _body(manifest: Manifest, tasks: list[str], licences: Mapping[str, int]) -> 
 _TEXT = """
 # Instruction-driven video pairs
 
-{samples} clip pairs from {sources} sources, made by VIDiff datagen {version}. A source is a clean video, whatever
+{samples} from {sources}, made by VIDiff datagen {version}. A source is a clean video, whatever
 captions, masks or other sides it came with; all its samples are in the same split.
 
 {tasks}

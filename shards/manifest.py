@@ -52,7 +52,7 @@ class Manifest:
     code_version: str
     shards: tuple[Shard, ...]
     rejects: Mapping[str, int] = field(default_factory=dict)
-    """How many clips were turned away, by reason."""
+    """How many videos, clips and pairs were left out, by reason."""
     inputs: str = ""
     """Digest of the source videos' names and contents."""
     sources: int = 0

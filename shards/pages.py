@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from configs import counted
 from shards.storage import publish
 
 _WEB = Path(__file__).parent / "web"
@@ -35,14 +36,15 @@ def write_html(path: Path, template: Path, **values: Any) -> None:
 
 
 def render_html(template: Path, **values: Any) -> str:
-    """Render a jinja2 template with the shared style and script as `style` and `script`; values are escaped."""
+    """Render a jinja2 template with the shared style and script as `style` and `script`, and `counted`; values are escaped."""
     import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shared = {
+    shared: dict[str, Any] = {
+        "counted": counted,
         "style": Markup((_WEB / "page.css").read_text(encoding="utf-8")),
         "script": Markup((_WEB / "page.js").read_text(encoding="utf-8")),
     }

@@ -45,6 +45,19 @@ def test_help_loads_nothing_heavy(command):
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("command", ["datagen", "vidiff-train", "vidiff-translate", "vidiff-convert", "bench"])
+def test_help_is_short_for_h_and_names_exit_codes_and_guide(command):
+    from importlib.metadata import entry_points
+
+    entry = next(iter(entry_points(group="console_scripts", name=command)))
+    for arguments in (["-h"], ["--help"]):
+        code = f"import sys, {entry.module}; sys.argv = {[command, *arguments]}; {entry.module}.{entry.attr}()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Exit codes: 0 done" in done.stdout
+        assert "README.md" in done.stdout
+
+
 def test_imports_only_go_down_the_floors():
     linter = Path(sys.executable).parent / "lint-imports"
     if not linter.exists():

@@ -188,6 +188,8 @@ def translate_command(
             said |= of_files
             done = translate_folder(translator, source, out, str(instruction), said=said, **shared, **of_files, **heard)
     typer.echo(f"{done.made} translated into {out}" + (f", {done.there} were there already" if done.there else ""))
+    if done.lacking:
+        typer.echo(f"not translated, for there are no {split} samples of them: {', '.join(done.lacking)}")
     for name, reason in done.failed.items():
         typer.echo(f"error: {name}: {reason}", err=True)
     if done.failed:

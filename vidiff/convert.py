@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 
-from configs import ModelError, OutputError, unknown_name
+from configs import ModelError, OutputError, no_weights, unknown_name
 from configs.libraries import quiet_libraries
 from vidiff.image_instruction import ImageProjector
 from vidiff.pipeline import PICKLED, VIDiffPipeline, refuse_code
@@ -186,8 +186,10 @@ def _trying(cls: Any, source: str, name: str, **options: Any) -> Any:
     try:
         return cls.from_pretrained(source, **({"subfolder": name} if name else {}), **options)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise ModelError(f"{_place(source, name)} cannot be loaded as {cls.__name__}: {said}") from None
+        raise ModelError(
+            f"{_place(source, name)} cannot be loaded as {cls.__name__}: {no_weights(source, error)}; give a folder in the "
+            "layout of diffusers, or a name on the hub"
+        ) from None
 
 
 def _place(source: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils import is_peft_available
 
-from configs import MissingExtraError, ModelError, VIDiffError
+from configs import MissingExtraError, ModelError, VIDiffError, no_weights
 
 _MOTION = re.compile(r"(motion_modules\.\d+\.)(?!transformer\.|convolution\.)")
 """AnimateDiff's names, whose temporal transformer is the whole motion module and not a part of it."""
@@ -42,7 +42,7 @@ class LoraMixin(StableDiffusionLoraLoaderMixin):  # type: ignore[misc]
         except VIDiffError:
             raise
         except Exception as error:  # the hub's client has errors of its own, and has changed them before
-            said = " ".join(str(error).split())[:200]
+            said = no_weights("" if isinstance(source, Mapping) else str(source), error)
             raise ModelError(f"the LoRA weights {_named(source)} cannot be loaded: {said}") from None
         # of what it has no place for diffusers only warns
         found = sum(map(_layers_with_lora, (self.unet, self.text_encoder))) - before

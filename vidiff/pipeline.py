@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModel
 
-from configs import ModelError
+from configs import ModelError, meant_path
 from vidiff.autoencoder import PatchAutoencoder
 from vidiff.conditioning import decode_video, encode_video, patch_size, unet_input
 from vidiff.correction import CORRECTED_STEPS, Overlap, begin_with, corrected
@@ -241,11 +241,24 @@ def load_pipeline(path: str | Path) -> VIDiffPipeline:
     Raises:
         ModelError: as `VIDiffPipeline.from_pretrained`.
     """
-    folder = Path(path)
-    run = folder / "model"
-    pipe = VIDiffPipeline.from_pretrained(run if run.is_dir() else folder)
+    pipe = VIDiffPipeline.from_pretrained(model_folder(path))
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def model_folder(path: str | Path) -> Path:
+    """Return where the pipeline of a training run lies, or of what `save_pretrained` wrote.
+
+    Raises:
+        ModelError: there is no such folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        found = "it is a file" if folder.exists() else f"there is no such folder{meant_path(folder)}"
+        raise ModelError(
+            f"{folder} is no VIDiff model: {found}; give a folder that vidiff-train or vidiff-convert made"
+        )
+    return folder / "model" if (folder / "model").is_dir() else folder
 
 
 def initial_noise(like: Tensor, generator: Generator | None, shared: float) -> Tensor:

@@ -20,7 +20,7 @@ from vidiff.data import Batch, TrainingClips, batches, mixture
 from vidiff.devices import choose_device, cpu_threads, keep_freed_memory, threads_that_pay_off
 from vidiff.model_card import model_card
 from vidiff.objective import diffusion_loss
-from vidiff.pipeline import VIDiffPipeline
+from vidiff.pipeline import VIDiffPipeline, model_folder
 from vidiff.run_folder import RunFolder
 from vidiff.settings import TrainSettings
 from vidiff.sizes import new_pipeline
@@ -44,6 +44,8 @@ def train_model(
     """
     if settings.base == "???":
         raise ConfigError("this recipe goes on from a model: name its folder with --set base=FOLDER")
+    if settings.base:
+        model_folder(settings.base)
     dataset, run = Dataset(data), RunFolder(Path(out))
     clips = TrainingClips(dataset, settings)
     checkpoint = run.open(settings, dataset.manifest.sha256, resume=resume, overwrite=overwrite)

@@ -31,6 +31,8 @@ class Translated:
     made: int = 0
     there: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
+    """Tasks of a dataset that have no samples in the split."""
 
 
 def translate_folder(
@@ -110,6 +112,8 @@ def translate_dataset(
     translator.learnt.save(out)
     pipe = TiledPipe(translator.pipe, tile) if tile else translator.pipe
     done = Translated()
+    if task is None:
+        done.lacking = [name for name in dataset.tasks if not dataset.keys(name, split)]
     for number, key in enumerate(keys, start=1):
         row = dataset.row(key)
         place = out / row["task"] / f"{key}.mkv"

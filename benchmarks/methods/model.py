@@ -85,13 +85,10 @@ def count_parameters(folder: Path) -> int:
 
 
 def weights_digest(folder: Path) -> str:
-    """Return a hash of all weights and settings in a model folder."""
-    folder = _pipeline_of(folder)
+    """Return a hash of all weights and settings in a model folder: a training run keeps checkpoints beside it."""
+    from vidiff.pipeline import model_folder
+
+    folder = model_folder(folder)
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
     lines = [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def _pipeline_of(folder: Path) -> Path:
-    # a training run keeps its pipeline in model/, beside checkpoints that do not matter here
-    return folder / "model" if (folder / "model").is_dir() else folder

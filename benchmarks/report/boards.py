@@ -17,6 +17,7 @@ from benchmarks.statistics import Entry, Estimate, leaderboard, shares
 from benchmarks.suite import lacking
 from benchmarks.suspicions import RETURNED
 from benchmarks.ties import LEAST_VIDEOS
+from configs import counted
 
 CONVENTIONS = (
     "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
@@ -91,6 +92,8 @@ class Board:
     """What counts alike in its means, as its suite says."""
     protocol: str = ""
     """What a standard suite measures, in words."""
+    not_scored: str = ""
+    """Which of the dataset's tasks could not be scored at all, in words; the same on every board."""
     left_out: tuple[str, ...] = ()
     """In what this is not the whole test set of the papers, a phrase each."""
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -114,7 +117,7 @@ class Board:
     @property
     def size(self) -> str:
         """How much it rests on, and what that can tell."""
-        told = f"{self.samples} clip{'s' * (self.samples != 1)} of {self.videos} video{'s' * (self.videos != 1)}"
+        told = f"{counted(self.samples, 'clip')} of {counted(self.videos, 'video')}"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
         ranks = [line.entry.rank for line in self.lines if line.entry.rank is not None]
@@ -179,6 +182,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         videos=max(entry.videos for entry in ranking.entries),
         unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
         average=average,
+        not_scored=run.facts.get("not_scored", ""),
         parts=_parts(rows, metrics[0], standard, settings),
         **_protocol(standard, rows, settings.limit, run.facts.get("left_out", ())),
     )
@@ -248,7 +252,7 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
     row = next(row for row in rows if row["method"] == entry.method)
     notes = [leaks[entry.method]] if entry.method in leaks else []
     if entry.invalid:
-        notes.append(f"the bench itself failed on {entry.invalid} samples of {entry.method}: no rank")
+        notes.append(f"the bench itself failed on {counted(entry.invalid, 'sample')} of {entry.method}: no rank")
     failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}
     # neither interval nor test holds its rate where a few worst values make the mean
     if entry.videos >= LEAST_VIDEOS > len(failed) > 0:

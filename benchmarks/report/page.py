@@ -36,7 +36,7 @@ def page_text(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, ex
     first = {row["method"]: row for row in run.rows}
     return render_html(
         _TEMPLATE,
-        facts={**run.facts, "dataset_name": Path(run.facts["dataset"]).name},
+        facts={"not_scored": "", **run.facts, "dataset_name": Path(run.facts["dataset"]).name},
         boards=[_board(out, board, run, dataset, examples) for board in boards],
         failures=[row for row in run.rows if row["status"] != "ok"],
         conventions=CONVENTIONS,

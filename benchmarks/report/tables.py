@@ -73,6 +73,7 @@ def _width(columns: Sequence[int]) -> int:
 def to_markdown(boards: Sequence[Board]) -> str:
     """Return all boards as one Markdown document, with the conventions below."""
     parts = ["# Leaderboard", *CONVENTIONS]
+    parts += [f"Tasks {told}." for told in dict.fromkeys(board.not_scored for board in boards) if told]
     for board in boards:
         lines = [header(board), ["---"] * len(header(board)), *(cells(board, line) for line in board.lines)]
         lines += reported_cells(board)

@@ -29,7 +29,9 @@ Plugins = Annotated[
     list[str] | None,
     typer.Option(
         "--method",
-        help="[NAME=]FILE.py:OBJECT or package.module:OBJECT, a method of your own, to be scored too; may be repeated.",
+        help="[NAME=]FILE.py:OBJECT or package.module:OBJECT, a method of your own, to be scored too; may be repeated. OBJECT is "
+        "called as f(clip, instruction, reference, mask) -> clip: clips are uint8 [t h w 3], RGB; instruction is text; "
+        "reference (uint8 [h w 3]) and mask (uint8 [t h w], 255 inside) may be None.",
         show_default=False,
     ),
 ]

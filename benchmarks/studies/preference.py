@@ -21,7 +21,7 @@ from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import prediction_path
 from benchmarks.studies.report import Record, Study
 from benchmarks.ties import LEAST_VIDEOS, LEVEL
-from configs import DatasetError, OutputError
+from configs import DatasetError, OutputError, counted
 from shards import encode_preview
 from shards.codecs import decode_video
 from shards.pages import write_html
@@ -150,7 +150,8 @@ def preference_study(folder: Path) -> Study:
     voters = len({vote["voter"] for vote in votes})
     return Study(
         name="preference",
-        question=f"Which answer do people prefer? {len(votes)} votes of {voters} voter{'s' * (voters != 1)}, blind and shuffled.",
+        question=f"Which answer do people prefer? {counted(len(votes), 'vote')} of {counted(voters, 'voter')}, blind "
+        "and shuffled.",
         records=records,
         words=(
             "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals (Wilson's) that take "

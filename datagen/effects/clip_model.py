@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from configs import MissingExtraError
+from configs import MissingExtraError, no_weights
 from configs.libraries import quiet_libraries
 from datagen.effects.weights import digest_of
 from shards.sample import Video
@@ -81,9 +81,9 @@ def _load(name: str) -> tuple[Any, Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = CLIPModel.from_pretrained(name).eval()
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:140]
         raise MissingExtraError(
-            f"no CLIP {name!r} here ({reason}); give a folder with its weights, go online once, or leave engine.clip out"
+            f"no CLIP {name!r} here ({no_weights(name, error)}); give a folder with its weights, go online once, "
+            "or leave engine.clip out"
         ) from None
     return processor, tokenizer, model
 

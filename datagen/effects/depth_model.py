@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from configs import ConfigError, MissingExtraError
+from configs import ConfigError, MissingExtraError, no_weights
 from configs.libraries import quiet_libraries
 from datagen.effects.weights import digest_of
 from shards.sample import Video
@@ -132,9 +132,9 @@ def _load(name: str) -> tuple[Any, Any]:
         processor = AutoImageProcessor.from_pretrained(name, backend="pil")
         model = AutoModelForDepthEstimation.from_pretrained(name).eval()
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:140]
         raise MissingExtraError(
-            f"no depth model {name!r} here ({reason}); give a folder with its weights, go online once, or set depth to prior"
+            f"no depth model {name!r} here ({no_weights(name, error)}); give a folder with its weights, go online once, "
+            "or set depth to prior"
         ) from None
     return processor, model
 

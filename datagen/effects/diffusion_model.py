@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from configs import ConfigError, MissingExtraError, ModelError
+from configs import ConfigError, MissingExtraError, ModelError, no_weights
 from configs.libraries import quiet_libraries
 from datagen.effects.weights import digest_of
 from datagen.settings import EngineSettings
@@ -181,18 +183,21 @@ def _load(name: str, motion: str, precision: str) -> Any:
     torch.set_num_threads(1)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    try:
-        # the libraries' warnings are about how they call each other
-        with warnings.catch_warnings(action="ignore"):
-            pipe = _from_pretrained(name, motion).to(getattr(torch, precision))
-    except (AttributeError, ImportError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:140]
-        both = f"{name!r} with motion adapter {motion!r}" if motion else repr(name)
-        raise MissingExtraError(
-            f"no diffusion model {both} here ({reason}); give a folder with its weights, or go online once"
-        ) from None
+    # the libraries' warnings are about how they call each other
+    with warnings.catch_warnings(action="ignore"), _lacking("diffusion model", name):
+        pipe = _from_pretrained(name, motion).to(getattr(torch, precision))
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+@contextmanager
+def _lacking(what: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, ImportError, OSError, TypeError, ValueError) as error:
+        raise MissingExtraError(
+            f"no {what} {name!r} here ({no_weights(name, error)}); give a folder with its weights, or go online once"
+        ) from None
 
 
 def _from_pretrained(name: str, motion: str) -> Any:
@@ -202,7 +207,8 @@ def _from_pretrained(name: str, motion: str) -> Any:
     if kind not in (PICTURES, *VIDEOS):
         raise ConfigError(f"engine.model {name!r} is of the class {kind}; {_SUPPORTED}")
     if motion:
-        adapter = diffusers.MotionAdapter.from_pretrained(motion)
+        with _lacking("motion adapter", motion):
+            adapter = diffusers.MotionAdapter.from_pretrained(motion)
         return diffusers.AnimateDiffPipeline.from_pretrained(name, motion_adapter=adapter)
     pipe = diffusers.DiffusionPipeline.from_pretrained(name)
     if kind == "TextToVideoSDPipeline" and not isinstance(pipe.scheduler, diffusers.DDIMScheduler):

@@ -31,7 +31,7 @@ def source_summaries() -> dict[str, str]:
 
     listed = {
         "scenes": "procedural 2.5D scenes with exact depth, masks and flow; no files needed",
-        "PATH": "a video file, a folder of videos or of folders of frames, a glob pattern, a table (.csv, .parquet), a .tar",
+        "PATH": "a video file, a folder of videos or of frames, a glob pattern, a table (.csv, .parquet, .jsonl), a .tar",
     }
     listed |= {f"{name}:PATH": layout(name).summary for name in layout_names()}
     return listed | {

@@ -11,6 +11,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from benchmarks.audit import audit
+from benchmarks.commands import publish_report
 from benchmarks.compare import compare
 from benchmarks.report import TEXTS, make_boards
 from benchmarks.report.stored import load_run
@@ -19,8 +21,10 @@ from benchmarks.serve import serve
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from configs import ConfigError, DatasetError, OutputError
+from shards import Manifest, encode_sample, write_shard
 from tests.benchmarks.conftest import REPORTED as SETTINGS
 from tests.benchmarks.test_audit import rewrite_everywhere
+from tests.conftest import make_sample
 
 
 def test_all_tables_say_the_same(finished):
@@ -138,3 +142,20 @@ def test_the_commands_say_it_in_lines_and_exit_codes(finished, folder):
     done = bench("compare", *finished, "--methods", "clahe")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_tasks_without_samples_in_the_split_are_said_by_every_report(tmp_path):
+    root, shards = tmp_path / "dataset", []
+    for task, split in (("dehaze", "test"), ("recolor", "train")):
+        shards.append(write_shard(root / task / f"{split}-000000.tar", [encode_sample(make_sample(task, split, 0))]))
+    Manifest(recipe={}, recipe_digest="0", code_version="0", shards=tuple(shards), sources=1).save(root)
+    settings = SETTINGS.model_copy(update={"methods": ("identity",)})
+    suite = make_suite(root, [], settings)
+    publish_report(tmp_path / "run", run(suite, settings, tmp_path / "run"), settings, suite.dataset)
+    said = "not scored, for there are no test samples of them: recolor"
+    assert suite.not_scored == said
+    assert f"Tasks {said}." in (tmp_path / "run" / "leaderboard.md").read_text()
+    assert f"Tasks {said}." in (tmp_path / "run" / "index.html").read_text()
+    assert "(1 clip of 1 video, " in (tmp_path / "run" / "leaderboard.md").read_text()
+    assert audit(tmp_path / "run")[0] == []
+    assert make_suite(root, ["dehaze"], settings).not_scored == ""

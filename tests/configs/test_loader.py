@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 import configs
-from configs import ConfigError, Settings, load, meant_path, names
+from configs import ConfigError, Settings, load, meant_path, names, no_weights
 
 
 class Inner(Settings):
@@ -126,3 +126,25 @@ def test_a_path_that_is_nearly_there_is_named(tmp_path):
     assert meant_path(tmp_path / "vidoes") == f"; did you mean {str(tmp_path / 'videos')!r}?"
     assert meant_path(tmp_path / "something else") == ""
     assert meant_path(tmp_path / "nowhere" / "videos") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("/nowhere/model", "We couldn't connect to 'https://huggingface.co'", "there is no folder /nowhere/model"),
+        ("a/b/c", "Repo id must be in the form 'namespace/repo_name'", "there is no folder a/b/c"),
+        ("model", "We couldn't connect to the hub", "there is no folder model, and the hub cannot be reached"),
+        (
+            "a/b",
+            "401: no repository.",
+            "there is no folder a/b, and the hub gives none of that name: 401: no repository",
+        ),
+        ("here", "it has no config.json", "it has no config.json"),
+    ],
+)
+def test_a_folder_of_weights_that_is_missing_is_not_called_trouble_of_the_network(
+    name, error, words, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    assert no_weights(name, OSError(error)) == words

@@ -6,7 +6,7 @@ import tarfile
 import pandas as pd
 import pytest
 
-from configs import load
+from configs import counted, load
 from datagen import Recipe, build
 from datagen.replay import replay
 from datagen.stats import collect, summary, write_stats
@@ -44,10 +44,9 @@ def test_captions_of_a_table_are_in_the_samples_the_index_and_the_numbers(videos
     stats = collect(out)
     captioned = sum(row["caption"] != "" for row in Dataset(out).index().to_pylist())
     assert stats.captioned == captioned
-    assert f"captions: {captioned} samples have one" in list(summary(stats))
-    assert (
-        f"{captioned} of {stats.samples} samples have a caption" in write_stats(stats, tmp_path / "s.html").read_text()
-    )
+    assert f"with a caption: {counted(captioned, 'sample')}" in list(summary(stats))
+    page = write_stats(stats, tmp_path / "s.html").read_text()
+    assert f"with a caption: {captioned} of {counted(stats.samples, 'sample')}" in page
 
 
 def test_captions_of_shards_are_in_the_samples(videos, tmp_path):

@@ -252,6 +252,7 @@ def test_a_depth_model_that_is_not_there_is_said_before_the_folder_is_touched(vi
     done = command("build", "--from", video_folder, "--depth", "model:no/such-model", "--out", tmp_path / "x")
     assert done.returncode not in (0, 1)
     assert "no depth model 'no/such-model' here" in done.stderr
+    assert "there is no folder no/such-model, and the hub" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "x").exists()
 

@@ -105,7 +105,10 @@ def test_thresholds_are_those_of_the_recipe_and_of_the_tasks_own_options(strict)
     limits = {name: value for name, value in recipe["gates"].items() if name.startswith(("min_", "max_"))}
     assert {limit.setting: limit.value for limit in found.thresholds if not limit.task} == limits
     assert Threshold(setting="min_colourfulness", value=6.0, task="recolor") in found.thresholds
-    assert [limit.label for limit in found.gate("colourfulness").thresholds] == ["recolor.min_colourfulness 6"]
+    assert not found.gate("colourfulness").thresholds
+    assert [limit.label for limit in found.gate("colourfulness", "recolor").thresholds] == [
+        "recolor.min_colourfulness 6"
+    ]
     assert [limit.setting for limit in found.gate("brightness").thresholds] == ["max_brightness", "min_brightness"]
 
 
@@ -143,9 +146,12 @@ def test_a_task_s_own_gate_counts_what_it_turned_away(tmp_path):
     lines = [json.dumps(r | {"scores": {"colourfulness": clips[r["sha256"]]}}) for r in rejects_of(root)]
     (root / "rejects.jsonl").write_text("".join(line + "\n" for line in lines))
     found = collect(root)
-    assert found.gate("colourfulness").kinds == {"colourless": (clips < 60).sum()}
-    assert sorted(found.gate("colourfulness").rejected) == sorted(clips[clips < 60])
     assert sorted(found.gate("colourfulness").kept) == sorted(clips)
+    assert not found.gate("colourfulness").rejected
+    own = found.gate("colourfulness", "recolor")
+    assert own.kinds == {"colourless": (clips < 60).sum()}
+    assert sorted(own.rejected) == sorted(clips[clips < 60])
+    assert sorted(own.kept) == sorted(clips[clips >= 60])
 
 
 def test_the_page_draws_every_threshold_and_fetches_nothing(strict):
@@ -163,20 +169,21 @@ def test_bars_add_up_to_what_was_kept_and_turned_away(strict):
     found = collect(strict)
     page = write_gates(found, strict / "gates.html").read_text()
     chart = re.search(r"<h4>motion</h4>(<svg.*?</svg>)", page, re.DOTALL)[1]
-    for words, values in (("kept", found.gate("motion").kept), ("turned away for it", found.gate("motion").rejected)):
+    for words, values in (("kept", found.gate("motion").kept), ("left out for it", found.gate("motion").rejected)):
         assert sum(map(int, re.findall(rf"{words} (\d+)</title>", chart))) == len(values) > 0
 
 
 def test_a_line_of_each_gate_has_its_percentiles_and_threshold(strict, capsys):
     rows = table(strict)
     lines = {line.split(":")[0]: line for line in summary(collect(strict))}
-    assert lines.keys() == SCORES | {"rejects"}
+    names = {name.split(" of ")[0] for name in lines if "left out" not in name}
+    assert names == SCORES
     low, middle, high = np.percentile(rows["pair_psnr"], [5, 50, 95])
     line = lines["pair_psnr"].replace("\N{NO-BREAK SPACE}", " ")
     assert f"5 %: {low:.4g}, median: {middle:.4g}, 95 %: {high:.4g}" in line
     assert f"{rows['pair_psnr'].min():.4g} to {rows['pair_psnr'].max():.4g}" in line
     assert f"max_pair_psnr {load_gates(strict)['max_pair_psnr']:.4g}" in line
-    assert re.search(r"turned away \d+ \(no change \d+\)$", line)
+    assert re.search(r"left out \d+ \(no change \d+\)$", line)
 
 
 def load_gates(root: Path) -> dict[str, float]:
@@ -213,7 +220,7 @@ def test_no_text_breaks_out_of_the_page_and_odd_values_are_left_alone(tmp_path):
     assert page.count("</script>") == 1
     for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         xml.dom.minidom.parseString(svg)
-    assert list(summary(collect(root)))[-1].startswith("rejects: ")
+    assert list(summary(collect(root)))[-1].startswith("2 videos left out: ")
 
 
 def test_thousands_of_kinds_and_rejects_give_a_small_page(strict, tmp_path):
@@ -242,8 +249,8 @@ def test_the_parts_of_a_merged_dataset_keep_their_own_thresholds(whole, tmp_path
 
 def test_a_dataset_without_rejects_or_gates_has_a_page(toy_dataset, tmp_path):
     found = collect(toy_dataset)
-    assert "Nothing was turned away." in write_gates(found, tmp_path / "gates.html").read_text()
-    assert list(summary(found))[-1] == "rejects: none"
+    assert "Nothing was left out." in write_gates(found, tmp_path / "gates.html").read_text()
+    assert list(summary(found))[-1] == "nothing left out"
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"where": "gate"}', '{"reason": 3}'])
@@ -267,5 +274,7 @@ def test_the_command_prints_a_line_for_each_gate(strict, tmp_path):
     line = [sys.executable, "-m", "datagen", "gates", str(strict), "-o", str(tmp_path / "x.html")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(done.stdout.splitlines()) == len(SCORES) + 2
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(SCORES) + 3
+    assert [line.split(" left out: ")[0] for line in lines[-3:-1]] == ["6 clips", "5 recolor pairs"]
     assert (tmp_path / "x.html").is_file()

@@ -141,6 +141,9 @@ def test_what_cannot_be_converted_is_one_line(folder, tmp_path):
         convert("animatediff", str(root), tmp_path / "x")
     with pytest.raises(OutputError, match="exists; give a new folder"):
         convert("sd15", str(root), root)
+    with pytest.raises(ModelError, match=f"there is no folder {root}s; did you mean '{root}'") as told:
+        convert("sd15", f"{root}s", tmp_path / "x")
+    assert "http" not in str(told.value)
     weights = root / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(ModelError, match="holds pickles"):

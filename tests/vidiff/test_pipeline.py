@@ -119,7 +119,7 @@ def test_component_paths_are_a_promise(pipe, tmp_path):
 
 
 def test_folders_that_are_no_model_are_refused_in_one_line(pipe, tmp_path):
-    with pytest.raises(ModelError, match="no model folder"):
+    with pytest.raises(ModelError, match="there is no such folder"):
         load_pipeline(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="has no model_index"):
         load_pipeline(tmp_path)

@@ -117,7 +117,7 @@ def test_a_base_that_does_not_fit_is_one_line(start, tmp_path):
 
     with pytest.raises(ModelError, match="must be multiples of 64; 96 is not"):
         new_pipeline(load(f"base={start}", "model.size=96"))
-    with pytest.raises(ModelError, match="no model folder"):
+    with pytest.raises(ModelError, match="there is no such folder"):
         new_pipeline(load(f"base={tmp_path / 'nothing'}"))
 
 

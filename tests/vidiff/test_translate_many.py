@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from configs import OutputError, SourceError
-from shards import Dataset, probe, read_video, write_video
+from shards import Dataset, Manifest, encode_sample, probe, read_video, write_shard, write_video
 from shards.codecs import decode_video
+from tests.conftest import make_sample
 from vidiff import translate_clip
 from vidiff.correction import Overlap
 from vidiff.tiling import TiledPipe, tiles
@@ -97,6 +98,16 @@ def test_samples_of_a_dataset_are_translated_as_each_one_says(model, toy_dataset
     assert learnt_by(tmp_path / "out") == learnt_by(model) == translator.learnt
 
 
+def uneven(root):
+    """A dataset with a sample of one task in test, and of the other in train."""
+    shards = [
+        write_shard(root / task / f"{split}-000000.tar", [encode_sample(make_sample(task, split, 0))])
+        for task, split in (("dehaze", "test"), ("recolor", "train"))
+    ]
+    Manifest(recipe={}, recipe_digest="0", code_version="0", shards=tuple(shards), sources=1).save(root)
+    return root
+
+
 def test_the_command_takes_folders_and_datasets(model, folder, toy_dataset, tmp_path):
     def run(*arguments):
         command = [sys.executable, "-c", "from vidiff.cli import translate; translate()", *map(str, arguments)]
@@ -116,6 +127,11 @@ def test_the_command_takes_folders_and_datasets(model, folder, toy_dataset, tmp_
     done = run(toy_dataset, tmp_path / "predictions", "--task", "recolor", "--split", "val")
     assert (done.returncode, done.stdout) == (0, f"2 translated into {tmp_path / 'predictions'}\n")
     assert run(folder, tmp_path / "other").returncode == 2
+    said = run(uneven(tmp_path / "uneven"), tmp_path / "some").stdout.splitlines()
+    assert said == [
+        f"1 translated into {tmp_path / 'some'}",
+        "not translated, for there are no test samples of them: recolor",
+    ]
     assert "one by one" in run(folder, tmp_path / "other", "x", "--mask", "m.mkv").stderr
 
 
