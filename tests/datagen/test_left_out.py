@@ -94,7 +94,7 @@ def test_a_single_one_is_no_plural(tmp_path):
         said = command(line, tmp_path / "x").stdout
         assert "1 sample" in said
         assert not [plural for plural in ("1 samples", "1 sources", "1 shards") if f" {plural}" in f" {said}"]
-    assert "1 clip pair from 1 source video, made" in (tmp_path / "x" / "README.md").read_text()
+    assert "1 clip pair from 1 source, made" in (tmp_path / "x" / "README.md").read_text()
 
 
 def test_a_clip_that_one_task_left_out_is_counted_once(mixed, tmp_path):

@@ -273,10 +273,10 @@ def test_a_weight_for_a_dataset_without_train_samples_is_refused(parts, tmp_path
             ],
         ),
         (
-            [1, 3],
+            [2, 5],
             [
-                "train has {less} of {both} samples, because b <script> has only {b} for its share of 75.0 %; in whole samples a "
-                "is 22.2 % of it in place of 25.0 %, b <script> is 77.8 % of it in place of 75.0 %"
+                "train has {less} of {both} samples, because b <script> has only {b} for its share of 71.4 %; in whole samples a "
+                "is 25.0 % of it in place of 28.6 %, b <script> is 75.0 % of it in place of 71.4 %"
             ],
         ),
     ],
