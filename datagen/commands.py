@@ -250,8 +250,8 @@ def show_info(folder: Path) -> None:
         samples = counted(part["samples"], "sample")
         out_console.print(f"merged from {part['name']}: {samples}, content {part['content_sha256'][:16]}")
     sources = len(dataset.index()["clean_sha256"].unique())
-    shards = counted(len(manifest.shards), "shard")
-    out_console.print(f"{counted(len(dataset), 'sample')} of {counted(sources, 'source')} in {shards}")
+    in_shards = counted(len(manifest.shards), "shard")
+    out_console.print(f"{counted(len(dataset), 'sample')} of {counted(sources, 'source')} in {in_shards}")
     for line in _told_rejects(folder):
         out_console.print(line)
     out_console.print(f"content {manifest.sha256}")
