@@ -108,18 +108,22 @@ def _bar(lit: NDArray[np.float64]) -> int:
 def pair_score(source: Video, target: Video, mask: NDArray[np.uint8] | None = None) -> dict[str, float]:
     """Return what the gates look at in a pair.
 
-    `pair_psnr`: PSNR in dB between its two clips, pooled. `pair_changed`: share of the pixels in which they differ by more
-    than 10 grey levels, on frames thinned out as for `score`. `pair_outside`, where there is a `mask` uint8 [t h w]: the
-    largest difference outside it.
+    `pair_psnr`: PSNR in dB between its two clips, pooled. `pair_changed`: see `changed_share`. `pair_outside`, where there is
+    a `mask` uint8 [t h w]: the largest difference outside it.
     """
-    every = max(max(source.shape[1:3]) // _LONG_SIDE, 1)
-    apart = cv2.absdiff(_thinned(source, every).reshape(1, -1, 3), _thinned(target, every).reshape(1, -1, 3))
-    largest = reduce(cv2.max, cv2.split(apart))
-    found = {"pair_psnr": pooled_psnr(source, target), "pair_changed": (largest > _VISIBLE).mean()}
+    found = {"pair_psnr": pooled_psnr(source, target), "pair_changed": changed_share(source, target)}
     if mask is not None:
         sides = zip(source, target, mask, strict=True)
         found["pair_outside"] = max(cv2.norm(a, b, cv2.NORM_INF, mask=cv2.bitwise_not(hole)) for a, b, hole in sides)
     return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def changed_share(source: Video, target: Video) -> float:
+    """Return the share of the pixels in which two clips differ by more than 10 grey levels, on frames thinned out as for
+    `score`."""
+    every = max(max(source.shape[1:3]) // _LONG_SIDE, 1)
+    apart = cv2.absdiff(_thinned(source, every).reshape(1, -1, 3), _thinned(target, every).reshape(1, -1, 3))
+    return float((reduce(cv2.max, cv2.split(apart)) > _VISIBLE).mean())
 
 
 def judge_pair(scores: Mapping[str, Any], gates: GateSettings, *, changes: bool, keeps_outside: bool) -> str:

@@ -13,7 +13,7 @@ from datagen.clip_depth import clip_depth, draw_depth
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import relight, styles, weather
 from datagen.effects.palette import colour_statistics_transfer
-from datagen.gates import pair_score
+from datagen.gates import changed_share
 from datagen.scenes.textures import photograph
 from datagen.sources.base import Clip
 from datagen.tasks.base import UnsuitableClipError
@@ -206,7 +206,7 @@ def _apply_look(clip: Clip, program: Sequence[Operation]) -> Edited:
 
 
 def _edited(clip: Clip, name: str, target: Video, reference: NDArray[np.uint8] | None = None) -> Edited:
-    changed = pair_score(clip.frames, target)["pair_changed"]
+    changed = changed_share(clip.frames, target)
     if changed < _LEAST_SHOWN:
         raise UnsuitableClipError(
             f"no edit: {name} would change {changed:.0%} of the picture, less than {_LEAST_SHOWN:.0%}"

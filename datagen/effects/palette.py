@@ -62,8 +62,7 @@ def _lab_statistics(video: Video) -> tuple[NDArray[np.float64], NDArray[np.float
     """Return the mean [3] and covariance [3 3] of L, a and b over all frames: of every n-th row and column of pictures
     that have n times 64 rows."""
     step = max(video.shape[1] // 64, 1)
-    frames = [cv2.LUT(np.ascontiguousarray(frame[::step, ::step]), _UNIT) for frame in video]
-    lab = np.concatenate([cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).reshape(-1, 3) for frame in frames])
-    mean = lab.mean(0, dtype=np.float64)
-    centred = lab - mean.astype(np.float32)
-    return mean, np.asarray(centred.T @ centred, float) / len(lab)
+    thinned = cv2.LUT(np.concatenate([frame[::step, ::step] for frame in video]), _UNIT)
+    lab = cv2.cvtColor(thinned, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    covariance, mean = cv2.calcCovarMatrix(lab, None, cv2.COVAR_NORMAL | cv2.COVAR_ROWS | cv2.COVAR_SCALE)
+    return mean[0], covariance
