@@ -93,11 +93,11 @@ def instructions(
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
-) -> None:
+) -> int:
     """Text, picture, or both: which instruction serves the model best."""
     from benchmarks.studies import commands
 
-    commands.instructions(model, data, task or [], _settings(override, limit), out, workers)
+    return commands.instructions(model, data, task or [], _settings(override, limit), out, workers)
 
 
 @study.command()
@@ -109,11 +109,11 @@ def temporal(
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
-) -> None:
+) -> int:
     """With and without the temporal layers: consistency and quality."""
     from benchmarks.studies import commands
 
-    commands.temporal(model, data, task or [], _settings(override, limit), out, workers)
+    return commands.temporal(model, data, task or [], _settings(override, limit), out, workers)
 
 
 @study.command()
@@ -127,12 +127,12 @@ def guidance(
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
-) -> None:
+) -> int:
     """A map of the two guidance scales: following the instruction against keeping the source."""
     from benchmarks.studies import commands
 
     scales = [_numbers(option, given) for option, given in (("--video", video), ("--text", text))]
-    commands.guidance(model, data, task or [], _settings(override, limit), out, workers, *scales)
+    return commands.guidance(model, data, task or [], _settings(override, limit), out, workers, *scales)
 
 
 @study.command()
@@ -145,11 +145,11 @@ def long(
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
-) -> None:
+) -> int:
     """Seams between windows, and drift with length, for each way of joining windows."""
     from benchmarks.studies import commands
 
-    commands.long(model, source, task or [], _settings(override, limit), out, workers, windows)
+    return commands.long(model, source, task or [], _settings(override, limit), out, workers, windows)
 
 
 @study.command()
@@ -164,11 +164,11 @@ def unseen(
     limit: Limit = None,
     workers: Workers = None,
     override: Set = None,
-) -> None:
+) -> int:
     """Leave one task out of training, and see what the model does on it."""
     from benchmarks.studies import commands
 
-    commands.unseen(data, task or [], _settings(override, limit), out, workers, config, minutes)
+    return commands.unseen(data, task or [], _settings(override, limit), out, workers, config, minutes)
 
 
 @study.command()

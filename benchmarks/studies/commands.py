@@ -94,8 +94,8 @@ def _fitting(settings: BenchSettings, task: str) -> BenchSettings:
 
 def instructions(
     model: Path, data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None
-) -> None:
-    """Score the model told by text, by picture and by both, on the samples that have a picture."""
+) -> int:
+    """Score the model told by text, by picture and by both, on the samples that have a picture; return 1 if one failed."""
     from benchmarks.studies.variants import check_pictures, instruction_variants, instructions_study, with_pictures
 
     check_pictures(model)
@@ -104,17 +104,19 @@ def instructions(
     suite = with_pictures(suite, settings.limit)
     done, settings = _reported(suite, _alone(settings), out, instruction_variants(model), workers)
     _publish(out, instructions_study(make_boards(done, settings)))
+    return tell_failures(done.rows)
 
 
 def temporal(
     model: Path, data: Path | None, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None
-) -> None:
-    """Score the model with and without its temporal layers."""
+) -> int:
+    """Score the model with and without its temporal layers; return 1 if one failed."""
     from benchmarks.studies.variants import temporal_study, temporal_variants
 
     suite = _suite(data, tasks, settings, out)
     done, settings = _reported(suite, _alone(settings), out, temporal_variants(model), workers)
     _publish(out, temporal_study(make_boards(done, settings)))
+    return tell_failures(done.rows)
 
 
 def guidance(
@@ -126,24 +128,26 @@ def guidance(
     workers: int | None,
     video: Sequence[float],
     text: Sequence[float],
-) -> None:
-    """Score the model at every pair of guidance scales."""
+) -> int:
+    """Score the model at every pair of guidance scales; return 1 if it failed at one."""
     from benchmarks.studies.variants import guidance_study, guidance_variants
 
     suite = _suite(data, tasks, settings, out)
     done, settings = _reported(suite, _keeping(settings), out, guidance_variants(model, video, text), workers)
     _publish(out, guidance_study(done, out, suite.dataset, settings))
+    return tell_failures(done.rows)
 
 
 def long(
     model: Path, source: str, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, windows: int
-) -> None:
-    """Score ways of joining windows on clips of several windows, one study per task."""
+) -> int:
+    """Score ways of joining windows on clips of several windows, one study per task; return 1 if one failed."""
     from benchmarks.methods.model import loaded
     from benchmarks.studies.long_video import long_study, long_variants
     from datagen import Recipe, build
 
     window = loaded(model).window
+    rows: list[Row] = []
     for task in tasks or ["dehaze"]:
         folder = out / task
         overrides = [f"clip.frames={window * windows}", "clip.per_video=1", f"tasks={{{task}: {{}}}}"]
@@ -152,12 +156,14 @@ def long(
         suite = make_suite(folder / "data", [task], settings)
         done, kept = _reported(suite, _keeping(settings), folder, long_variants(model), workers)
         _publish(folder, long_study(done, folder, suite.dataset, kept, window=window))
+        rows += done.rows
+    return tell_failures(rows)
 
 
 def unseen(
     data: Path, tasks: list[str], settings: BenchSettings, out: Path, workers: int | None, config: str, minutes: float
-) -> None:
-    """Train models that each lack one task, and score them on it."""
+) -> int:
+    """Train models that each lack one task, and score them on it; return 1 if one failed."""
     from benchmarks.studies.unseen import train_without, unseen_study, unseen_variants
 
     suite = make_suite(data, tasks, settings)
@@ -167,6 +173,7 @@ def unseen(
     folders = train_without(suite.dataset, suite.tasks, out / "runs", config, minutes, err_console.print)
     done, settings = _reported(suite, _alone(settings), out, unseen_variants(folders), workers)
     _publish(out, unseen_study(make_boards(done, settings), folders))
+    return tell_failures(done.rows)
 
 
 def preference(

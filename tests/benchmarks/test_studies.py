@@ -17,6 +17,7 @@ from benchmarks.methods import Context
 from benchmarks.runner import prediction_path, run
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate
+from benchmarks.studies import commands
 from benchmarks.studies.long_video import WAYS, drift, long_study, long_variants, seams_of
 from benchmarks.studies.report import Study, table_of, write_study
 from benchmarks.studies.unseen import train_without
@@ -90,6 +91,16 @@ def test_without_temporal_layers_a_frame_is_made_without_its_neighbours(model):
     assert np.array_equal(before["frame by frame"][:3], after["frame by frame"][:3])
     assert not np.array_equal(before["temporal"][:3], after["temporal"][:3])
     assert not np.array_equal(before["temporal"], before["frame by frame"])
+
+
+def test_a_variant_that_fails_ends_the_study_with_exit_code_1(model, toy_dataset, tmp_path, monkeypatch, capsys):
+    def broken(model):
+        raise ValueError("no time")
+
+    assert commands.temporal(model, toy_dataset, ["dehaze"], SETTINGS, tmp_path / "well", 0) == 0
+    monkeypatch.setattr("benchmarks.studies.variants._without_time", broken)
+    assert commands.temporal(model, toy_dataset, ["dehaze"], SETTINGS, tmp_path / "ill", 0) == 1
+    assert "dehaze frame by frame" in capsys.readouterr().err
 
 
 def test_every_pair_of_scales_is_a_variant_of_its_own(model):
