@@ -13,6 +13,7 @@ from datagen.joined import Joined
 from datagen.settings import ClipSettings, Recipe
 from datagen.sources.base import Reject, SourceVideo, Window
 from datagen.splits import SPLITS, assign_splits
+from datagen.tasks.deblur import frames_around
 
 _UNITS_PER_SPLIT = 16
 """A split is cut into up to so many shards for the sake of parallel work, even where they stay small ..."""
@@ -206,15 +207,20 @@ def _check_all_there(
         )
 
 
-def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequence[int] = ()) -> Iterator[Window]:
+def windows(
+    frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequence[int] = (), around: int = 0
+) -> Iterator[Window]:
     """Yield the windows of a video of `frames` frames, at most `clip.per_video`, evenly spread.
 
-    `cuts`: the first frames of new shots; no window reaches over one.
+    `cuts`: the first frames of new shots; no window reaches over one. `around`: so many frames of a shot are left before and
+    after its windows, if it is long enough for one then.
     """
     step, span = clip.step_at(fps), clip.span_at(fps)
     hop = clip.hop or clip.frames * step
     found = []
     for first, end in pairwise((0, *cuts, frames)):
+        if end - first - 2 * around >= span:
+            first, end = first + around, end - around
         starts = range(first, end - span + 1, hop)
         found += [Window(start=start, step=step, frames=clip.frames) for start in starts]
         begin = starts[-1] + clip.frames * step if starts else first
@@ -225,9 +231,10 @@ def windows(frames: int, clip: ClipSettings, *, fps: float = 25.0, cuts: Sequenc
         yield found[i * len(found) // count]
 
 
-def video_windows(video: SourceVideo, clip: ClipSettings) -> Iterator[Window]:
+def video_windows(video: SourceVideo, recipe: Recipe) -> Iterator[Window]:
     """Yield the windows of a source video."""
-    return windows(video.frames, clip, fps=video.fps, cuts=video.facts.get("cuts", ()))
+    cuts, around = video.facts.get("cuts", ()), frames_around(video, recipe)
+    return windows(video.frames, recipe.clip, fps=video.fps, cuts=cuts, around=around)
 
 
 def _unique(videos: Iterable[SourceVideo]) -> tuple[list[SourceVideo], list[Reject]]:
@@ -297,7 +304,7 @@ def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:
 
 
 def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:
-    clips = [(video.sha256, window) for video in videos for window in video_windows(video, recipe.clip)]
+    clips = [(video.sha256, window) for video in videos for window in video_windows(video, recipe)]
     size = _clips_per_unit(videos, len(clips), recipe)
     for number, start in enumerate(range(0, len(clips), size), start=first):
         yield Assigned(split=split, number=number, clips=tuple(clips[start : start + size]))

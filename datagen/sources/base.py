@@ -116,9 +116,9 @@ class Clip:
     is from; `depth_from`: what a clip without takes in its place, as recipes name it. `ids`: uint8 [t h w], the number of
     the object each pixel belongs to (0: none), or None. `names`: phrases that fit one object and no other, by its
     number in `ids`; `absent`: phrases that fit none. `hole`: what its data set wants to have inpainted,
-    uint8 [t h w], 0 or 255, or None. `native`: the other side of a pair that exists already. `moments`:
-    all frames of a high-rate video around the clip's own, for true long exposures. `scene`: the description that
-    `frames` were rendered from.
+    uint8 [t h w], 0 or 255, or None. `native`: the other side of a pair that exists already. `moments`: all frames of a
+    high-rate video from before the clip's first to after its last, for true long exposures. `scene`: the description
+    that `frames` were rendered from.
     """
 
     video: SourceVideo

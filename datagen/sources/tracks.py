@@ -22,10 +22,6 @@ from shards.video import Limits
 
 A = TypeVar("A")
 DECODE_TRIES = 3
-HIGH_RATE = 200.0
-"""Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
-_LONGEST_EXPOSURE = 0.06
-"""Seconds."""
 _OF_PAIR = ("before", "after", "haze")
 """Facts that are stored as the parameters of a pair which was not made here."""
 _SEEN = 0.002
@@ -72,7 +68,7 @@ class TrackReader:
                 parameters={name: facts[name] for name in _OF_PAIR if facts.get(name)},
             )
         depth, note = self._depth(video, wanted, size, crop) if "depth" in video.tracks else (None, EXACT)
-        moments = self._moments(video, window, size, crop) if self._wants_moments(video, window) else None
+        moments = self._moments(video, window, size, crop)
         names = {} if ids is None else _named(video, ids)
         return Clip(
             video=video,
@@ -96,13 +92,12 @@ class TrackReader:
         )
         return metric_depth(stored, video.facts["depth_scale"], sky=video.facts.get("depth_sky", math.inf))
 
-    def _wants_moments(self, video: SourceVideo, window: Window) -> bool:
-        """Whether true exposures can be had: of a high-rate video of which the clip takes few frames."""
-        exists = video.facts.get("task") == "deblur"
-        return "deblur" in self._recipe.tasks and window.step > 1 and video.fps >= HIGH_RATE and not exists
+    def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place | None) -> Moments | None:
+        from datagen.tasks.deblur import frames_around  # which stands upon the sources
 
-    def _moments(self, video: SourceVideo, window: Window, size: tuple[int, int], crop: Place | None) -> Moments:
-        reach = math.ceil(_LONGEST_EXPOSURE / 2 * video.fps)
+        reach = frames_around(video, self._recipe)
+        if not reach:
+            return None
         shots = pairwise((0, *video.facts.get("cuts", ()), video.frames))
         begin, end = next((begin, end) for begin, end in shots if begin <= window.start < end)
         # an exposure takes nothing from before a cut, or from after one

@@ -12,14 +12,17 @@ from pydantic import AfterValidator, Field, PositiveFloat
 from configs import Interval, PositiveInterval, Settings
 from datagen.clip_depth import clip_depth, draw_depth
 from datagen.effects.blur import Glimpse, Interpolator, Lights, defocus_blur, exposure_blur, shake_blur, tremor
-from datagen.sources.base import Clip, Moments
-from datagen.tasks.base import Builder, Pair, Parameters, pick
+from datagen.settings import Recipe
+from datagen.sources.base import Clip, Moments, SourceVideo
+from datagen.tasks.base import Builder, Pair, Parameters, UnsuitableClipError, pick
 
 Kind = Literal["motion", "shake", "defocus"]
 _SHARES: dict[Kind, float] = {"motion": 0.6, "shake": 0.25, "defocus": 0.15}
 _EXPOSURES = {"gopro": tuple(m / 240 for m in range(7, 14, 2)), "bsd": (0.008, 0.016, 0.024)}
 """Seconds. GoPro: 7 to 13 frames at 240 a second (Nah et al. 2017). BSD: the three long exposures of the beam-splitter
 set (Zhong et al. 2020)."""
+HIGH_RATE = 200.0
+"""Frames per second from which on the mean of neighbouring frames is a blur without ghosts (GoPro's are of 240)."""
 _LEAST_RATE = 240.0
 """Pictures per second that an exposure is made of at least ..."""
 _LEAST_INTERPOLATION = 8
@@ -49,13 +52,18 @@ class DeblurOptions(Settings):
     defocus: PositiveInterval = (0.012, 0.035)
     """Largest circle of confusion in the clip, as a share of the picture's height."""
 
+    @property
+    def longest(self) -> float:
+        """The longest exposure, in seconds."""
+        return self.exposure[1] if self.exposure else max(_EXPOSURES[self.preset])
+
 
 class Deblur(Builder[DeblurOptions]):
     """Averages of pictures in linear light, made from the clip alone; the target is each exposure's middle frame."""
 
     name = "deblur"
     effect = "blur"
-    version = 2
+    version = 3
     Options = DeblurOptions
 
     def draw(self, clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> dict[str, Any]:
@@ -65,9 +73,9 @@ class Deblur(Builder[DeblurOptions]):
         light = {"kind": kind, "light": "linear, gamma 2.2"}
         if kind == "defocus":
             return {**light, **_draw_defocus(clip, rng.uniform(*options.defocus) * height, rng)}
-        exposure = _draw_exposure(options, rng)
         if kind == "motion" and clip.moments is not None:
-            return {**light, **_draw_true_exposure(clip, clip.moments, exposure)}
+            return {**light, **_draw_true_exposure(clip, clip.moments, options, rng)}
+        exposure = _draw_exposure(options, rng)
         if kind == "motion":
             per_interval = max(_LEAST_INTERPOLATION, math.ceil(_LEAST_RATE / clip.fps))
             samples = max(2 * round((exposure * clip.fps * per_interval - 1) / 2) + 1, 3)
@@ -93,14 +101,32 @@ class Deblur(Builder[DeblurOptions]):
         return Pair(source=source, target=video, family=parameters["kind"])
 
 
-def _draw_true_exposure(clip: Clip, moments: Moments, seconds: float) -> dict[str, Any]:
-    """Return how many frames of the video itself make each picture: an odd number, fewer where the video begins or ends."""
-    step, last = clip.window.step, len(moments.frames) - 1
-    reach = max(round((seconds * clip.video.fps - 1) / 2), 1)
-    places = [moments.first + i * step for i in range(len(clip.frames))]
-    samples = [2 * min(reach, place, last - place) + 1 for place in places]
-    shares = [round(count / step, 5) for count in samples]
-    return {"samples": samples, "per_interval": step, "exposure": shares, "interpolation": NONE}
+def frames_around(video: SourceVideo, recipe: Recipe) -> int:
+    """Return how many frames before and after its own an exposure takes at most where it is made of the video's frames.
+
+    0 for video that is too slow for that, for pairs that exist already, and where the recipe asks for no motion blur.
+    """
+    if video.fps < HIGH_RATE or video.facts.get("task") == "deblur" or "deblur" not in recipe.tasks:
+        return 0
+    options = BUILDER.options(recipe.tasks["deblur"])
+    return _reach(options.longest, video.fps) if "motion" in options.kinds else 0
+
+
+def _reach(seconds: float, fps: float) -> int:
+    """Return how many frames on each side an exposure has beside its middle one."""
+    return max(round((seconds * fps - 1) / 2), 1)
+
+
+def _draw_true_exposure(
+    clip: Clip, moments: Moments, options: DeblurOptions, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Draw how many frames of the video itself make each picture, an odd number: as many as its shot has room for."""
+    step, frames, fps = clip.window.step, len(clip.frames), clip.video.fps
+    room = min(moments.first, len(moments.frames) - 1 - moments.first - (frames - 1) * step)
+    seconds = _draw_exposure(options, rng, most=(2 * room + 1) / fps if room else -1.0)
+    samples = 2 * _reach(seconds, fps) + 1
+    share = round(samples / step, 5)
+    return {"samples": [samples] * frames, "per_interval": step, "exposure": [share] * frames, "interpolation": NONE}
 
 
 def _moment(clip: Clip) -> Callable[[float], Glimpse]:
@@ -112,10 +138,14 @@ def _moment(clip: Clip) -> Callable[[float], Glimpse]:
     return lambda time: Glimpse(lights[moments.first + round(time * clip.window.step)])
 
 
-def _draw_exposure(options: DeblurOptions, rng: np.random.Generator) -> float:
+def _draw_exposure(options: DeblurOptions, rng: np.random.Generator, *, most: float = math.inf) -> float:
+    """Draw an exposure in seconds; one of at most `most` is had in the clip's shot."""
+    low, high = options.exposure or (0.0, 0.0)
+    choices = [seconds for seconds in _EXPOSURES[options.preset] if seconds <= most]
+    if low > most or (options.exposure is None and not choices):
+        raise UnsuitableClipError("no room for an exposure: its frames would lie before or after the clip's shot")
     if options.exposure is not None:
-        return float(rng.uniform(*options.exposure))
-    choices = _EXPOSURES[options.preset]
+        return float(rng.uniform(low, min(high, most)))
     return choices[int(rng.integers(len(choices)))]
 
 

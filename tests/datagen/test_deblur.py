@@ -17,10 +17,11 @@ from datagen.effects.blur import (
     shake_blur,
     tremor,
 )
+from datagen.rejects import read_rejects
 from datagen.replay import replay
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
-from shards import Dataset
+from shards import Dataset, read_video, write_video
 from tests.conftest import moving_clip
 
 FRAMES = 8
@@ -204,37 +205,49 @@ def test_pairs_that_show_no_blur_are_left_out(video_folder, tmp_path):
         build(sharp, tmp_path / "sharp", sources=[str(video_folder)])
 
 
-def test_of_high_rate_video_the_frames_themselves_are_averaged(tmp_path):
-    """GoPro's recipe: the linear mean of M neighbouring frames at 240 a second, the target is the middle one."""
-    from datagen.replay import replay
-    from shards import read_video, write_video
-
-    wide = moving_clip(7, frames=1, height=64, width=400)[0]
+@pytest.mark.parametrize(
+    ("settings", "counts"),
+    [
+        # at the video's own rate and at an eighth of it: 7 to 13 frames at 240 a second
+        (["clip.fps=240"], {7, 9, 11, 13}),
+        (["clip.fps=30"], {7, 9, 11, 13}),
+        (["clip.fps=60", "tasks.deblur.exposure=[0.12, 0.12]"], {29}),
+    ],
+)
+def test_of_high_rate_video_the_frames_themselves_are_averaged(settings, counts, tmp_path):
+    """GoPro's recipe: the linear mean of M neighbouring frames, the target is the middle one; no frame has fewer."""
+    wide = moving_clip(7, frames=1, height=64, width=300)[0]
     fast = np.stack([wide[:, 2 * t : 2 * t + 64] for t in range(100)])
     write_video(tmp_path / "fast.mp4", fast, fps=240)
-    settings = [
-        "clip.size=64",
-        "clip.frames=5",
-        "clip.fps=30",
-        "codec=lossless",
-        "tasks={deblur: {kinds: {motion: 1}}}",
-    ]
-    build(load(Recipe, "default", settings), tmp_path / "x", sources=[str(tmp_path / "fast.mp4")])
+    common = ["clip.size=64", "clip.frames=5", "codec=lossless", "tasks={deblur: {kinds: {motion: 1}}}"]
+    build(load(Recipe, "default", [*common, *settings]), tmp_path / "x", sources=[str(tmp_path / "fast.mp4")])
     dataset, frames = Dataset(tmp_path / "x"), read_video(tmp_path / "fast.mp4", size=(64, 64), crop=(0.5, 0.5))
     assert dataset.keys("deblur")
     for key in dataset.keys("deblur"):
         sample = dataset[key]
         p = sample.meta.parameters
-        assert sample.meta.fps == 30
-        assert sample.meta.step == p["per_interval"] == 8
+        step = round(240 / sample.meta.fps)
+        assert sample.meta.step == p["per_interval"] == step
         assert p["interpolation"] == "none: frames of the video"
-        assert set(p["samples"]) <= {1, 3, 5, 7, 9, 11, 13}
-        for i, count in enumerate(p["samples"]):
-            centre = sample.meta.start + 8 * i
+        (count,) = set(p["samples"])
+        assert count in counts
+        assert p["exposure"] == [round(count / step, 5)] * 5
+        for i in range(5):
+            centre = sample.meta.start + step * i
+            assert count // 2 <= centre < len(frames) - count // 2
             mean = ((frames[centre - count // 2 : centre + count // 2 + 1] / 255.0) ** 2.2).mean(0) ** (1 / 2.2)
             assert np.abs(sample.source[i] - 255 * mean).max() < 0.6
             assert np.array_equal(sample.target[i], frames[centre])
         assert replay(tmp_path / "x", key).faithful
+
+
+def test_a_shot_without_room_for_an_exposure_gives_no_pair(tmp_path):
+    write_video(tmp_path / "fast.mp4", moving_clip(7, frames=21, height=64, width=64), fps=240)
+    settings = ["clip.size=64", "clip.frames=16", "clip.fps=240", "tasks={recolor: {}, deblur: {kinds: {motion: 1}}}"]
+    build(load(Recipe, "default", settings), tmp_path / "x", sources=[str(tmp_path / "fast.mp4")])
+    assert Dataset(tmp_path / "x").tasks == ["recolor"]
+    (reject,) = read_rejects(tmp_path / "x")
+    assert (reject["task"], reject["reason"].split(":")[0]) == ("deblur", "no room for an exposure")
 
 
 def test_the_instruction_speaks_of_the_blur_that_is_there_and_one_s_own_templates_fit_all(tmp_path):

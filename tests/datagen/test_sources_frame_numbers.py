@@ -24,7 +24,7 @@ def leave_out(folder: Path, *numbers: int) -> None:
 
 def windows(video: SourceVideo, *settings: str) -> list[list[int]]:
     recipe = load(Recipe, "default", [*RECIPE, "clip.per_video=1000", "clip.hop=1", *settings])
-    return [list(window.indices) for window in video_windows(video, recipe.clip)]
+    return [list(window.indices) for window in video_windows(video, recipe)]
 
 
 def touched(folder: Path, names: list[str]) -> str:
@@ -115,8 +115,8 @@ def test_an_exposure_takes_no_frames_from_across_a_gap(tmp_path):
         before, after = (read(video, Window(start=start, step=8, frames=3)).moments for start in (40, 60))
     assert before is not None
     assert after is not None
-    assert (before.first, len(before.frames)) == (8, 60 - 32), "up to the last frame before the gap"
-    assert (after.first, len(after.frames)) == (0, 16 + 8 + 1), "from the first frame after it"
+    assert (before.first, len(before.frames)) == (6, 60 - 34), "up to the last frame before the gap"
+    assert (after.first, len(after.frames)) == (0, 16 + 6 + 1), "from the first frame after it"
 
 
 def test_frames_with_too_many_gaps_and_single_pictures_say_why_they_give_no_clip(tmp_path):
