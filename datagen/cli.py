@@ -256,12 +256,12 @@ def replay(
         list[str] | None,
         typer.Option("--from", help="Where the source videos lie now, if they were moved.", show_default=False),
     ] = None,
-) -> None:
-    """Make one sample again and compare. From its source video, and from its clean side."""
+) -> int:
+    """Make one sample again and compare. From its source video, and from its clean side; exit code 1 if it differs."""
     _check_extra(context.args)
     from datagen import commands
 
-    commands.replay_sample(folder, key, source or [])
+    return commands.replay_sample(folder, key, source or [])
 
 
 @app.command()

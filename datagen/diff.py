@@ -180,13 +180,13 @@ def _causes(a: Dataset, key_a: str, b: Dataset, key_b: str) -> tuple[dict[str, l
     for name in columns:
         if name in _JSON:
             cause = _JSON[name].format(task=row_a["task"])
-            causes[cause] = _changed_names(json.loads(row_a[name]), json.loads(row_b[name]))
+            causes[cause] = changed_names(json.loads(row_a[name]), json.loads(row_b[name]))
     if differing and not causes:
         causes[_UNEXPLAINED] = []
     return causes, differing
 
 
-def _changed_names(a: Any, b: Any, where: str = "") -> list[str]:
+def changed_names(a: Any, b: Any, where: str = "") -> list[str]:
     """Name the values that differ, nested ones with dots: `depth.far`."""
     if a == b:
         return []
@@ -194,9 +194,7 @@ def _changed_names(a: Any, b: Any, where: str = "") -> list[str]:
         return [where]
     names = sorted(a.keys() | b.keys())
     return [
-        path
-        for name in names
-        for path in _changed_names(a.get(name), b.get(name), f"{where}.{name}" if where else name)
+        path for name in names for path in changed_names(a.get(name), b.get(name), f"{where}.{name}" if where else name)
     ]
 
 

@@ -7,21 +7,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from configs import DatasetError, SourceError
 from configs.loader import check
 from datagen.destination import NOTES
+from datagen.diff import changed_names
 from datagen.settings import Recipe
 from datagen.sources import find_source
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.synthesize import clip_scores, make_sample, open_readers
 from datagen.tasks import builder
-from datagen.tasks.base import NATIVE
+from datagen.tasks.base import NATIVE, UnsuitableClipError
 from shards import Dataset, Sample, encode_sample
 from shards.codecs import pooled_psnr
 from shards.members import member_at
 from shards.reader import differing_members
 
+META = "meta.json"
 TOLERANCE_DB = 1.0
 """How far below the codec's own ceiling the side made from the stored (compressed) other side may lie: the effect's own
 rounding, and that it was applied to a clip which the codec had touched."""
@@ -34,9 +37,14 @@ class Replay:
     identical: bool
     """Whether every member made from the source video has the stored bytes, what is recorded since then apart."""
     differing: tuple[str, ...]
+    """Names of the members that have other bytes."""
+    changed: tuple[str, ...]
+    """What of `meta.json` differs, by name: `effect_version`, `parameters.beta`, `scores.phash`."""
+    effects: tuple[str, str]
+    """Name and version of the effect that made the sample, and of the one that is here."""
     psnr: float
     """dB between the side that the effect made, as stored, and the stored parameters applied to the other side; infinite
-    where the pair was taken as it is, without an effect."""
+    where the pair was taken as it is, without an effect; NaN where another version of the effect made it."""
     ceiling: float
     """dB that the codec's two losses (of source and target) leave for that comparison."""
 
@@ -47,12 +55,24 @@ class Replay:
 
     def summary(self) -> str:
         """Say both results in one line."""
-        whole = "same bytes" if self.identical else f"other bytes in {', '.join(self.differing)}"
+        whole = self._compared()
         if math.isinf(self.psnr):
             return f"from its source: {whole}; the pair was taken as it is, no effect made either side"
+        if math.isnan(self.psnr):
+            return f"from its source video: {whole}; made by {self.effects[0]}, here is {self.effects[1]}"
         least = self.ceiling - TOLERANCE_DB
         again = f"{self.psnr:.1f} dB ({'at least' if self.psnr >= least else 'BELOW the'} {least:.1f} dB that the codec leaves)"
         return f"from its source video: {whole}; from its clean side and parameters: {again}"
+
+    def _compared(self) -> str:
+        if self.identical:
+            return "same bytes"
+        names = ", ".join(self.changed)
+        if self.differing == (META,) and all(name.startswith("scores.") for name in self.changed):
+            return f"clips and parameters have the same bytes, only scores differ ({names})"
+        return "other bytes in " + ", ".join(
+            f"{name} ({names})" if name == META and names else name for name in self.differing
+        )
 
 
 def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
@@ -61,7 +81,7 @@ def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
     `sources`: where to look for the video by content, if it is not where it was when the dataset was built.
 
     Raises:
-        DatasetError: no such sample, or the dataset was merged of others.
+        DatasetError: no such sample, the dataset was merged of others, or the task has no more use for the clip.
         SourceError: the source video is not to be found.
     """
     folder = Path(folder)
@@ -75,15 +95,33 @@ def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
     window = Window(start=stored.meta.start, step=stored.meta.step, frames=len(stored.target))
     with open_readers(recipe) as read:
         clip = read(video, window)
-    again = make_sample(clip, stored.meta.task, stored.meta.split, recipe, clip_scores(clip))
+    try:
+        again = make_sample(clip, stored.meta.task, stored.meta.split, recipe, clip_scores(clip))
+    except UnsuitableClipError as error:
+        raise DatasetError(f"{key} cannot be made again: this version turns its clip away ({error})") from None
     made = encode_sample(again, dataset.row(key)["codec"]).members
     differing = tuple(differing_members(members, made))
+    then, now = (f"{meta.effect} {meta.effect_version}" for meta in (stored.meta, again.meta))
     return Replay(
         identical=not differing,
         differing=differing,
-        psnr=_from_other_side(clip, stored),
-        ceiling=_ceiling(clip, stored, dataset.row(key)),
+        changed=tuple(_changed_meta(members[META], made[META])),
+        effects=(then, now),
+        # another version may not know these parameters
+        psnr=_from_other_side(clip, stored) if then == now else math.nan,
+        ceiling=_ceiling(clip, stored, dataset.row(key)) if then == now else math.nan,
     )
+
+
+def _changed_meta(stored: bytes, made: bytes) -> list[str]:
+    """Name what differs between two `meta.json`, of what both say."""
+    one, other = _plain_meta(stored), _plain_meta(made)
+    return [name for name in changed_names(one, other) if name.split(".")[0] in one.keys() & other.keys()]
+
+
+def _plain_meta(text: bytes) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(text)
+    return values | {name: json.loads(values[name]) for name in ("parameters", "scores")}
 
 
 def _is_there(locator: str) -> bool:

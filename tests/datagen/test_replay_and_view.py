@@ -8,10 +8,16 @@ import pytest
 
 from configs import DatasetError, SourceError, load
 from datagen import Recipe, build
+from datagen.commands import replay_sample
 from datagen.replay import replay
+from datagen.synthesize import clip_scores
+from datagen.tasks.base import UnsuitableClipError
+from datagen.tasks.dehaze import Dehaze
 from datagen.view import _in_lines, write_contact_sheet
 from shards import Dataset
 from tests.datagen.conftest import SMALL
+
+DRAW = Dehaze.draw
 
 
 @pytest.fixture(scope="module", params=["jpeg", "lossless", "compact"])
@@ -27,6 +33,38 @@ def test_a_sample_is_made_again_to_the_byte_and_from_its_target(dataset, task):
         result = replay(dataset.root, key)
         assert result.identical, result.differing
         assert result.faithful, result.summary()
+
+
+def test_a_sample_of_an_older_effect_is_said_to_be_one(dataset, monkeypatch, capsys):
+    version, key = Dehaze.version, dataset.keys("dehaze")[0]
+    monkeypatch.setattr(Dehaze, "version", version + 1)
+    # parameters of another version may be unknown here
+    monkeypatch.setattr("datagen.replay._from_other_side", lambda clip, stored: stored.meta.parameters["new"])
+    assert replay_sample(dataset.root, key, []) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"made by haze {version}, here is haze {version + 1}" in told
+    assert "other bytes in meta.json (effect_version)" in told
+
+
+def test_scores_that_changed_are_told_from_clips_and_parameters(dataset, monkeypatch, capsys):
+    key = dataset.keys("dehaze")[0]
+    assert replay_sample(dataset.root, key, []) == 0
+    assert "same bytes" in capsys.readouterr().out
+    monkeypatch.setattr("datagen.replay.clip_scores", lambda clip: clip_scores(clip) | {"phash": ["0"], "newer": 1.0})
+    assert replay_sample(dataset.root, key, []) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "clips and parameters have the same bytes, only scores differ (scores.newer, scores.phash)" in told
+    monkeypatch.setattr(Dehaze, "draw", lambda self, *rest: DRAW(self, *rest) | {"gain": 2.0})
+    assert replay(dataset.root, key).changed == ("parameters.gain", "scores.newer", "scores.phash")
+
+
+def test_a_clip_that_the_task_turns_away_by_now_is_one_line(dataset, monkeypatch):
+    def refuse(self, *rest):
+        raise UnsuitableClipError("no haze: it is a test")
+
+    monkeypatch.setattr(Dehaze, "draw", refuse)
+    with pytest.raises(DatasetError, match=r"turns its clip away \(no haze: it is a test\)"):
+        replay(dataset.root, dataset.keys("dehaze")[0])
 
 
 def test_scenes_are_made_again_with_their_exact_depth(tmp_path):
