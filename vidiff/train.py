@@ -73,9 +73,11 @@ class Trainer:
         self.position = Position(step=0, seconds=0.0, loss=math.nan)
         tasks = list(mixture(dataset, settings.data))
         self._learnt = learnt_from(dataset, tasks, settings.base)
-        self._split, self._samples = pick_samples(dataset, tasks)
-        if self._split != "val":
-            self._say(f"{dataset.root} has no val split: the validation clips are train clips")
+        self._samples = pick_samples(dataset, tasks)
+        if lacking := self._tasks_from("train"):
+            self._say(
+                f"{dataset.root} has no val samples of {', '.join(lacking)}: train clips are looked at in their place"
+            )
 
     def resume(self, checkpoint: Path) -> None:
         """Go back to a checkpoint, in the log, too."""
@@ -122,9 +124,18 @@ class Trainer:
         step = self.position.step
         with averaged(self.state):
             scores = validate(self.pipe, self._samples, self.run.validation, step)
-        self.run.log({"step": step, "split": self._split, "psnr": scores})
-        told = ", ".join(f"{task} {psnr['source']:.2f} -> {psnr['output']:.2f} dB" for task, psnr in scores.items())
-        self._say(f"step {step}, one {self._split} clip per task, PSNR of source -> output: {told}")
+        # what was trained on is never told together with what was not
+        for split in ("val", "train"):
+            if not (tasks := self._tasks_from(split)):
+                continue
+            psnr = {task: scores[task] for task in tasks}
+            self.run.log({"step": step, "split": split, "psnr": psnr})
+            told = ", ".join(f"{task} {db['source']:.2f} -> {db['output']:.2f} dB" for task, db in psnr.items())
+            self._say(f"step {step}, one {split} clip each, PSNR of source -> output: {told}")
+
+    def _tasks_from(self, split: str) -> list[str]:
+        """Return the tasks whose validation clip is of a split."""
+        return [sample.meta.task for sample in self._samples if sample.meta.split == split]
 
     def _places(self, started: float) -> Iterator[tuple[int, int]]:
         """Yield (step, crop side in pixels) without end."""

@@ -16,10 +16,10 @@ from vidiff.pipeline import VIDiffPipeline
 Video = NDArray[np.uint8]
 
 
-def pick_samples(dataset: Dataset, tasks: Sequence[str]) -> tuple[str, list[Sample]]:
-    """Return the first sample of every task, and the split they are from: `val`, or `train` where that has none."""
-    split = "val" if all(dataset.keys(task, "val") for task in tasks) else "train"
-    return split, [dataset[dataset.keys(task, split)[0]] for task in tasks]
+def pick_samples(dataset: Dataset, tasks: Sequence[str]) -> list[Sample]:
+    """Return the first `val` sample of every task, and the first `train` sample of a task that has none."""
+    keys = ((dataset.keys(task, "val") or dataset.keys(task, "train"))[0] for task in tasks)
+    return [dataset[key] for key in keys]
 
 
 def validate(pipe: VIDiffPipeline, samples: Sequence[Sample], folder: Path, step: int) -> dict[str, dict[str, float]]:

@@ -1,6 +1,9 @@
 import json
+import re
+import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ from safetensors.numpy import load_file
 
 import configs
 from configs import ModelError, OutputError
-from shards import Dataset
+from shards import Dataset, load_manifest
 from tests.processes import running, wait_for
 from vidiff import TrainSettings, load_pipeline, train_model
 from vidiff.checkpoint import checkpoints
@@ -53,6 +56,19 @@ def test_a_run_leaves_a_model_that_loads_a_log_checkpoints_and_clips(toy_dataset
     assert not [
         path for path in run.rglob("*") if path.suffix in {".bin", ".pt", ".pkl"} or path.name.endswith(".partial")
     ]
+
+
+def test_a_task_without_val_samples_is_named_and_its_train_clip_told_apart(toy_dataset, tmp_path, capfd):
+    manifest = load_manifest(toy_dataset)
+    shards = tuple(shard for shard in manifest.shards if (shard.task, shard.split) != ("dehaze", "val"))
+    shutil.copytree(toy_dataset, tmp_path / "data")
+    replace(manifest, shards=shards).save(tmp_path / "data")
+    train_model(recipe("steps=1"), tmp_path / "data", tmp_path / "run")
+    looks = [(row["split"], list(row["psnr"])) for row in rows(tmp_path / "run") if "psnr" in row]
+    assert looks == [("val", ["recolor"]), ("train", ["dehaze"])]
+    told = " ".join(capfd.readouterr().err.split())
+    assert "has no val samples of dehaze: train clips" in told
+    assert re.search(r"one val clip each, [^:]*: recolor [^:]* dB step 1, one train clip each, [^:]*: dehaze", told)
 
 
 def test_the_loss_falls_when_one_pair_is_learnt(toy_dataset, tmp_path):
