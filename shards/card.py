@@ -120,7 +120,8 @@ caption if it had one, and every parameter that made it).
 `<task>/<split>-NNNNNN.parquet` has one row per sample with byte offsets, parameters, gate
 scores and the codec's round-trip PSNR; `manifest.json` has every shard with its sha256. The numbers may have gaps, so
 list shards by the manifest or a glob (`<task>/train-*.tar`) and not by a range in braces. Split `val` is called
-`validation` by Hugging Face `datasets`.
+`validation` by Hugging Face `datasets`. Ray Data reads them with `ray.data.read_webdataset(paths, decoder=None)`: what it
+decodes by itself has no place for a member that only some samples have.
 
 ```python
 from datasets import load_dataset

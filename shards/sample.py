@@ -38,7 +38,7 @@ class Meta:
     step: int
     """Distance between two frames of the clip, in source frames."""
     fps: float
-    """Frames per second of the clip, after `step`."""
+    """Frames per second of the clip, after `step`: by the mean rate of its whole video, also where that rate varies."""
     seed: str
     """Hexadecimal: it is wider than the 63 bits that JSON readers keep."""
     effect: str

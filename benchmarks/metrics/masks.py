@@ -47,7 +47,10 @@ def recall(values: NDArray[np.float64]) -> float:
 
 
 def decay(values: NDArray[np.float64]) -> float:
-    """Return how much the values fall from the first quarter of the frames to the last; DAVIS' rule for the quarters' ends."""
+    """Return how much the values fall from the first quarter of the t frames to the last, after DAVIS.
+
+    The quarters end at the frames 1 + (t - 1) k / 4, k = 0 to 4, rounded half up; both ends count, so that neighbours share one.
+    """
     ends = np.round(np.linspace(1, len(values), _QUARTERS + 1) + 1e-10).astype(int) - 1
     first, last = (values[ends[q] : ends[q + 1] + 1].mean() for q in (0, _QUARTERS - 1))
     return float(first - last)

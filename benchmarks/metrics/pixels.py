@@ -164,7 +164,8 @@ METRICS = (
         worst=100.0,
         convention="Lai et al. 2018: squared difference between a frame and the next one warped to it, values in "
         "[0, 1], mean "
-        "over visible pixels and channels (occlusions and motion boundaries by Ruder et al. 2016 left out), "
+        "over visible pixels and channels (occlusions and motion boundaries by Ruder et al. 2016 left out, and pixels "
+        "whose flow leaves the picture), "
         "flow: OpenCV's DIS, "
         "medium, of the target; a blurred answer scores well, so read it beside PSNR",
         pooling="steps",
@@ -180,7 +181,8 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=255.0,
-        convention="change of the mean error of brightness from frame to frame, in grey levels of 255",
+        convention="change of the mean error of brightness, which is the mean of R, G and B, from frame to frame, in grey "
+        "levels of 255",
         pooling="steps",
         digits=3,
         least_frames=2,

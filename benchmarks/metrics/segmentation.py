@@ -84,7 +84,8 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=1.0,
-        convention="mean J of the first quarter of the frames minus that of the last",
+        convention="mean J of the first quarter of the frames minus that of the last; as in DAVIS the quarters of t frames end "
+        "at 1 + (t - 1) k / 4, rounded half up, and both ends count, so that neighbouring quarters share a frame",
         pooling="clip",
         digits=3,
         least_frames=4,

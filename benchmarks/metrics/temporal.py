@@ -40,7 +40,8 @@ def estimate_motion(video: Video) -> Motion:
 
 
 def visible(forth: Field, back: Field) -> NDArray[np.uint8]:
-    """Return uint8 [h w]: 1 where a pixel is seen in both frames, by the two rules of Ruder, Dosovitskiy & Brox (2016).
+    """Return uint8 [h w]: 1 where a pixel is seen in both frames: its flow stays in the picture, and neither of the two rules of
+    Ruder, Dosovitskiy & Brox (2016) speaks against it.
 
     It is hidden where |w + w'|^2 > 0.01 (|w|^2 + |w'|^2) + 0.5, and told by no one on motion boundaries, where
     |grad u|^2 + |grad v|^2 > 0.01 |w|^2 + 0.002. w: flow to the next frame, w': the flow back, fetched from where w leads.
@@ -81,7 +82,7 @@ def _step_error(now: NDArray[np.float32], then: NDArray[np.float32], flow: Field
 
 
 def flicker(prediction: Video, target: Video) -> NDArray[np.float64]:
-    """Return how much the brightness jumps that should not, step by step: float64 [t - 1], in grey levels.
+    """Return how much the brightness (mean of R, G and B) jumps that should not, step by step: float64 [t - 1], in grey levels.
 
     |e_{t+1} - e_t|, where e_t is the mean over pixels and channels of prediction minus target.
     """
