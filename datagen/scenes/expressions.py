@@ -27,9 +27,9 @@ TEXTURE_SHOWS = 0.02
 """... and for anyone to see what it is made of."""
 _STILL, _MOVING = 0.01, 0.06
 """Of the picture's width: below the one nobody sees a thing move over the clip, above the other everybody does."""
-_SIDE, _CENTRE = 0.36, 0.44
+_SIDE, _BEYOND = 0.36, 0.52
 """A thing is on the left when its middle is always left of the first share of the width; it is not when it is always
-right of the second."""
+right of the second: whoever divides the picture in halves finds one such thing, whatever they take for a thing's middle."""
 _MARGIN = 0.08
 """Of the picture's width: so much must lie between the leftmost thing and the next."""
 _LARGER = 1.6
@@ -121,11 +121,11 @@ def _places(there: list[Appearance], size: tuple[int, int]) -> Iterator[tuple[st
 
     def on_the_left(thing: Appearance) -> bool | None:
         columns = _columns(thing) / width
-        return True if columns.max() < _SIDE else False if columns.min() > _CENTRE else None
+        return True if columns.max() < _SIDE else False if columns.min() > _BEYOND else None
 
     def on_the_right(thing: Appearance) -> bool | None:
         columns = 1 - _columns(thing) / width
-        return True if columns.max() < _SIDE else False if columns.min() > _CENTRE else None
+        return True if columns.max() < _SIDE else False if columns.min() > _BEYOND else None
 
     yield " on the left", on_the_left
     yield " on the right", on_the_right

@@ -59,7 +59,7 @@ class Builder(ABC, Generic[O]):
     """The task, as declared in `configs/tasks/<name>.yaml`."""
     effect: ClassVar[str]
     version: ClassVar[int]
-    """Raised whenever the same parameters give other pixels."""
+    """Raised whenever the same parameters give other pixels, or the same clip and seed other parameters."""
     Options: type[O]
     made: ClassVar[Literal["source", "target"]] = "source"
     """Which side of the pair the effect makes; the other is the clean clip."""

@@ -34,7 +34,7 @@ class Segment(Builder[SegmentOptions]):
 
     name = "segment"
     effect = "paint"
-    version = 1
+    version = 2
     Options = SegmentOptions
     made = "target"
     needs_masks = True

@@ -45,7 +45,8 @@ def fits(phrase: str, thing, columns: np.ndarray, ends: list[float]) -> bool:
     if any(word in ("brick", "grassy", "stony") and word != thing.material for word in words):
         return False
     if "on the left" in phrase or "on the right" in phrase:
-        return (columns.max() < 0.42) if "left" in phrase else (columns.min() > 0.58)
+        # whatever is there in any frame might be meant
+        return bool(columns.min() < 0.5 if "left" in phrase else columns.max() > 0.5)
     if "moving" in phrase:
         # in the picture, and in the world: what stands still before a camera that turns is not what moves
         ways = (columns[-1] - columns[0], thing.x.at(ends[1]) - thing.x.at(ends[0]))
