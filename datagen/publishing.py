@@ -17,7 +17,7 @@ from datagen.plan import Assigned, Excluded, Plan, alike_groups
 from datagen.rejects import NAME as REJECTS
 from datagen.rejects import in_lines
 from datagen.settings import Recipe
-from datagen.sources.base import Reject
+from datagen.sources.base import Reject, SourceVideo
 from datagen.splits import SPLITS
 from datagen.synthesize import UnitResult
 from shards import Manifest, Shard, load_manifest, write_card
@@ -58,7 +58,7 @@ def find_copies(
     """
     videos = {video.sha256: video for video in plan.videos if video.kind != "scenes"}
     names = {sha256: video.name for sha256, video in videos.items()}
-    clips = _seen(out, results, {sha256: video.group for sha256, video in videos.items()}, standing)
+    clips = _seen(out, results, videos, standing)
     if distance == 0:
         found = leaks(clips)
         if found:
@@ -84,7 +84,9 @@ def _reason(double: Double, names: Mapping[str, str]) -> str:
     return f"near-duplicate: of {name} at frame {double.like.start}, {double.bits} of 64 bits apart"
 
 
-def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str], standing: Standing) -> list[Seen]:
+def _seen(
+    out: Path, results: Sequence[UnitResult], videos: Mapping[str, SourceVideo], standing: Standing
+) -> list[Seen]:
     """Return every clip in the dataset once, whatever the number of its tasks."""
     found: dict[tuple[str, int], Seen] = {}
     for result in results:
@@ -92,19 +94,22 @@ def _seen(out: Path, results: Sequence[UnitResult], groups: Mapping[str, str], s
             table = pq.read_table(out / shard.index, columns=["source_sha256", "start", "split", "scores"])
             for row in table.to_pylist():
                 clip = (row["source_sha256"], row["start"])
-                if clip[0] not in groups:
+                if clip[0] not in videos:
                     continue
                 scores = json.loads(row["scores"])
                 if clip not in found or "phash_pair" in scores:
+                    video = videos[clip[0]]
                     found[clip] = Seen(
                         sha256=clip[0],
-                        group=groups[clip[0]],
+                        group=video.group,
                         start=clip[1],
                         split=row["split"],
                         hashes=scores["phash"],
                         moving=scores.get("phash_moving", ()),
                         pair=scores.get("phash_pair", ()),
                         stands=clip[1] in standing.get(clip[0], ()),
+                        pixels=video.width * video.height,
+                        name=video.name,
                     )
     return list(found.values())
 

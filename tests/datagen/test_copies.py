@@ -41,9 +41,9 @@ def before_a_camera(seed: int, *, frames: int = 16, size: int = 96, view: int = 
     return np.clip(clip + rng.normal(0, 1.5, clip.shape), 0, 255).astype(np.uint8)
 
 
-def seen(name, split, *values, start=0, **others):
+def seen(sha256, split, *values, start=0, **others):
     return Seen(
-        sha256=name, group=name, start=start, split=split, hashes=[f"{value:016x}" for value in values], **others
+        sha256=sha256, group=sha256, start=start, split=split, hashes=[f"{value:016x}" for value in values], **others
     )
 
 
@@ -285,6 +285,36 @@ def test_of_copies_the_clips_with_the_same_moment_go_and_what_one_has_alone_stay
     left = [clip for clip in clips if (clip.sha256, clip.start) not in left_out(clips, relatives)]
     assert relatives_of(left, relatives) == ()
     assert left_out(left, relatives) == set()
+
+
+def test_of_copies_in_a_split_the_one_with_more_pixels_stays_then_the_first_by_name_unless_another_stands():
+    a, b = values(np.random.default_rng(0)), values(np.random.default_rng(1))
+    small, large = {"pixels": 77361, "name": "a.mp4"}, {"pixels": 307200, "name": "b.mp4"}
+    clips = [
+        seen("0", "train", *a, **small),
+        seen("1", "train", *a, **large),
+        # equally large
+        seen("2", "train", *b, pixels=77361, name="d.mp4"),
+        seen("3", "train", *b, pixels=77361, name="c.mp4"),
+    ]
+    assert left_out(clips) == left_out(clips[::-1]) == {("0", 0), ("2", 0)}
+    standing = [seen("0", "train", *a, **small, stands=True), *clips[1:]]
+    assert left_out(standing) == left_out(standing[::-1]) == {("1", 0), ("2", 0)}
+    # what is measured on stays, however small
+    assert left_out([seen("0", "test", *a, **small), *clips[1:]]) == {("1", 0), ("2", 0)}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_small_copy_does_not_displace_the_original(order, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        clip = moving_clip(300 + number, frames=20, height=96, width=128)
+        write_video(tmp_path / "in" / f"v{number}.mp4", clip, fps=25)
+        small = np.stack([cv2.resize(frame, (96, 72), interpolation=cv2.INTER_AREA) for frame in clip])
+        write_video(tmp_path / "in" / f"a copy of v{number}.mp4", small, fps=25)
+    files = sorted(map(str, (tmp_path / "in").iterdir()))[::order]
+    build(recipe("clip.frames=16", "tasks={recolor: {}}"), tmp_path / "out", sources=files)
+    assert splits(tmp_path / "out").keys() == {f"v{number}" for number in range(4)}
 
 
 def test_between_splits_that_are_fixed_test_stays_before_val_before_train_and_what_hangs_on_the_others_goes():
