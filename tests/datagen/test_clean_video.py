@@ -130,5 +130,5 @@ def test_a_video_with_several_captions_is_one_source_wherever_these_are_counted(
     assert f"{len(index)} samples of 2 sources" in page
     show_info(out)
     told = capsys.readouterr().out
-    assert f"{len(index)} samples of 2 sources\n" in told
+    assert f"{len(index)} samples of 2 sources in " in told
     assert merge([out, out], tmp_path / "both").sources == 2
