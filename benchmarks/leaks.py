@@ -42,7 +42,7 @@ def learnt_from(method: Method, dataset: Dataset, task: str) -> frozenset[str]:
 
 
 def has_seen(index: Mapping[str, Any], seen: Set[str]) -> bool:
-    """Return whether the video of an index row is among these, alone or with what came with it."""
+    """Return whether a video of an index row is among these: either side alone, or with what came with it."""
     return not seen.isdisjoint({index[name] for name in VIDEO})
 
 

@@ -33,7 +33,8 @@ def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> None:
         for row in _rows(dataset):
             sha256 = row["source_sha256"]
             video = alone.get(sha256, sha256)
-            splits.setdefault(video, {}).setdefault(row["split"], name)
+            for side in filter(None, (video, row["pair_sha256"])):
+                splits.setdefault(side, {}).setdefault(row["split"], name)
             names[sha256] = f"{row['source_id']} in {name}"
             # scenes that look alike are two scenes none the less
             if not any(is_scene(row["source_id"], sha256, recipe) for recipe in recipes):
@@ -80,7 +81,7 @@ def _some(shown: list[str]) -> str:
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    names = ["source_id", "source_sha256", "clean_sha256", "start", "split", "scores"]
+    names = ["source_id", "source_sha256", "clean_sha256", "pair_sha256", "start", "split", "scores"]
     for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
         yield from batch.to_pylist()
 

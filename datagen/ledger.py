@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from datagen.recipes import added_tasks, difference, identity_of
 from datagen.settings import Recipe
 from datagen.sources.base import Examined, Reject, SourceVideo, Window
 from datagen.synthesize import UnitResult
+from datagen.tasks.base import NATIVE
 from shards import storage, task_names
 from shards.manifest import NAME as MANIFEST
 from shards.storage import publish_json, remove_temporaries
@@ -171,13 +173,13 @@ class Ledger:
 
         Readers of several indexes at once want the same columns in all of them.
         """
-        if not any(is_earlier(self.out / shard.index) for shard in result.shards):
+        said = partial(_sides, {video.sha256: video for video, _ in unit.clips})
+        if not any(is_earlier(self.out / shard.index, said) for shard in result.shards):
             return result
         # killed in between, the unit is made again; the manifest must not tell of indexes that are not there any more
         self.place.remove(MANIFEST)
         self.place.remove(f"{NOTES}/units/{unit.name}.json")
-        clean = {video.sha256: video.content for video, _ in unit.clips}
-        whole = replace(result, shards=tuple(complete_index(self.out, shard, clean) for shard in result.shards))
+        whole = replace(result, shards=tuple(complete_index(self.out, shard, said) for shard in result.shards))
         for shard in whole.shards:
             self.place.note(self.out / shard.index)
         self.record(unit, whole)
@@ -241,6 +243,12 @@ class Ledger:
         if values is None:
             return None
         return {"recipe": identity_of(values["recipe"]), "code": values.get("code_version")}
+
+
+def _sides(videos: Mapping[str, SourceVideo], row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the index says of the sides of a row's sample."""
+    video = videos[row["source_sha256"]]
+    return {"clean_sha256": video.content, "pair_sha256": video.pair_sha256 if row["effect"] == NATIVE else ""}
 
 
 def begun_removal(place: Destination, names: Sequence[str] = (), reason: str | None = None) -> dict[str, Any] | None:

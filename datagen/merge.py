@@ -75,8 +75,14 @@ class Pick:
     split: str
     source_sha256: str
     clean_sha256: str
+    pair_sha256: str
     start: int
     bytes: int
+
+    @property
+    def sides(self) -> int:
+        """How many of its sides are known by themselves."""
+        return (self.clean_sha256 != self.source_sha256) + bool(self.pair_sha256)
 
     @property
     def place(self) -> tuple[str, int, str]:
@@ -182,7 +188,7 @@ def _open(folder: Path, weight: float | None, step: Step) -> Part:
 
 
 def _picks(part: int, dataset: Dataset) -> Iterator[Pick]:
-    names = ["key", "task", "split", "source_sha256", "clean_sha256", "start", "bytes"]
+    names = ["key", "task", "split", "source_sha256", "clean_sha256", "pair_sha256", "start", "bytes"]
     for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
         for row in batch.to_pylist():
             yield Pick(part=part, **row)
@@ -191,7 +197,7 @@ def _picks(part: int, dataset: Dataset) -> Iterator[Pick]:
 def _without_doubles(parts: Sequence[Part], picks: Iterable[Pick]) -> list[Pick]:
     """Keep a sample once that several parts have with equal bytes; other bytes under one key raise `DatasetError`.
 
-    Where one was made by an earlier version, which recorded less, the longer one is kept.
+    Where one was made by an earlier version, which recorded less, the one that says more is kept.
     """
     kept: dict[str, Pick] = {}
     for pick in picks:
@@ -206,7 +212,8 @@ def _without_doubles(parts: Sequence[Part], picks: Iterable[Pick]) -> list[Pick]
                 f"sample {pick.key} is in {folders[0]} and {folders[1]} with other bytes ({differing}); "
                 f"leave one of them out, or rebuild one with another seed ('datagen diff' says how they differ)"
             )
-        if len(theirs["meta.json"]) > len(ours["meta.json"]):
+        # of two with equal bytes one may have an index that was completed later
+        if (len(theirs["meta.json"]), pick.sides) > (len(ours["meta.json"]), first.sides):
             kept[pick.key] = pick
     return list(kept.values())
 

@@ -295,12 +295,19 @@ def _without_taken_out(
 
 
 def _grouped(videos: Sequence[SourceVideo]) -> list[SourceVideo]:
-    """Give all that hangs together one group, the first by name: what has one content, and what is in a group with that."""
-    joined = Joined((f"group {video.group_name}", f"video {video.content}") for video in videos if video.group_name)
+    """Give all that hangs together one group: what has one content, what shows another's other side, what is in a group with
+    that. It is the first of its groups by name, or else the first of its clean sides; not of all sides, so that what hangs
+    together with nothing else keeps its own split."""
+    joined = Joined((f"video {video.content}", f"group {video.group_name}") for video in videos if video.group_name)
+    for video in videos:
+        if video.pair_sha256:
+            joined.join(f"video {video.content}", f"video {video.pair_sha256}")
+    groups = sorted((f"group {video.group_name}", video.group_name) for video in videos if video.group_name)
     names: dict[str, str] = {}
-    for name in sorted({video.group_name for video in videos if video.group_name}):
-        names.setdefault(joined.root(f"group {name}"), name)
-    return [replace(video, group_name=names.get(joined.root(f"video {video.content}"), "")) for video in videos]
+    for node, name in [*groups, *sorted((f"video {video.content}", video.content) for video in videos)]:
+        names.setdefault(joined.root(node), name)
+    own = [names[joined.root(f"video {video.content}")] for video in videos]
+    return [replace(video, group_name=name * (name != video.content)) for video, name in zip(videos, own, strict=True)]
 
 
 def _assigned(split: str, videos: Sequence[SourceVideo], recipe: Recipe, *, first: int) -> Iterator[Assigned]:

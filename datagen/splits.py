@@ -47,16 +47,19 @@ def assign_splits(
 
 
 def _beside(videos: Sequence[SourceVideo], given: Mapping[str, str]) -> dict[str, str]:
-    """Return the splits of videos that are given by what else is made of the same clean video, or in the same group."""
-    groups: dict[str, str] = {}
+    """Return the splits of videos that are given by what else shows one of their sides, or is in the same group."""
+    first: dict[str, SourceVideo] = {}
     for video in videos:
-        split = given.get(video.sha256)
-        if split is not None and groups.setdefault(video.group, split) != split:
+        if video.sha256 not in given:
+            continue
+        split, other = given[video.sha256], first.setdefault(video.group, video)
+        if given[other.sha256] != split:
             raise SourceError(
-                f"{video.name} should be in {split}, and what else there is of the same video in {groups[video.group]}: that "
-                "would be a leak; give all of it one split, leave one out, or set splits.official=false in a new --out"
+                f"{video.name} should be in {split}, and {other.name}, of the same video, pair or group, in "
+                f"{given[other.sha256]}: that would be a leak; give all of it one split, leave one out, or set "
+                "splits.official=false in a new --out"
             )
-    return {video.sha256: groups[video.group] for video in videos if video.group in groups}
+    return {video.sha256: given[first[video.group].sha256] for video in videos if video.group in first}
 
 
 def _drawn(places: Mapping[str, float], shares: SplitSettings, taken: Collection[str]) -> dict[str, str]:

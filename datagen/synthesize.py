@@ -188,6 +188,7 @@ def make_sample(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[
         source_id=clip.video.id,
         source_sha256=clip.video.sha256,
         clean_sha256=clip.video.content,
+        pair_sha256=clip.video.pair_sha256 if native else "",
         licence=clip.video.licence,
         caption=" ".join(str(clip.video.facts.get("caption", "")).split()),
         start=clip.window.start,

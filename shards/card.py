@@ -16,8 +16,8 @@ from shards.tasks import get_task, task_names
 _HF_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _META = {
     "string": (
-        "task", "split", "source_id", "source_sha256", "clean_sha256", "licence", "caption", "seed", "effect",
-        "parameters", "scores",
+        "task", "split", "source_id", "source_sha256", "clean_sha256", "pair_sha256", "licence", "caption", "seed",
+        "effect", "parameters", "scores",
     ),
     "int64": ("start", "step", "effect_version"),
     "float64": ("fps",),

@@ -18,8 +18,8 @@ from shards.manifest import load_manifest
 from shards.sample import Meta, Sample
 from shards.writer import INDEX, completed
 
-VIDEO = ("source_sha256", "clean_sha256")
-"""Columns of the index that name a sample's video."""
+VIDEO = ("source_sha256", "clean_sha256", "pair_sha256")
+"""Columns of the index that name a sample's videos; the last is empty where there is no other side."""
 _SHOWN_KEYS = 3
 
 
@@ -68,12 +68,12 @@ class Dataset:
         return found
 
     def videos(self, task: str | None = None, split: str | None = None) -> frozenset[str]:
-        """Return the sha256 of every video that the samples show: as it was given, and that of the clean video alone.
+        """Return the sha256 of every video that the samples show: as it was given, and that of each side alone.
 
         Whoever has learnt from one of these has seen the video, whatever else came with it there.
         """
         table = self.index(task, split)
-        return frozenset(sha256 for name in VIDEO for sha256 in table[name].unique().to_pylist())
+        return frozenset(sha256 for name in VIDEO for sha256 in table[name].unique().to_pylist() if sha256)
 
     def row(self, key: str) -> dict[str, Any]:
         """Return one sample's index row."""

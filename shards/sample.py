@@ -20,7 +20,8 @@ KEY = re.compile(r"[a-z0-9_-]{1,99}")
 
 @dataclass(frozen=True, kw_only=True)
 class Meta:
-    """Where a sample came from and every number that made it. All fields are always present and never null.
+    """Where a sample came from and every number that made it. No field is ever null, and all but `pair_sha256` are
+    always present.
 
     `parameters` and `scores` hold whatever the effect and the gates recorded; on disk they are JSON text, so that
     readers which infer a schema from the first few samples see one type.
@@ -50,6 +51,9 @@ class Meta:
     clean_sha256: str = ""
     """Of the clean video alone, however it was given: equal wherever the same video was learnt from or is tested on. Where it
     is not said, as in datasets from before it was recorded, it is `source_sha256`."""
+    pair_sha256: str = ""
+    """Of the other side alone, where the pair was not made here. Empty, and not in `meta.json`, where it was, and in datasets
+    from before it was recorded."""
 
     def __post_init__(self) -> None:
         if not self.clean_sha256:

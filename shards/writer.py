@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +43,7 @@ INDEX = pa.schema(
         ("source_id", pa.string()),
         ("source_sha256", pa.string()),
         ("clean_sha256", pa.string()),
+        ("pair_sha256", pa.string()),
         ("licence", pa.string()),
         ("caption", pa.string()),
         ("seed", pa.string()),
@@ -57,8 +58,11 @@ INDEX = pa.schema(
 )
 """Columns of `<split>-NNNNNN.parquet`. `offset` and `bytes` span a sample in its tar, headers included; the offsets of
 `members` are those of their data. `psnr_*` (dB, RGB, pooled over the clip) say what the codec cost."""
-_LATER = {"caption", "clean_sha256"}
+_LATER = {"caption", "clean_sha256", "pair_sha256"}
 """Columns that earlier versions did not write."""
+
+Said = Callable[[Mapping[str, Any]], Mapping[str, str]]
+"""What is known now of a row's sample, by column: `clean_sha256` and `pair_sha256`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,7 @@ def encode_sample(sample: Sample, codec: str = "jpeg", known: Known | None = Non
         "source.mkv": source,
         "target.mkv": target,
         "instruction.txt": sample.instruction.encode(),
-        "meta.json": _json(meta_to_plain(sample.meta)).encode(),
+        "meta.json": _json(_stored(sample.meta)).encode(),
     }
     if sample.mask is not None:
         members["mask.mkv"] = encode_mask(sample.mask, fps)
@@ -162,27 +166,27 @@ def completed(table: pa.Table) -> pa.Table:
     lacking = set(INDEX.names) - set(table.column_names)
     if not lacking or lacking - _LATER:
         return table
-    if "caption" in lacking:
-        table = table.append_column("caption", pa.array([""] * len(table), pa.string()))
+    for name in lacking & {"caption", "pair_sha256"}:
+        table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     if "clean_sha256" in lacking:
         table = table.append_column("clean_sha256", table["source_sha256"])
     return table.select(INDEX.names)
 
 
-def is_earlier(index: Path) -> bool:
-    """Whether an earlier version wrote an index, without some of today's columns."""
+def is_earlier(index: Path, said: Said) -> bool:
+    """Whether an earlier version wrote an index, without some of today's columns, or when an other side was not known."""
     lacking = set(INDEX.names) - set(pq.read_schema(index).names)
-    return bool(lacking) and lacking <= _LATER
+    if lacking:
+        return lacking <= _LATER
+    rows = pq.read_table(index, columns=["source_sha256", "effect", "pair_sha256"]).to_pylist()
+    return any(said(row)["pair_sha256"] and not row["pair_sha256"] for row in rows)
 
 
-def complete_index(root: Path, shard: Shard, clean: Mapping[str, str]) -> Shard:
-    """Give the index of a shard in `root` today's columns and return the shard as it is then; its tar stays.
-
-    `clean`: the sha256 of the clean video alone for that of every source.
-    """
+def complete_index(root: Path, shard: Shard, said: Said) -> Shard:
+    """Give the index of a shard in `root` today's columns and return the shard as it is then; its tar stays."""
     path = root / shard.index
     rows = completed(pq.read_table(path)).to_pylist()
-    publish(path, _parquet([row | {"clean_sha256": clean[row["source_sha256"]]} for row in rows]))
+    publish(path, _parquet([{**row, **said(row)} for row in rows]))
     return replace(shard, index_sha256=sha256_of(path))
 
 
@@ -213,6 +217,11 @@ def _row(sample: Sample) -> dict[str, Any]:
     frames, height, width = sample.source.shape[:3]
     size = {"frames": frames, "height": height, "width": width}
     return meta_to_plain(sample.meta) | {"key": sample.key, "instruction": sample.instruction} | size
+
+
+def _stored(meta: Meta) -> dict[str, Any]:
+    """Return what `meta.json` says: of another side nothing where there is none, so that what is made here keeps its bytes."""
+    return {name: value for name, value in meta_to_plain(meta).items() if value or name != "pair_sha256"}
 
 
 def _json(value: Any) -> str:

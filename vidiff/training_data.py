@@ -19,7 +19,7 @@ class Learnt:
     """What is known of it."""
 
     sources: frozenset[str]
-    """sha256 of every video, as it was given and of the clean video alone; lists of earlier versions have the former only."""
+    """sha256 of every video, as it was given and of each side alone; lists of earlier versions have less."""
     complete: bool
     """Whether these are all: of weights from elsewhere nobody knows what they have learnt from."""
     dataset: str = ""

@@ -45,7 +45,8 @@ class SourceVideo:
     clean_sha256: str = ""
     """Of the clean video alone, where there is more than that in `sha256`: its other side, its masks, what is said of it. All
     that is made of one clean video belongs to the same split."""
-
+    pair_sha256: str = ""
+    """Of its other side alone, as if that were a clean video, where it comes with one."""
     lost: Sequence[str] = ()
     """What it lacks of its frames, a reason each: they are missing, or have no like on another track and are left out."""
     group_name: str = ""

@@ -30,6 +30,8 @@ _STRETCHED = 0.03
 """Share by which the proportions of a video's tracks may differ: rounding, and the odd cropped row."""
 _VERDICTS = 1
 """Raised when files are judged by other rules than before: what an earlier version found out does not count then."""
+_PAIR_VERDICTS = 2
+"""The same of pairs: since 2 the other side is named, too."""
 _TRACKS = ("main", "pair", "masks", "hole", "depth")
 
 
@@ -158,7 +160,7 @@ class Library:
         return Reject(where="source", source=entry.name, split=entry.split, reason=reason), lasting
 
     def _judge(self, entry: Entry, probed: Mapping[str, VideoInfo], recipe: Recipe) -> SourceVideo | Reject:
-        info, (digest, clean) = probed["main"], _digests(entry)
+        info, (digest, clean, pair) = probed["main"], _digests(entry)
         numbers = entry.facts.get("numbers") or aligned(entry.tracks)
         frames = len(next(iter(numbers.values()))) if numbers else min(found.frames for found in probed.values())
         width, height = recipe.clip.size_of(info.width, info.height)
@@ -199,6 +201,7 @@ class Library:
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),
             clean_sha256=clean if clean != digest else "",
+            pair_sha256=pair,
             lost=[*_missing(entry.main), *_unpaired(probed, numbers)],
             group_name=entry.group,
         )
@@ -329,14 +332,19 @@ def _facts(entry: Entry, numbers: Mapping[str, list[int]], cuts: list[int]) -> d
     return found | ({"cuts": cuts} if cuts else {})
 
 
-def _digests(entry: Entry) -> tuple[str, str]:
-    """Return the sha256 of an entry, which is of the contents of all its files and of what is said about them, and that of its
-    main track as if it had come alone and nothing were said: of a lone file's content."""
+def _digests(entry: Entry) -> tuple[str, str, str]:
+    """Return the sha256 of an entry, which is of the contents of all its files and of what is said about them, and those of its
+    main track and of its other side (or nothing) as if each had come alone and nothing were said: of a lone file's content."""
     contents = {track: content_sha256(locator) for track, locator in sorted(entry.tracks.items())}
-    main = {"main": contents["main"]}
-    clean = _joined(main, ["", {}]) if Path(entry.main).is_dir() else contents["main"]
-    alone = contents == main and not entry.facts
-    return clean if alone else _joined(contents, [entry.task, dict(entry.facts)]), clean
+    clean, pair = (
+        _alone(entry.tracks[track], contents[track]) if track in contents else "" for track in ("main", "pair")
+    )
+    alone = contents.keys() == {"main"} and not entry.facts
+    return clean if alone else _joined(contents, [entry.task, dict(entry.facts)]), clean, pair
+
+
+def _alone(locator: str, content: str) -> str:
+    return _joined({"main": content}, ["", {}]) if Path(locator).is_dir() else content
 
 
 def _joined(contents: Mapping[str, str], said: list[Any]) -> str:
@@ -351,7 +359,8 @@ def _mark(entry: Entry, licence: str, recipe: Recipe) -> str:
     said = {name: value for name, value in asdict(entry).items() if name not in entry.tracks}
     digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
     where = files.encode("utf-8", "backslashreplace").decode()
-    return f"{where} {digest} {licence} {recipe.clip.digest()} {recipe.limits.digest()} {_VERDICTS}"
+    verdicts = _PAIR_VERDICTS if entry.pair else _VERDICTS
+    return f"{where} {digest} {licence} {recipe.clip.digest()} {recipe.limits.digest()} {verdicts}"
 
 
 def _from_plain(values: dict[str, Any]) -> SourceVideo | Reject:

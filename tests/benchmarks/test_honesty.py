@@ -19,9 +19,10 @@ from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from benchmarks.suspicions import EXACT, FROZEN, REORDERED, RETURNED, suspicions
 from configs import DatasetError
-from shards import Manifest, encode_sample, write_card, write_shard
+from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.storage import sha256_of
 from tests.conftest import make_sample, moving_clip
+from vidiff.training_data import learnt_from
 
 SETTINGS = BenchSettings(bootstrap=100, examples=1, methods=("toy",), cost_samples=0)
 
@@ -74,6 +75,23 @@ def test_a_video_that_a_model_has_seen_leaks_whatever_came_with_it_there_or_here
     for number, seen in enumerate(({"c" * 64}, {"e" * 64, "c" * 64}, {"e" * 64})):
         monkeypatch.setitem(METHODS, "toy", toy(learns=True, trained_on=frozenset(seen), weights="w"))
         assert [leak.keys for leak in run(here, SETTINGS, tmp_path / str(number)).leaks] == [[first["key"]]]
+
+
+@pytest.mark.parametrize("side", ["clean_sha256", "pair_sha256"])
+@pytest.mark.parametrize("learnt_as", ["clean_sha256", "pair_sha256"])
+def test_a_video_that_a_model_has_seen_leaks_as_either_side_of_a_pair_there_and_here(
+    learnt_as, side, suite, tmp_path, monkeypatch
+):
+    sample, path = make_sample("dehaze", "train", 0), tmp_path / "dehaze" / "train-000000.tar"
+    meta = replace(sample.meta, **{"source_sha256": "p" * 64, "clean_sha256": "q" * 64, learnt_as: "c" * 64})
+    shard = write_shard(path, [encode_sample(replace(sample, meta=meta))])
+    Manifest(recipe={}, recipe_digest="0", code_version="0", shards=(shard,), sources=1).save(tmp_path)
+    first, *others = suite.rows["dehaze"]
+    here = replace(suite, rows={"dehaze": [{**first, side: "c" * 64}, *others]})
+    seen = learnt_from(Dataset(tmp_path), ["dehaze"]).sources
+    assert "" not in seen, "most samples have no other side, and that is none in common"
+    monkeypatch.setitem(METHODS, "toy", toy(learns=True, trained_on=seen, weights="w"))
+    assert [leak.keys for leak in run(here, SETTINGS, tmp_path / "run").leaks] == [[first["key"]]]
 
 
 def test_what_is_known_of_a_model_accuses_it_even_where_it_does_not_say_all(suite, tmp_path, monkeypatch):

@@ -66,15 +66,17 @@ def without_later_settings(recipe):
     return {name: value for name, value in recipe.items() if name != "engine"} | {"splits": splits}
 
 
-def as_before(root):
-    """Leave a dataset, with its notes if it has some, as it was made before the clean video was recorded."""
+def as_before(root, unsaid=("clean_sha256", "pair_sha256")):
+    """Leave a dataset, with its notes if it has some, as it was made before the sides' sha256 were recorded."""
     manifest, dataset = load_manifest(root), Dataset(root)
     shards = []
     for shard in manifest.shards:
         rows = pq.read_table(root / shard.index).to_pylist()
-        samples = [EncodedSample(key=row["key"], members=_less(dataset.members(row["key"])), row=row) for row in rows]
+        samples = [
+            EncodedSample(key=row["key"], members=_less(dataset.members(row["key"]), unsaid), row=row) for row in rows
+        ]
         written = write_shard(root / shard.path, samples)
-        pq.write_table(pq.read_table(root / shard.index).drop_columns("clean_sha256"), root / shard.index)
+        pq.write_table(pq.read_table(root / shard.index).drop_columns(list(unsaid)), root / shard.index)
         shards.append(replace(written, index_sha256=sha256_of(root / shard.index)))
     replace(manifest, shards=tuple(shards)).save(root)
     known = {shard.path: vars(shard) for shard in shards}
@@ -82,10 +84,20 @@ def as_before(root):
         unit = json.loads(note.read_text())
         unit["result"]["shards"] = [known[shard["path"]] for shard in unit["result"]["shards"]]
         note.write_text(json.dumps(unit))
+    for name in ("sources", "examined"):
+        note = root / ".build" / f"{name}.json"
+        items = json.loads(note.read_text()) if note.is_file() else {}
+        if "pair_sha256" in unsaid and items:
+            # marks end with the version of the verdicts
+            items = {key.removesuffix(" 2") + " 1" * key.endswith(" 2"): item for key, item in items.items()}
+            note.write_text(json.dumps({key: _without(item, ("pair_sha256",)) for key, item in items.items()}))
     return root
 
 
-def _less(members):
-    meta = json.loads(members["meta.json"])
-    del meta["clean_sha256"]
+def _without(values, names):
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _less(members, unsaid):
+    meta = _without(json.loads(members["meta.json"]), unsaid)
     return {**members, "meta.json": json.dumps(meta, sort_keys=True, ensure_ascii=False).encode()}

@@ -341,7 +341,17 @@ def test_a_killed_merge_leaves_no_dataset_and_is_made_anew(parts, merged, tmp_pa
 
 def picks(*sizes: int) -> list[Pick]:
     return [
-        Pick(part=0, key=str(n), task="x", split="train", source_sha256="", clean_sha256="", start=n, bytes=size)
+        Pick(
+            part=0,
+            key=str(n),
+            task="x",
+            split="train",
+            source_sha256="",
+            clean_sha256="",
+            pair_sha256="",
+            start=n,
+            bytes=size,
+        )
         for n, size in enumerate(sizes)
     ]
 
