@@ -169,14 +169,16 @@ def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[Uni
 
 
 def contents(out: Path, shards: Iterable[Shard]) -> tuple[Counter[str], set[str], dict[str, set[str]]]:
-    """Return how many samples come under which licence, the clean videos' sha256, and the optional members of each task."""
+    """Return how many samples come under which licence, the clean videos' sha256, and the optional members of each task
+    (with `pair_sha256` where there are pairs that were not made here)."""
     licences: Counter[str] = Counter()
     sources: set[str] = set()
     members: dict[str, set[str]] = {}
     for shard in shards:
-        table = pq.read_table(out / shard.index, columns=["licence", "clean_sha256", "members"])
+        table = pq.read_table(out / shard.index, columns=["licence", "clean_sha256", "pair_sha256", "members"])
         licences.update(table["licence"].to_pylist())
         sources.update(table["clean_sha256"].to_pylist())
         names = {member["name"].split(".")[0] for row in table["members"].to_pylist() for member in row}
-        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS))
+        given = {"pair_sha256"} if any(table["pair_sha256"].to_pylist()) else set()
+        members.setdefault(shard.task, set()).update(names & set(OPTIONAL_MEMBERS) | given)
     return licences, sources, members

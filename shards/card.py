@@ -16,8 +16,8 @@ from shards.tasks import get_task, task_names
 _HF_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _META = {
     "string": (
-        "task", "split", "source_id", "source_sha256", "clean_sha256", "pair_sha256", "licence", "caption", "seed",
-        "effect", "parameters", "scores",
+        "task", "split", "source_id", "source_sha256", "clean_sha256", "licence", "caption", "seed", "effect",
+        "parameters", "scores",
     ),
     "int64": ("start", "step", "effect_version"),
     "float64": ("fps",),
@@ -28,7 +28,8 @@ def write_card(
     root: Path, manifest: Manifest, licences: Mapping[str, int], members: Mapping[str, Collection[str]] | None = None
 ) -> None:
     """Write `root/README.md`. `licences`: how many samples come under which licence. `members`: the optional members
-    that samples of a task have, for tasks with others than they declare; a sample without one reads as null.
+    that samples of a task have, for tasks with others than they declare, and `pair_sha256` where a `meta.json` says it; a sample
+    without one reads as null.
 
     Its front matter fixes the schema: inferred from the first five samples, `datasets` would read a float as an
     int, and would type videos so that they need one particular decoder.
@@ -65,6 +66,7 @@ def _config(task: str, shards: Iterable[Shard]) -> dict[str, Any]:
 
 def _features(members: Collection[str]) -> list[dict[str, Any]]:
     meta = [{"name": name, "dtype": kind} for kind, names in _META.items() for name in names]
+    meta += [{"name": "pair_sha256", "dtype": "string"}] if "pair_sha256" in members else []
     features: list[dict[str, Any]] = [
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},
