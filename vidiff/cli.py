@@ -46,6 +46,16 @@ def _spin_briefly() -> None:
 def train_command(
     data: Annotated[Path | None, typer.Option(help="Dataset folder.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            "-t",
+            help="Only this task; may be repeated. [default: all that have train samples, alike; for weights, "
+            "--set 'data.tasks={dehaze: 2, recolor: 1}']",
+            show_default=False,
+        ),
+    ] = None,
     config: Annotated[str, typer.Option(help="Name of a recipe, or path of a .yaml file.")] = "tiny",
     override: Annotated[
         list[str] | None,
@@ -69,7 +79,7 @@ def train_command(
         raise typer.BadParameter("give --steps or --minutes, not both")
     if resume and overwrite:
         raise typer.BadParameter("give --resume or --overwrite, not both")
-    settings = configs.load(TrainSettings, config, [*(override or []), *_budget(steps, minutes)])
+    settings = configs.load(TrainSettings, config, [*(override or []), *_mixture(task), *_budget(steps, minutes)])
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)
         return
@@ -292,6 +302,11 @@ def convert_command(
     if kind != "animatediff":
         typer.echo(f"one frame comes out as the image model makes it, to {done.apart:.0e}")
     typer.echo(f"wrote {out}")
+
+
+def _mixture(tasks: list[str] | None) -> list[str]:
+    """Return the overrides that have these tasks alone trained on, alike."""
+    return [f"data.tasks={{{', '.join(f'{task}: 1' for task in tasks)}}}"] if tasks else []
 
 
 def _budget(steps: int | None, minutes: float | None) -> list[str]:

@@ -98,11 +98,6 @@ class TrainingClips(TorchDataset[TrainingClip]):
         self._frames = settings.model.window
         weights = mixture(dataset, settings.data)
         keys = {task: dataset.keys(task, "train") for task in weights}
-        for task, found in keys.items():
-            if not found:
-                raise DatasetError(
-                    f"{dataset.root} has no train samples of {task!r}; build more clips, or leave the task out"
-                )
         check_sizes(dataset, list(weights), settings)
         self._order = Order(keys, weights, settings.seed)
 
@@ -134,11 +129,24 @@ def cut(sample: Sample, rng: np.random.Generator, crop: int, frames: int, data: 
 
 
 def mixture(dataset: Dataset, data: DataSettings) -> dict[str, float]:
-    """Return the weight of every task trained on; an unknown task raises `ConfigError`."""
+    """Return the weight of every task trained on: of those named, or of all that have train samples.
+
+    Raises:
+        ConfigError: a task is unknown.
+        DatasetError: a task that is named has no train samples, or none has.
+    """
     for task in data.tasks:
         if task not in dataset.tasks:
             raise ConfigError(f"data.tasks: {unknown_name('task', task, dataset.tasks)} (in {dataset.root})")
-    return dict(data.tasks) or dict.fromkeys(dataset.tasks, 1.0)
+    has = [task for task in data.tasks or dataset.tasks if dataset.keys(task, "train")]
+    for task in data.tasks:
+        if task not in has:
+            raise DatasetError(
+                f"{dataset.root} has no train samples of {task!r}: build more clips, or name other tasks"
+            )
+    if not has:
+        raise DatasetError(f"{dataset.root} has no train samples: build more clips, or with a larger splits.train")
+    return dict(data.tasks) or dict.fromkeys(has, 1.0)
 
 
 def check_sizes(dataset: Dataset, tasks: Sequence[str], settings: TrainSettings) -> None:

@@ -74,6 +74,8 @@ class Trainer:
         tasks = list(mixture(dataset, settings.data))
         self._learnt = learnt_from(dataset, tasks, settings.base)
         self._samples = pick_samples(dataset, tasks)
+        if not settings.data.tasks and (absent := [task for task in dataset.tasks if task not in tasks]):
+            self._say(f"leaving out {', '.join(absent)}: {dataset.root} has no train samples of it")
         if lacking := self._tasks_from("train"):
             self._say(
                 f"{dataset.root} has no val samples of {', '.join(lacking)}: train clips are looked at in their place"

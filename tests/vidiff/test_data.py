@@ -7,7 +7,7 @@ import configs
 from configs import ConfigError, DatasetError
 from shards import Dataset
 from vidiff import TrainSettings
-from vidiff.data import Order, TrainingClips, batches, cut
+from vidiff.data import Order, TrainingClips, batches, cut, mixture
 from vidiff.settings import DataSettings
 
 KEYS = {"dehaze": [f"d{n}" for n in range(6)], "recolor": [f"r{n}" for n in range(2)]}
@@ -87,8 +87,13 @@ def test_what_does_not_fit_the_dataset_is_said_before_training(toy_dataset, over
         TrainingClips(Dataset(toy_dataset), settings(override))
 
 
-def test_a_task_without_train_samples_is_named(toy_dataset, monkeypatch):
+def test_a_task_without_train_samples_is_refused_by_name_and_left_out_otherwise(toy_dataset, monkeypatch):
     dataset = Dataset(toy_dataset)
+    own, first = dataset.keys, dataset.tasks[0]
+    monkeypatch.setattr(dataset, "keys", lambda task, split: [] if task == first else own(task, split))
+    with pytest.raises(DatasetError, match=f"no train samples of '{first}': build more clips, or name other tasks"):
+        mixture(dataset, settings(f"data.tasks={{{first}: 1}}").data)
+    assert mixture(dataset, settings().data) == dict.fromkeys(dataset.tasks[1:], 1.0)
     monkeypatch.setattr(dataset, "keys", lambda task, split: [])
-    with pytest.raises(DatasetError, match="no train samples of 'dehaze'"):
+    with pytest.raises(DatasetError, match="no train samples: build more clips"):
         TrainingClips(dataset, settings())
