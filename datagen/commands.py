@@ -160,7 +160,8 @@ def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Ite
         lacking = sorted(task for task, _ in made if (task, name) not in made)
         if lacking and counts[name]:
             tasks = ", ".join(dict.fromkeys(lacking))
-            yield f"no {name} samples of {tasks}: none of the clips there suits (rejects.jsonl says why); more videos may"
+            dealt = ", or splits.official=false in another --out," if any(videos.values()) and splits.official else ""
+            yield f"no {name} samples of {tasks}: no clip there suits (rejects.jsonl says why); more videos{dealt} may"
 
 
 def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:

@@ -75,7 +75,7 @@ class Dehaze(Builder[DehazeOptions]):
     def refuse(self, clip: Clip, scores: Mapping[str, Any], options: DehazeOptions) -> str | None:
         """Turn away clips in which nothing is dark: they may be hazy as they are."""
         found, most = scores["black_point"], options.max_black_point
-        return f"hazy itself: black_point {found:.1f} > {most:g}" if found > most else None
+        return f"hazy or pale itself: black_point {found:.1f} > {most:g}" if found > most else None
 
     def draw(self, clip: Clip, options: DehazeOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw depth (where the clip has none), beta and airlight per frame, and patches."""
