@@ -97,6 +97,9 @@ def build(
         standing = {} if fresh else _standing(ledger)
         plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing, names=ledger.names())
         _check_masks(recipe, lambda: any(video.has_masks for video in plan.videos))
+        # of an earlier dataset what stands is told by the manifest alone, which goes when anything is made
+        if standing:
+            ledger.note_standing(standing)
         ledger.claim(plan, fresh=fresh, overwrite=overwrite)
         save_examined(place.folder, examined)
         if retry_failed:

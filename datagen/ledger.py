@@ -22,7 +22,7 @@ from datagen.synthesize import UnitResult
 from datagen.tasks.base import NATIVE
 from shards import storage, task_names
 from shards.manifest import NAME as MANIFEST
-from shards.storage import publish_json, remove_temporaries
+from shards.storage import publish_json, remove_temporaries, sha256_of
 from shards.writer import complete_index, is_earlier
 
 _REMOVAL = "removal.json"
@@ -174,11 +174,16 @@ class Ledger:
         Readers of several indexes at once want the same columns in all of them.
         """
         said = partial(_sides, {video.sha256: video for video, _ in unit.clips})
-        if not any(is_earlier(self.out / shard.index, said) for shard in result.shards):
+        # killed in between, an index may be of today already, and the note of the unit not say so
+        begun = not (self.out / MANIFEST).is_file()
+        if not any(
+            is_earlier(self.out / shard.index, said)
+            or (begun and sha256_of(self.out / shard.index) != shard.index_sha256)
+            for shard in result.shards
+        ):
             return result
-        # killed in between, the unit is made again; the manifest must not tell of indexes that are not there any more
+        # it must not tell of indexes that are not there any more; the unit stays finished, for made again it might differ
         self.place.remove(MANIFEST)
-        self.place.remove(f"{NOTES}/units/{unit.name}.json")
         whole = replace(result, shards=tuple(complete_index(self.out, shard, said) for shard in result.shards))
         for shard in whole.shards:
             self.place.note(self.out / shard.index)

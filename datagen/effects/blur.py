@@ -17,6 +17,8 @@ Light = NDArray[np.float32]
 """Linear light in [0, 1], float32 [h w c]."""
 Flow = NDArray[np.float32]
 """Displacement (x, y) of every pixel in pixels, float32 [h w 2]."""
+_LEAST_SIDE = 32
+"""Pixels: OpenCV's fast search reads outside of smaller pictures."""
 _PIXELS_AT_ONCE = 16384
 """So many are moved and added up in the processor's cache: two thirds of the time that whole frames take."""
 
@@ -116,8 +118,16 @@ class Interpolator:
         if not 0 <= other < len(self._gray):
             return -self._flow(n, -side)
         if (n, other) not in self._flows:
-            self._flows[n, other] = self._search.calc(self._gray[n], self._gray[other], None)
+            height, width = self._gray[n].shape
+            found = self._search.calc(_padded(self._gray[n]), _padded(self._gray[other]), None)
+            self._flows[n, other] = found[:height, :width]
         return self._flows[n, other]
+
+
+def _padded(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture with its last rows and columns repeated up to what OpenCV's search needs: below that it crashes."""
+    missing = [max(_LEAST_SIDE - side, 0) for side in gray.shape]
+    return cv2.copyMakeBorder(gray, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE) if any(missing) else gray
 
 
 def exposure_blur(

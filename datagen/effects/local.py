@@ -20,6 +20,8 @@ _DARKEST, _LIGHTEST, _OTHER = 0.45, 1.6, 30.0
 """Lightness, in that of the colour, at which it still has its name; and distance in a and b at which it is plainly another."""
 _FLATNESS = 0.2
 """Height over width of a shadow on the ground."""
+_FADES = 0.04
+"""Share of the picture's height above its lower border within which a contact shadow fades away."""
 _CORNERS = 120
 """So many corners of the background are followed from frame to frame."""
 
@@ -105,12 +107,14 @@ def contact_shadows(ids: NDArray[np.uint8], strength: float) -> NDArray[np.float
             part = shown == number
             seen = np.flatnonzero(part.any(1))
             foot, tall = int(seen[-1]), int(seen[-1] - seen[0]) + 1
-            if foot >= height - 1:
+            # what stands below the picture casts none into it; on the way out it fades, for else it would blink
+            inside = min((height - 1 - foot) / (_FADES * height), 1.0)
+            if not inside:
                 continue
             under = np.flatnonzero(part[foot - tall // 4 : foot + 1].any(0))
             across = max((under[-1] - under[0] + 1) / 2, 1.0)
             away = np.hypot((columns - (under[0] + under[-1]) / 2) / across, (rows - foot) / (_FLATNESS * across))
-            np.maximum(out, strength * np.clip(1.3 - away, 0, 1), out=out)
+            np.maximum(out, inside * strength * np.clip(1.3 - away, 0, 1), out=out)
     return dark
 
 

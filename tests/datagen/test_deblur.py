@@ -111,6 +111,14 @@ def test_frames_between_frames_lie_where_even_motion_takes_them():
         assert error.mean() < 1.5, time
 
 
+@pytest.mark.parametrize("size", [(16, 100), (24, 400), (100, 16), (31, 31)])
+def test_low_and_narrow_clips_move_along_their_flow(size):
+    frames = moving_clip(5, frames=4, height=size[0], width=size[1])
+    moved = mean_stored([Interpolator(frames).at(1.25)])
+    assert moved.shape == frames[0].shape
+    np.testing.assert_array_equal(mean_stored([Interpolator(frames).at(2.0)]), frames[2])
+
+
 def test_nothing_is_shown_twice_between_frames():
     frames = np.zeros((2, 64, 96, 3), np.uint8)
     rng = np.random.default_rng(0)

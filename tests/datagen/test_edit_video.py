@@ -212,6 +212,17 @@ def test_an_object_stands_on_the_ground_of_its_landscape_and_casts_a_shadow_ther
     np.testing.assert_array_equal(target[beside], lit[beside])
 
 
+def test_the_shadow_of_what_walks_out_of_the_picture_fades_step_by_step():
+    ids = np.zeros((8, 100, 60), np.uint8)
+    for step, shown in enumerate(ids):
+        shown[60 + step : 93 + step, 20:40] = 1
+    peaks = local.contact_shadows(ids, 0.6).max((1, 2))
+    assert peaks[0] == pytest.approx(0.6)
+    assert peaks[-1] == 0
+    assert -0.2 < np.diff(peaks).min() < 0
+    assert np.diff(peaks).max() <= 0
+
+
 def test_a_shadow_lies_at_each_object_s_feet_and_none_under_what_leaves_the_picture():
     ids = np.zeros((1, 60, 100), np.uint8)
     ids[0, 10:30, 20:40], ids[0, 20:60, 70:90] = 1, 2

@@ -57,9 +57,13 @@ def test_more_inputs_touch_no_shard_that_is_there_and_give_the_same_samples_as_a
     assert all(grown[key] == whole[key] for key in same_split)
 
 
-def test_growth_that_is_killed_goes_on(videos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("noted", [True, False])
+def test_growth_that_is_killed_goes_on(noted, videos, tmp_path, monkeypatch):
     inputs, out = some(videos, tmp_path / "in", range(6)), tmp_path / "out"
     build(recipe(), out, sources=[str(inputs)])
+    standing = (out / ".build" / "standing.json").read_text()
+    if not noted:  # as a dataset of earlier versions, of which the manifest alone tells what stands
+        (out / ".build" / "standing.json").unlink()
     some(videos, inputs, range(6, 12))
     shutil.copytree(out, tmp_path / "other")
     build(recipe(), tmp_path / "other", sources=[str(inputs)])
@@ -72,6 +76,7 @@ def test_growth_that_is_killed_goes_on(videos, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             build(recipe(), out, sources=[str(inputs)])
     assert not (out / "manifest.json").exists(), "what is not whole has no manifest"
+    assert json.loads((out / ".build" / "standing.json").read_text()) == json.loads(standing)
     build(recipe(), out, sources=[str(inputs)])
     assert samples(out) == samples(tmp_path / "other")
 
@@ -165,6 +170,11 @@ def test_an_earlier_dataset_whose_indexes_were_being_completed_when_it_was_kille
     one_task = recipe("tasks={recolor: {}}", "clip.per_video=1")
     build(one_task, start, sources=[str(inputs)])
     keys = Dataset(as_before(start)).keys()
+
+    def made_again(*args):
+        raise AssertionError("a clip was made again, and its effect may be another one by now")
+
+    monkeypatch.setattr("datagen.synthesize.clip_samples", made_again)
     for write in range(1, 100):
         out = shutil.copytree(start, tmp_path / f"killed{write}")
         with monkeypatch.context() as patch:
