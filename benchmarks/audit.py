@@ -72,7 +72,8 @@ def audit(
     wrong += _coverage(folder, run, suite)
     suite = _scored(run, suite)
     wrong += [*_said(run, suite), *_lacking(folder, run, suite)]
-    wrong += check_texts(folder, run, dataset)
+    timeless = list(_timeless(run))
+    wrong += timeless or check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"
@@ -83,6 +84,13 @@ def audit(
         wrong += _row(folder, row, dataset, run.facts)
     wrong += _together(folder, run)
     return wrong, len(chosen)
+
+
+def _timeless(run: Run) -> Iterator[str]:
+    """Name the rows that were scored and say no time, without which nothing can be drawn."""
+    for row in run.rows:
+        if row["status"] == "ok" and not math.isfinite(row["seconds_per_frame"] or math.nan):
+            yield f"{row['task']} {row['method']} {row['key']}: it was scored, and has no time per frame"
 
 
 def _noted(folder: Path, run: Run) -> Iterator[str]:
@@ -151,6 +159,8 @@ def _said(run: Run, suite: Suite) -> Iterator[str]:
         others = [name for name, value in said.items() if name not in _WORDS and row[name] != value]
         if others:
             yield f"{row['task']} {row['method']} {row['key']}: another {', '.join(others)} than its sample and its method have"
+        if method is None and not row["ranked"]:
+            yield f"{row['task']} {row['method']} {row['key']}: it is no method of the bench, and all others have a rank"
 
 
 def _is_same(a: Any, b: Any) -> bool:
@@ -220,7 +230,8 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
         masks = decode_video(kept.read_bytes())[..., 0]
     outcome = Outcome(dataset[row["key"]], decode_video(path.read_bytes()), weights, masks)
     for metric in get_metrics(row["task"]):
-        if metric.name in row.get("unavailable", {}):
+        missing = any(networks.get(network, MISSING) == MISSING for network in metric.networks)
+        if metric.networks and (missing or metric.name in row.get("unavailable", {})):
             continue
         found = metric.score(outcome) if metric.fits(outcome.prediction.shape) else None
         written = row["scores"].get(metric.name)

@@ -241,6 +241,33 @@ def test_what_rows_say_of_samples_and_methods_is_found_to_be_otherwise_though_no
     assert all(words.startswith(f"dehaze {name} ") for words in found)
 
 
+def test_who_entered_cannot_be_made_an_oracle_that_has_no_rank(folder):
+    rewrite_everywhere(folder, lambda row: {**row, "ranked": False} if row["method"] == "good" else row)
+    assert sum("good" in words and "all others have a rank" in words for words in audit(folder)[0]) == 4
+
+
+def test_a_score_that_needs_no_network_cannot_be_said_to_be_unavailable(folder):
+    def hidden(row):
+        if row["method"] != "clahe":
+            return row
+        if "scores" not in row:
+            return {**row, "warping_error": None, "unavailable": json.dumps({"warping_error": "n/a"})}
+        scores = {name: value for name, value in row["scores"].items() if name != "warping_error"}
+        return {**row, "scores": scores, "unavailable": {"warping_error": "n/a"}}
+
+    rewrite_everywhere(folder, hidden)
+    wrong, _ = audit(folder, method="clahe")
+    assert sum("warping_error is written None, scored again" in words for words in wrong) == 4
+
+
+def test_a_scored_row_without_a_time_is_found(folder):
+    table = pd.read_parquet(folder / "rows.parquet")
+    table.loc[table["method"] == "good", "seconds_per_frame"] = np.nan
+    table.to_parquet(folder / "rows.parquet", index=False)
+    sign(folder)
+    assert sum("good" in words and "has no time per frame" in words for words in audit(folder)[0]) == 4
+
+
 def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):
     rows = pd.read_parquet(folder / "rows.parquet").query("method == 'good'")
     key = rows["key"].iloc[0]
