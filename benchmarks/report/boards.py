@@ -107,6 +107,16 @@ class Board:
         return METRICS[self.metrics[0].name]
 
     @property
+    def ranked(self) -> list[Line]:
+        """The lines that have a rank."""
+        return [line for line in self.lines if line.entry.rank is not None]
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether any two methods differ by more than chance: else they all share one rank, as below `LEAST_VIDEOS` videos."""
+        return len({line.entry.rank for line in self.ranked}) > 1
+
+    @property
     def warning(self) -> str:
         """A line for every report of what is not the whole test set; else nothing."""
         if not self.left_out:
@@ -120,14 +130,14 @@ class Board:
         told = f"{counted(self.samples, 'clip')} of {counted(self.videos, 'video')}"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
-        ranks = [line.entry.rank for line in self.lines if line.entry.rank is not None]
         if self.videos < LEAST_VIDEOS:
-            return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart"
-        if self.least_difference is None:
-            tied = len(ranks) > 1 == len(set(ranks))
-            return told + f"; {self.videos} videos cannot tell {len(ranks)} methods apart" * tied
-        unit = f" {first.unit}" * bool(first.unit)
-        return f"{told}; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
+            return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart: none is marked best"
+        if self.least_difference is not None:
+            unit = f" {first.unit}" * bool(first.unit)
+            told += f"; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
+        if len(self.ranked) > 1 and not self.tells_apart:
+            told += f"; {self.videos} videos cannot tell {len(self.ranked)} methods apart: none is marked best"
+        return told
 
 
 def make_boards(run: Run, settings: BenchSettings) -> list[Board]:

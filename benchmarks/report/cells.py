@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from benchmarks.metrics import Column
 from benchmarks.report.boards import Board, Line
 from benchmarks.statistics import Estimate
@@ -51,17 +49,17 @@ def header(board: Board) -> list[str]:
     return ["#", "method", *map(label, board.metrics), "failed", "s/frame"]
 
 
-def leaders(ranked: Sequence[Line], metric: Column) -> dict[str, int]:
+def leaders(board: Board, metric: Column) -> dict[str, int]:
     """Return 1 for each method that has a metric's best number and 2 for each that has the second, of those with a rank.
 
-    Numbers are those that are printed: equal ones are equally good, and where all are equal none is best. Of a column that
-    doing nothing can win (`marks_best`), nobody has it.
+    Numbers are those that are printed: equal ones are equally good, and where all are equal none is best. Nobody has it in a
+    column that doing nothing can win (`marks_best`), nor on a board that tells no two methods apart.
     """
-    if not metric.marks_best:
+    if not (metric.marks_best and board.tells_apart):
         return {}
     shown = {
         line.entry.method: f"{line.entry.scores[metric.name].mean:z.{metric.digits}f}"
-        for line in ranked
+        for line in board.ranked
         if metric.name in line.entry.scores
     }
     order = sorted(set(shown.values()), key=float, reverse=metric.higher_is_better)

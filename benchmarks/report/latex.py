@@ -10,8 +10,8 @@ from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventio
 from benchmarks.report.cells import between, header, label, leaders, part_lines, reported_cells, told_cost
 
 _HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}; \input it where the tables shall stand.
-% Best of each column bold, second underlined, of those with a rank; equal numbers share. No marks where all are equal, or
-% in columns that doing nothing can win. Brackets: 95 % intervals.
+% Best of each column bold, second underlined, of those with a rank; equal numbers share. No marks where all are equal,
+% in columns that doing nothing can win, or on boards that tell no two methods apart. Brackets: 95 % intervals.
 \providecommand{\benchscore}[2]{\begin{tabular}[t]{@{}r@{}}#1\\[-3pt]{\scriptsize #2}\end{tabular}}"""
 _SIGNS = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -55,8 +55,7 @@ def _letter(sign: str) -> str:
 
 
 def _table(board: Board) -> str:
-    ranked = [line for line in board.lines if line.entry.rank is not None]
-    best = {one.name: leaders(ranked, one) for one in board.metrics}
+    best = {one.name: leaders(board, one) for one in board.metrics}
     groups = [[line for line in board.lines if (line.mark == ORACLE) == known] for known in (False, True)]
     body = [[_row(_cells(board, line, best)) for line in group] for group in groups]
     body.append([_row(list(map(escaped, cells))) for cells in reported_cells(board)])

@@ -10,7 +10,7 @@ from benchmarks.report.cells import leaders
 from benchmarks.report.page import _cost_chart, _extremes, _places, _table
 from benchmarks.runner import Run
 from benchmarks.suites import find_suite, suite_names
-from tests.benchmarks.test_boards import board, row
+from tests.benchmarks.test_boards import board, contest, row
 from tests.benchmarks.test_latex import lines_of
 
 
@@ -24,7 +24,7 @@ def scored(**methods: dict[str, float]) -> list[dict]:
 
 
 def marks_of_page(found) -> dict[tuple[str, str], str]:
-    table = _table(found, found.metrics, [line for line in found.lines if line.entry.rank is not None])
+    table = _table(found, found.metrics)
     return {
         (line[1]["value"], metric.name): cell["kind"]
         for line in table["lines"]
@@ -64,7 +64,16 @@ def test_a_number_that_only_one_has_and_one_that_differs_behind_the_printed_digi
     assert set(marks_of_page(board(scored(a={"psnr": 25}))).values()) == {""}
     assert set(marks_of_page(board(scored(a={"psnr": 25}, b={"psnr": 25.001}))).values()) == {""}
     found = board(scored(a={"psnr": 25, "ssim": -0.00001}, b={"psnr": 24, "ssim": 0.00001}))
-    assert leaders(found.lines, METRICS["ssim"]) == {}
+    assert leaders(found, METRICS["ssim"]) == {}
+
+
+@pytest.mark.parametrize("rows", [contest(5, 3), contest(8, 5)])
+def test_nobody_is_marked_best_where_all_may_be(rows):
+    found = board(rows)
+    assert len({line.entry.rank for line in found.lines}) == 1
+    assert set(marks_of_page(found).values()) == set(marks_of_latex(found).values()) == {""}
+    for text in (found.size, to_markdown([found]), to_latex([found])):
+        assert "apart: none is marked best" in text
 
 
 @pytest.mark.parametrize("name", suite_names())
