@@ -38,8 +38,8 @@ class Progress:
     def scored(self, row: Row) -> None:
         """One row is there, new or reused."""
 
-    def timing(self, job: Job) -> None:
-        """All samples of a job are scored, and its cost is measured."""
+    def timing(self, jobs: list[Job], done: int) -> None:
+        """All samples are scored; of the jobs whose cost is measured then, so many are done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,9 +301,11 @@ def _new_costs(
 ) -> Iterator[tuple[str, Job, Row]]:
     todo = [(job, keys) for _, job, keys in waiting]
     measured = costs.measure_on_ray(todo, settings.limits) if workers else costs.measure_here(todo, settings.limits)
-    for name, job, _ in waiting:
-        progress.timing(job)
+    jobs = [job for job, _ in todo]
+    for done, (name, job, _) in enumerate(waiting):
+        progress.timing(jobs, done)
         yield name, job, next(measured)
+    progress.timing(jobs, len(jobs))
 
 
 def _facts(suite: Suite, settings: BenchSettings, rows: Sequence[Row]) -> dict[str, Any]:
