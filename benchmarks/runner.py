@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -276,18 +277,22 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozen
 def _measure_costs(
     jobs: list[Job], settings: BenchSettings, out: Path, workers: int, progress: Progress
 ) -> dict[tuple[str, str], Row]:
-    if not settings.cost_samples:
-        return {}
     known, found = costs.read_costs(out), {}
+    unknown: list[tuple[str, Job, Row]] = []
     waiting: list[tuple[str, Job, list[str]]] = []
     for job in jobs:
+        if not settings.cost_samples and not job.method.made_elsewhere:
+            continue
         keys = [row["key"] for row in spread(job.rows, settings.cost_samples)]
         name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
-        if "warm_seconds_per_frame" in known.get(name, {}):
+        if job.method.made_elsewhere:
+            # said, for the time that reading took would stand in for it
+            unknown.append((name, job, {"warm_seconds_per_frame": None}))
+        elif "warm_seconds_per_frame" in known.get(name, {}):
             found[job.task, job.method.name] = known[name]
         else:
             waiting.append((name, job, keys))
-    for name, job, spent in _new_costs(waiting, settings, workers, progress):
+    for name, job, spent in itertools.chain(unknown, _new_costs(waiting, settings, workers, progress)):
         # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
         row = {"id": name, "task": job.task, "method": job.method.name, **spent}
         if row != known.get(name):
