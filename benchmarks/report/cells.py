@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.metrics import Column
-from benchmarks.report.boards import Board, Line
+from benchmarks.metrics import METRICS, Column
+from benchmarks.report.boards import FAILED, Board, Line
 from benchmarks.statistics import Estimate
 
 LEAST_SECONDS = 1e-4
@@ -29,12 +29,20 @@ def reported_cells(board: Board) -> list[list[str]]:
     return found
 
 
-def show(score: Estimate | None, metric: Column, *, bracket: bool = True) -> str:
-    """Return a score, with its interval if there is one and it is wanted."""
+def show(line: Line, metric: Column, *, bracket: bool = True) -> str:
+    """Return a line's score, with its interval if there is one and it is wanted."""
+    score = line.entry.scores.get(metric.name)
     if score is None:
         return "n/a"
-    mean = f"{score.mean:.{metric.digits}f}"
+    mean = show_mean(line, metric)
     return f"{mean} {between(score, metric)}".rstrip() if bracket else mean
+
+
+def show_mean(line: Line, metric: Column) -> str:
+    """Return a score that a line has, marked where failed samples stand in it as the worst value."""
+    # what is told of all answers together goes by those that there are
+    mark = FAILED if line.entry.failures and metric.name in METRICS else ""
+    return f"{line.entry.scores[metric.name].mean:.{metric.digits}f}{mark}"
 
 
 def between(score: Estimate, metric: Column) -> str:

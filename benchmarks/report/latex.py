@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.metrics import Column
 from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventions_of
-from benchmarks.report.cells import between, header, label, leaders, part_lines, reported_cells, told_cost
+from benchmarks.report.cells import between, header, label, leaders, part_lines, reported_cells, show_mean, told_cost
 
 _HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}; \input it where the tables shall stand.
 % Best of each column bold, second underlined, of those with a rank; equal numbers share. No marks where all are equal,
@@ -19,7 +19,7 @@ _SIGNS = {
     # in the fonts that LaTeX starts with these are other signs
     **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"},
     **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "×": r"$\times$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$"},
-    **{"–": "--", "—": "---", "’": "'", "°": r"$^\circ$", "\n": " ", "\t": " ", "\u200b": "{}"},
+    **{"–": "--", "—": "---", "’": "'", "°": r"$^\circ$", "†": r"$^\dagger$", "\n": " ", "\t": " ", "\u200b": "{}"},
     **{"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "σ": r"$\sigma$"},
     **{"ß": r"\ss{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}"},
 }  # fmt: skip
@@ -112,7 +112,7 @@ def _score(line: Line, metric: Column, best: dict[str, int]) -> str:
     score = line.entry.scores.get(metric.name)
     if score is None:
         return "n/a"
-    text = f"{score.mean:.{metric.digits}f}"
+    text = escaped(show_mean(line, metric))
     place = best.get(line.entry.method)
     text = rf"\textbf{{{text}}}" if place == 1 else rf"\underline{{{text}}}" if place == 2 else text
     return rf"\benchscore{{{text}}}{{{between(score, metric)}}}" if between(score, metric) else text

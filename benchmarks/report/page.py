@@ -11,7 +11,16 @@ import numpy as np
 from benchmarks.methods import METHODS
 from benchmarks.metrics import Column
 from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventions_of, describe_method
-from benchmarks.report.cells import LEAST_SECONDS, between, label, leaders, part_lines, reported_cells, seconds_in_words
+from benchmarks.report.cells import (
+    LEAST_SECONDS,
+    between,
+    label,
+    leaders,
+    part_lines,
+    reported_cells,
+    seconds_in_words,
+    show_mean,
+)
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
@@ -142,8 +151,7 @@ def _score(board: Board, line: Line, metric: Column) -> dict[str, Any]:
     if score is None:
         return {"text": "n/a", "value": "", "kind": ""}
     mark = {1: "best", 2: "second"}.get(leaders(board, metric).get(line.entry.method, 0), "")
-    text = f"{score.mean:.{metric.digits}f}"
-    return {"text": text, "value": score.mean, "kind": mark, "interval": between(score, metric)}
+    return {"text": show_mean(line, metric), "value": score.mean, "kind": mark, "interval": between(score, metric)}
 
 
 def _number(value: float | None, form: str) -> dict[str, Any]:

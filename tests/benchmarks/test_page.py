@@ -1,11 +1,13 @@
 """What the page marks, draws and lists, on runs whose rows are made up; marks as in the LaTeX."""
 
+import io
 import re
 
 import pytest
+from rich.console import Console
 
 from benchmarks.metrics import METRICS, headline
-from benchmarks.report import to_latex, to_markdown
+from benchmarks.report import to_latex, to_markdown, to_terminal
 from benchmarks.report.cells import leaders
 from benchmarks.report.page import _cost_chart, _extremes, _places, _table
 from benchmarks.runner import Run
@@ -91,6 +93,20 @@ def test_identity_is_in_the_chart_of_costs_however_little_it_costs():
     found = board([*rows, *(row("known", v, 99.0, ranked=False) for v in range(8))])
     svg = _cost_chart(found, _places(found, Run(rows=rows, facts={})))["svg"]
     assert re.findall(r'start" style="[^"]*">(\w+)</text>', svg) == ["a", "identity"]
+
+
+def test_means_with_failed_samples_in_them_are_marked_wherever_they_are_shown():
+    rows = scored(identity={"psnr": 20}, a={"psnr": 25})
+    rows[-1] |= {"status": "failed", "scores": {}}
+    found = board(rows)
+    mean = next(f"{line.entry.scores['psnr'].mean:.2f}" for line in found.lines if line.entry.method == "a")
+    console = Console(file=io.StringIO(), width=120)
+    console.print(to_terminal(found))
+    page = [cell["text"] for line in _table(found, found.metrics)["lines"] for cell in line]
+    for text in (to_markdown([found]), console.file.getvalue(), page, to_latex([found]).replace(r"$^\dagger$", "†")):
+        assert f"{mean}†" in text
+        assert "20.35†" not in text
+    assert "marked †" in to_markdown([found])
 
 
 def test_samples_that_a_method_failed_on_are_told_beside_its_worst():
