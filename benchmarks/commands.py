@@ -294,6 +294,7 @@ class BenchBar(Progress):
             console=err_console,
         )
         self.bar = self.bars.add_task("scoring", total=None)
+        self.times = self.bars.add_task("timing", total=None, visible=False)
         self.reused = 0
 
     def __enter__(self) -> BenchBar:
@@ -314,6 +315,10 @@ class BenchBar(Progress):
         """Move on by one row."""
         self.bars.update(self.bar, advance=1, description=f"scoring {row['task']} / {row['method']}")
 
-    def timing(self, job: Job) -> None:
-        """Say what is timed."""
-        self.bars.update(self.bar, description=f"timing {job.task} / {job.method.name}")
+    def timing(self, jobs: list[Job], done: int) -> None:
+        """Say what is timed, in a line of its own: it takes its own time."""
+        if done == 0:
+            self.bars.reset(self.times, total=len(jobs), visible=bool(jobs))
+        for job in jobs[done : done + 1]:
+            self.bars.update(self.times, description=f"timing {job.task} / {job.method.name}")
+        self.bars.update(self.times, completed=done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,8 @@ class Progress:
     def scored(self, row: Row) -> None:
         """One row is there, new or reused."""
 
-    def timing(self, job: Job) -> None:
-        """All samples of a job are scored, and its cost is measured."""
+    def timing(self, jobs: list[Job], done: int) -> None:
+        """All samples are scored; of the jobs whose cost is measured then, so many are done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,18 +277,22 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozen
 def _measure_costs(
     jobs: list[Job], settings: BenchSettings, out: Path, workers: int, progress: Progress
 ) -> dict[tuple[str, str], Row]:
-    if not settings.cost_samples:
-        return {}
     known, found = costs.read_costs(out), {}
+    unknown: list[tuple[str, Job, Row]] = []
     waiting: list[tuple[str, Job, list[str]]] = []
     for job in jobs:
+        if not settings.cost_samples and not job.method.made_elsewhere:
+            continue
         keys = [row["key"] for row in spread(job.rows, settings.cost_samples)]
         name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
-        if "warm_seconds_per_frame" in known.get(name, {}):
+        if job.method.made_elsewhere:
+            # said, for the time that reading took would stand in for it
+            unknown.append((name, job, {"warm_seconds_per_frame": None}))
+        elif "warm_seconds_per_frame" in known.get(name, {}):
             found[job.task, job.method.name] = known[name]
         else:
             waiting.append((name, job, keys))
-    for name, job, spent in _new_costs(waiting, settings, workers, progress):
+    for name, job, spent in itertools.chain(unknown, _new_costs(waiting, settings, workers, progress)):
         # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
         row = {"id": name, "task": job.task, "method": job.method.name, **spent}
         if row != known.get(name):
@@ -301,9 +306,11 @@ def _new_costs(
 ) -> Iterator[tuple[str, Job, Row]]:
     todo = [(job, keys) for _, job, keys in waiting]
     measured = costs.measure_on_ray(todo, settings.limits) if workers else costs.measure_here(todo, settings.limits)
-    for name, job, _ in waiting:
-        progress.timing(job)
+    jobs = [job for job, _ in todo]
+    for done, (name, job, _) in enumerate(waiting):
+        progress.timing(jobs, done)
         yield name, job, next(measured)
+    progress.timing(jobs, len(jobs))
 
 
 def _facts(suite: Suite, settings: BenchSettings, rows: Sequence[Row]) -> dict[str, Any]:

@@ -92,6 +92,8 @@ class Method:
     """How many numbers its networks have learnt; None where it has none."""
     ranked: bool = True
     """False for oracles, which know the target."""
+    made_elsewhere: bool = False
+    """Whether its answers are only read from files: what that takes is no cost of the method, which nobody knows."""
     first_mask: bool = False
     """Whether it is given the mask of the first frame where that is a part of the answer: a contest of its own."""
 

@@ -95,6 +95,7 @@ def predictions(text: str) -> Method:
         learns=True,
         trained_on=learnt.sources,
         tells_all=learnt.complete,
+        made_elsewhere=True,
         weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
     )
 

@@ -19,13 +19,16 @@ from benchmarks.suspicions import RETURNED
 from benchmarks.ties import LEAST_VIDEOS
 from configs import counted
 
+FAILED = "†"
+"""Behind a mean that failed samples stand in."""
 CONVENTIONS = (
     "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
     f"drawing whole videos again (none below {LEAST_VIDEOS} videos).",
     "Ranks are ties as far as the videos cannot tell methods apart: sign-flip tests of all pairs on the first metric, "
     "corrected after Holm, so that any false difference in a table has a chance of 5 % where methods are exchangeable; not "
     "where a few failures make a mean. Oracles (o) know the target and have no rank.",
-    "A sample on which a method failed counts as the metric's worst value. s/frame is warm, measured apart on a worker that "
+    "A sample on which a method failed counts as the metric's worst value. Means of a method with such "
+    f"samples are marked {FAILED}. s/frame is warm, measured apart on a worker that "
     "does nothing else; the first answer and the loading before it are the cold cost.",
     "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
     "from this dataset's train split, a model from what its folder lists; one that does not list all is marked ?.",
@@ -35,7 +38,7 @@ CONVENTIONS = (
 IN_SHORT = (
     f"#: ties as far as the videos can tell (sign flips, Holm); brackets: 95 % intervals over videos, none below {LEAST_VIDEOS}.",
     "(o) knows the target; * has learnt, ? from nobody knows what; identity returns its input: a method below it does harm.",
-    "A failed sample counts as the worst value; s/frame is warm. In full: the page, leaderboard.md and 'bench metrics'.",
+    "A failed sample counts as the worst value (†); s/frame is warm. In full: the page, leaderboard.md and 'bench metrics'.",
 )
 """For the terminal."""
 ORACLE = "(o)"
@@ -107,6 +110,16 @@ class Board:
         return METRICS[self.metrics[0].name]
 
     @property
+    def ranked(self) -> list[Line]:
+        """The lines that have a rank."""
+        return [line for line in self.lines if line.entry.rank is not None]
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether any two methods differ by more than chance: else they all share one rank, as below `LEAST_VIDEOS` videos."""
+        return len({line.entry.rank for line in self.ranked}) > 1
+
+    @property
     def warning(self) -> str:
         """A line for every report of what is not the whole test set; else nothing."""
         if not self.left_out:
@@ -120,14 +133,14 @@ class Board:
         told = f"{counted(self.samples, 'clip')} of {counted(self.videos, 'video')}"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
-        ranks = [line.entry.rank for line in self.lines if line.entry.rank is not None]
         if self.videos < LEAST_VIDEOS:
-            return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart"
-        if self.least_difference is None:
-            tied = len(ranks) > 1 == len(set(ranks))
-            return told + f"; {self.videos} videos cannot tell {len(ranks)} methods apart" * tied
-        unit = f" {first.unit}" * bool(first.unit)
-        return f"{told}; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
+            return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart: none is marked best"
+        if self.least_difference is not None:
+            unit = f" {first.unit}" * bool(first.unit)
+            told += f"; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
+        if len(self.ranked) > 1 and not self.tells_apart:
+            told += f"; {self.videos} videos cannot tell {len(self.ranked)} methods apart: none is marked best"
+        return told
 
 
 def make_boards(run: Run, settings: BenchSettings) -> list[Board]:

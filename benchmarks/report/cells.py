@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from benchmarks.metrics import Column
-from benchmarks.report.boards import Board, Line
+from benchmarks.metrics import METRICS, Column
+from benchmarks.report.boards import FAILED, Board, Line
 from benchmarks.statistics import Estimate
 
 LEAST_SECONDS = 1e-4
@@ -31,12 +29,20 @@ def reported_cells(board: Board) -> list[list[str]]:
     return found
 
 
-def show(score: Estimate | None, metric: Column, *, bracket: bool = True) -> str:
-    """Return a score, with its interval if there is one and it is wanted."""
+def show(line: Line, metric: Column, *, bracket: bool = True) -> str:
+    """Return a line's score, with its interval if there is one and it is wanted."""
+    score = line.entry.scores.get(metric.name)
     if score is None:
         return "n/a"
-    mean = f"{score.mean:.{metric.digits}f}"
+    mean = show_mean(line, metric)
     return f"{mean} {between(score, metric)}".rstrip() if bracket else mean
+
+
+def show_mean(line: Line, metric: Column) -> str:
+    """Return a score that a line has, marked where failed samples stand in it as the worst value."""
+    # what is told of all answers together goes by those that there are
+    mark = FAILED if line.entry.failures and metric.name in METRICS else ""
+    return f"{line.entry.scores[metric.name].mean:.{metric.digits}f}{mark}"
 
 
 def between(score: Estimate, metric: Column) -> str:
@@ -51,17 +57,17 @@ def header(board: Board) -> list[str]:
     return ["#", "method", *map(label, board.metrics), "failed", "s/frame"]
 
 
-def leaders(ranked: Sequence[Line], metric: Column) -> dict[str, int]:
+def leaders(board: Board, metric: Column) -> dict[str, int]:
     """Return 1 for each method that has a metric's best number and 2 for each that has the second, of those with a rank.
 
-    Numbers are those that are printed: equal ones are equally good, and where all are equal none is best. Of a column that
-    doing nothing can win (`marks_best`), nobody has it.
+    Numbers are those that are printed: equal ones are equally good, and where all are equal none is best. Nobody has it in a
+    column that doing nothing can win (`marks_best`), nor on a board that tells no two methods apart.
     """
-    if not metric.marks_best:
+    if not (metric.marks_best and board.tells_apart):
         return {}
     shown = {
         line.entry.method: f"{line.entry.scores[metric.name].mean:z.{metric.digits}f}"
-        for line in ranked
+        for line in board.ranked
         if metric.name in line.entry.scores
     }
     order = sorted(set(shown.values()), key=float, reverse=metric.higher_is_better)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from benchmarks.metrics import Column
 from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventions_of
-from benchmarks.report.cells import between, header, label, leaders, part_lines, reported_cells, told_cost
+from benchmarks.report.cells import between, header, label, leaders, part_lines, reported_cells, show_mean, told_cost
 
 _HEAD = r"""% Needs \usepackage{booktabs} and \usepackage{graphicx}; \input it where the tables shall stand.
-% Best of each column bold, second underlined, of those with a rank; equal numbers share. No marks where all are equal, or
-% in columns that doing nothing can win. Brackets: 95 % intervals.
+% Best of each column bold, second underlined, of those with a rank; equal numbers share. No marks where all are equal,
+% in columns that doing nothing can win, or on boards that tell no two methods apart. Brackets: 95 % intervals.
 \providecommand{\benchscore}[2]{\begin{tabular}[t]{@{}r@{}}#1\\[-3pt]{\scriptsize #2}\end{tabular}}"""
 _SIGNS = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -19,7 +19,7 @@ _SIGNS = {
     # in the fonts that LaTeX starts with these are other signs
     **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"},
     **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "×": r"$\times$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$"},
-    **{"–": "--", "—": "---", "’": "'", "°": r"$^\circ$", "\n": " ", "\t": " ", "\u200b": "{}"},
+    **{"–": "--", "—": "---", "’": "'", "°": r"$^\circ$", "†": r"$^\dagger$", "\n": " ", "\t": " ", "\u200b": "{}"},
     **{"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "σ": r"$\sigma$"},
     **{"ß": r"\ss{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}"},
 }  # fmt: skip
@@ -55,8 +55,7 @@ def _letter(sign: str) -> str:
 
 
 def _table(board: Board) -> str:
-    ranked = [line for line in board.lines if line.entry.rank is not None]
-    best = {one.name: leaders(ranked, one) for one in board.metrics}
+    best = {one.name: leaders(board, one) for one in board.metrics}
     groups = [[line for line in board.lines if (line.mark == ORACLE) == known] for known in (False, True)]
     body = [[_row(_cells(board, line, best)) for line in group] for group in groups]
     body.append([_row(list(map(escaped, cells))) for cells in reported_cells(board)])
@@ -113,7 +112,7 @@ def _score(line: Line, metric: Column, best: dict[str, int]) -> str:
     score = line.entry.scores.get(metric.name)
     if score is None:
         return "n/a"
-    text = f"{score.mean:.{metric.digits}f}"
+    text = escaped(show_mean(line, metric))
     place = best.get(line.entry.method)
     text = rf"\textbf{{{text}}}" if place == 1 else rf"\underline{{{text}}}" if place == 2 else text
     return rf"\benchscore{{{text}}}{{{between(score, metric)}}}" if between(score, metric) else text

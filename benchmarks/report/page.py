@@ -11,7 +11,16 @@ import numpy as np
 from benchmarks.methods import METHODS
 from benchmarks.metrics import Column
 from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventions_of, describe_method
-from benchmarks.report.cells import LEAST_SECONDS, between, label, leaders, part_lines, reported_cells, seconds_in_words
+from benchmarks.report.cells import (
+    LEAST_SECONDS,
+    between,
+    label,
+    leaders,
+    part_lines,
+    reported_cells,
+    seconds_in_words,
+    show_mean,
+)
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
@@ -86,8 +95,8 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "reported": reported_cells(board),
         "parts": part_lines(board),
         "parts_of": label(board.first),
-        "head": _table(board, board.metrics, [line for line in board.lines if _leads(line)]),
-        "more": _table(board, board.more, [line for line in board.lines if _leads(line)]),
+        "head": _table(board, board.metrics),
+        "more": _table(board, board.more),
         "notes": [note for line in board.lines for note in line.notes],
         "charts": [
             found for found in (_cost_chart(board, places), _severity_chart(board, rows, places)) if found["svg"]
@@ -97,24 +106,20 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
     }
 
 
-def _leads(line: Line) -> bool:
-    return line.entry.rank is not None
-
-
-def _table(board: Board, metrics: Sequence[Column], ranked: Sequence[Line]) -> dict[str, Any]:
+def _table(board: Board, metrics: Sequence[Column]) -> dict[str, Any]:
     heads = [{"text": "#", "kind": "number"}, {"text": "method", "kind": "text"}]
     heads += [{"text": label(metric), "kind": "number"} for metric in metrics]
     more = ("failed", "s/frame") if metrics is board.metrics else ("cold s/frame", "peak MB", "parameters")
     heads += [{"text": text, "kind": "number"} for text in more]
-    return {"heads": heads, "lines": [_line(board, line, metrics, ranked) for line in board.lines]}
+    return {"heads": heads, "lines": [_line(board, line, metrics) for line in board.lines]}
 
 
-def _line(board: Board, line: Line, metrics: Sequence[Column], ranked: Sequence[Line]) -> list[dict[str, Any]]:
+def _line(board: Board, line: Line, metrics: Sequence[Column]) -> list[dict[str, Any]]:
     entry = line.entry
     cells: list[dict[str, Any]] = [
         {"text": line.rank, "value": entry.rank[0] if entry.rank else "", "kind": ""},
         {"text": line.name, "value": entry.method, "kind": "text"},
-        *(_score(line, metric, ranked) for metric in metrics),
+        *(_score(board, line, metric) for metric in metrics),
     ]
     cells += _trouble(line) if metrics is board.metrics else _costs(line)
     return [{"interval": "", **cell} for cell in cells]
@@ -141,13 +146,12 @@ def _seconds(value: float | None) -> dict[str, Any]:
     return _number(value, "" if value is None else seconds_in_words(value))
 
 
-def _score(line: Line, metric: Column, ranked: Sequence[Line]) -> dict[str, Any]:
+def _score(board: Board, line: Line, metric: Column) -> dict[str, Any]:
     score = line.entry.scores.get(metric.name)
     if score is None:
         return {"text": "n/a", "value": "", "kind": ""}
-    mark = {1: "best", 2: "second"}.get(leaders(ranked, metric).get(line.entry.method, 0), "")
-    text = f"{score.mean:.{metric.digits}f}"
-    return {"text": text, "value": score.mean, "kind": mark, "interval": between(score, metric)}
+    mark = {1: "best", 2: "second"}.get(leaders(board, metric).get(line.entry.method, 0), "")
+    return {"text": show_mean(line, metric), "value": score.mean, "kind": mark, "interval": between(score, metric)}
 
 
 def _number(value: float | None, form: str) -> dict[str, Any]:
@@ -175,8 +179,8 @@ def _cost_chart(board: Board, places: Mapping[str, int]) -> dict[str, Any]:
             points=[(max(line.seconds_per_frame, LEAST_SECONDS), line.entry.scores[first.name].mean)],
             place=places[line.entry.method],
         )
-        for line in board.lines
-        if line.seconds_per_frame is not None and first.name in line.entry.scores and _leads(line)
+        for line in board.ranked
+        if line.seconds_per_frame is not None and first.name in line.entry.scores
     ]
     return {
         "title": "Quality against cost",

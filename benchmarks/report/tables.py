@@ -26,10 +26,7 @@ def to_terminal(board: Board, width: int | None = None) -> Table:
 
     def lines(*, intervals: bool) -> list[list[str]]:
         wanted = [(one, intervals and one is first) for one in board.metrics]
-        own = [
-            _around(line, [show(line.entry.scores.get(one.name), one, bracket=bracket) for one, bracket in wanted])
-            for line in board.lines
-        ]
+        own = [_around(line, [show(line, one, bracket=bracket) for one, bracket in wanted]) for line in board.lines]
         return own + reported_cells(board)
 
     found = lines(intervals=True)
@@ -122,7 +119,7 @@ TEXTS: dict[str, Callable[[Sequence[Board]], str]] = {
 
 def cells(board: Board, line: Line) -> list[str]:
     """Return one line of a board as text."""
-    return _around(line, [show(line.entry.scores.get(metric.name), metric) for metric in board.metrics])
+    return _around(line, [show(line, metric) for metric in board.metrics])
 
 
 def _around(line: Line, scores: list[str]) -> list[str]:

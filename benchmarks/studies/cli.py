@@ -77,7 +77,7 @@ def severity(
     workers: Workers = None,
     override: Set = None,
 ) -> int:
-    """How methods fare as haze, blur, holes or motion grow, on the same scenes."""
+    """How methods fare as damage grows. Haze, blur, holes or motion, on the same scenes."""
     from benchmarks.studies import commands
 
     settings = _settings(override, limit, methods)
@@ -94,7 +94,7 @@ def instructions(
     workers: Workers = None,
     override: Set = None,
 ) -> int:
-    """Text, picture, or both: which instruction serves the model best."""
+    """Which instruction serves best. Text, picture, or both."""
     from benchmarks.studies import commands
 
     return commands.instructions(model, data, task or [], _settings(override, limit), out, workers)
@@ -110,7 +110,7 @@ def temporal(
     workers: Workers = None,
     override: Set = None,
 ) -> int:
-    """With and without the temporal layers: consistency and quality."""
+    """What the temporal layers do. Consistency and quality with and without them."""
     from benchmarks.studies import commands
 
     return commands.temporal(model, data, task or [], _settings(override, limit), out, workers)
@@ -128,7 +128,7 @@ def guidance(
     workers: Workers = None,
     override: Set = None,
 ) -> int:
-    """A map of the two guidance scales: following the instruction against keeping the source."""
+    """A map of the two guidance scales. Following the instruction against keeping the source."""
     from benchmarks.studies import commands
 
     scales = [_numbers(option, given) for option, given in (("--video", video), ("--text", text))]
@@ -146,7 +146,7 @@ def long(
     workers: Workers = None,
     override: Set = None,
 ) -> int:
-    """Seams between windows, and drift with length, for each way of joining windows."""
+    """Seams and drift in long videos. For each way of joining windows."""
     from benchmarks.studies import commands
 
     return commands.long(model, source, task or [], _settings(override, limit), out, workers, windows)
@@ -165,7 +165,7 @@ def unseen(
     workers: Workers = None,
     override: Set = None,
 ) -> int:
-    """Leave one task out of training, and see what the model does on it."""
+    """What a model does on a task it has not learnt. Leaves out one after another."""
     from benchmarks.studies import commands
 
     return commands.unseen(data, task or [], _settings(override, limit), out, workers, config, minutes)
@@ -182,7 +182,7 @@ def preference(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
     report: Annotated[bool, typer.Option("--report", help="Sum up the votes so far and stop.")] = False,
 ) -> None:
-    """Ask people: blind, shuffled pairs on a local page; each vote is kept at once."""
+    """Ask people which answer is better. Blind, shuffled pairs on a local page; each vote is kept at once."""
     from benchmarks.studies import commands
 
     commands.preference(folder, task or [], methods, limit, port, report=report)

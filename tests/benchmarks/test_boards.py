@@ -56,9 +56,9 @@ def contest(videos: int, methods: int) -> list[dict]:
 
 def test_a_table_says_when_its_videos_are_too_few_for_its_methods():
     assert "8 clips of 8 videos" in board(contest(8, 5)).size
-    assert board(contest(8, 5)).size.endswith("; 8 videos cannot tell 5 methods apart")
+    assert board(contest(8, 5)).size.endswith("; 8 videos cannot tell 5 methods apart: none is marked best")
     assert "; shows differences from " in board(contest(8, 3)).size
-    assert board(contest(5, 3)).size.endswith("; below 6 videos nothing can be told apart")
+    assert board(contest(5, 3)).size.endswith("; below 6 videos nothing can be told apart: none is marked best")
     assert board(contest(8, 1)).size.endswith("ranked by PSNR")
 
 
@@ -70,7 +70,7 @@ def test_methods_with_equal_answers_share_a_rank_and_no_difference_is_promised()
     found = board(equal("a", "b"))
     assert [line.rank for line in found.lines] == ["1-2", "1-2"]
     assert found.least_difference is None
-    assert found.size.endswith("; 8 videos cannot tell 2 methods apart")
+    assert found.size.endswith("; 8 videos cannot tell 2 methods apart: none is marked best")
     # beside one that is better, on every video by another amount
     rows = equal("a", "b") + [row("c", v, 30 + v) for v in range(8)]
     found = board(rows)

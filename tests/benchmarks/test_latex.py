@@ -37,7 +37,14 @@ def told(latex: str) -> str:
     """Return the text of LaTeX with its signs turned back."""
     text = re.sub(r"\\benchscore\{(.*?)\}\{(.*?)\}(?= )", r"\1 \2", latex)
     text = re.sub(r"\\(?:textbf|underline)\{(.*?)\}", r"\1", text)
-    return text.replace("{}", "").replace(r"\_", "_").replace(r"\%", "%").replace(r"\#", "#").replace(r"\&", "&")
+    return (
+        text.replace(r"$^\dagger$", "†")
+        .replace("{}", "")
+        .replace(r"\_", "_")
+        .replace(r"\%", "%")
+        .replace(r"\#", "#")
+        .replace(r"\&", "&")
+    )
 
 
 def lines_of(latex: str) -> dict[str, list[str]]:
@@ -77,7 +84,8 @@ def test_latex_says_ranks_failures_notes_protocol_and_conventions_as_the_markdow
     # every number with its interval
     for line in found.lines:
         for score in line.entry.scores.values():
-            assert f"{score.mean:.2f} [{score.low:.2f}, {score.high:.2f}]" in plain
+            mean = f"{score.mean:.2f}" + "†" * (line.entry.failures > 0)
+            assert f"{mean} [{score.low:.2f}, {score.high:.2f}]" in plain
 
 
 def test_signs_that_latex_takes_for_its_own_are_escaped():

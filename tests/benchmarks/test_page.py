@@ -1,16 +1,18 @@
 """What the page marks, draws and lists, on runs whose rows are made up; marks as in the LaTeX."""
 
+import io
 import re
 
 import pytest
+from rich.console import Console
 
 from benchmarks.metrics import METRICS, headline
-from benchmarks.report import to_latex, to_markdown
+from benchmarks.report import to_latex, to_markdown, to_terminal
 from benchmarks.report.cells import leaders
 from benchmarks.report.page import _cost_chart, _extremes, _places, _table
 from benchmarks.runner import Run
 from benchmarks.suites import find_suite, suite_names
-from tests.benchmarks.test_boards import board, row
+from tests.benchmarks.test_boards import board, contest, row
 from tests.benchmarks.test_latex import lines_of
 
 
@@ -24,7 +26,7 @@ def scored(**methods: dict[str, float]) -> list[dict]:
 
 
 def marks_of_page(found) -> dict[tuple[str, str], str]:
-    table = _table(found, found.metrics, [line for line in found.lines if line.entry.rank is not None])
+    table = _table(found, found.metrics)
     return {
         (line[1]["value"], metric.name): cell["kind"]
         for line in table["lines"]
@@ -64,7 +66,16 @@ def test_a_number_that_only_one_has_and_one_that_differs_behind_the_printed_digi
     assert set(marks_of_page(board(scored(a={"psnr": 25}))).values()) == {""}
     assert set(marks_of_page(board(scored(a={"psnr": 25}, b={"psnr": 25.001}))).values()) == {""}
     found = board(scored(a={"psnr": 25, "ssim": -0.00001}, b={"psnr": 24, "ssim": 0.00001}))
-    assert leaders(found.lines, METRICS["ssim"]) == {}
+    assert leaders(found, METRICS["ssim"]) == {}
+
+
+@pytest.mark.parametrize("rows", [contest(5, 3), contest(8, 5)])
+def test_nobody_is_marked_best_where_all_may_be(rows):
+    found = board(rows)
+    assert len({line.entry.rank for line in found.lines}) == 1
+    assert set(marks_of_page(found).values()) == set(marks_of_latex(found).values()) == {""}
+    for text in (found.size, to_markdown([found]), to_latex([found])):
+        assert "apart: none is marked best" in text
 
 
 @pytest.mark.parametrize("name", suite_names())
@@ -82,6 +93,20 @@ def test_identity_is_in_the_chart_of_costs_however_little_it_costs():
     found = board([*rows, *(row("known", v, 99.0, ranked=False) for v in range(8))])
     svg = _cost_chart(found, _places(found, Run(rows=rows, facts={})))["svg"]
     assert re.findall(r'start" style="[^"]*">(\w+)</text>', svg) == ["a", "identity"]
+
+
+def test_means_with_failed_samples_in_them_are_marked_wherever_they_are_shown():
+    rows = scored(identity={"psnr": 20}, a={"psnr": 25})
+    rows[-1] |= {"status": "failed", "scores": {}}
+    found = board(rows)
+    mean = next(f"{line.entry.scores['psnr'].mean:.2f}" for line in found.lines if line.entry.method == "a")
+    console = Console(file=io.StringIO(), width=120)
+    console.print(to_terminal(found))
+    page = [cell["text"] for line in _table(found, found.metrics)["lines"] for cell in line]
+    for text in (to_markdown([found]), console.file.getvalue(), page, to_latex([found]).replace(r"$^\dagger$", "†")):
+        assert f"{mean}†" in text
+        assert "20.35†" not in text
+    assert "marked †" in to_markdown([found])
 
 
 def test_samples_that_a_method_failed_on_are_told_beside_its_worst():

@@ -15,6 +15,8 @@ from benchmarks.methods import Method
 from benchmarks.methods.entrants import predictions
 from benchmarks.methods.segmentation import painted
 from benchmarks.metrics.masks import boundary_accuracy, region_similarity
+from benchmarks.report import make_boards
+from benchmarks.report.stored import load_run
 from benchmarks.runner import run as run_all
 from benchmarks.suite import make_suite
 from configs import ConfigError
@@ -50,6 +52,24 @@ def test_clips_that_were_made_elsewhere_are_scored_as_they_are(suite, tmp_path):
     assert [row["scores"]["psnr"] for row in rows] == [100.0] * 4
     lossy = answers(suite.dataset, tmp_path / "lossy", ".mp4")
     assert all(15 < row["scores"]["psnr"] < 100 for row in scored(suite, tmp_path / "out", predictions(str(lossy))))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_what_reading_answers_takes_is_no_cost(suite, tmp_path, count):
+    theirs = predictions(str(answers(suite.dataset, tmp_path / "theirs")))
+    settings, out = SETTINGS.model_copy(update={"methods": ("identity",), "cost_samples": count}), tmp_path / "out"
+    done = run_all(suite, settings, out, entrants=[theirs])
+    (board,) = make_boards(done, settings)
+    assert {line.name.split()[0]: line.seconds_per_frame is None for line in board.lines} == {
+        "theirs": True,
+        "identity": False,
+    }
+    publish_report(out, done, settings, suite.dataset)
+    assert audit(out)[0] == []
+    assert load_run(out).costs == done.costs
+    noted = (out / "costs.jsonl").read_text()
+    assert run_all(suite, settings, out, entrants=[theirs]).costs == done.costs
+    assert (out / "costs.jsonl").read_text() == noted
 
 
 def test_answers_of_a_model_that_had_seen_a_video_leak_as_the_model_itself(suite, tmp_path):

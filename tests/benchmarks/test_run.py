@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.commands import publish_report, report
+from benchmarks.commands import BenchBar, publish_report, report
 from benchmarks.folders import ROWS, read_rows
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
@@ -114,6 +114,28 @@ def test_a_second_run_computes_nothing_and_gives_the_same_rows(suite, add_method
     count = len(calls)
     assert run(suite, SETTINGS, tmp_path) == first
     assert len(calls) == count > 0
+
+
+def test_costs_are_counted_apart_from_what_is_scored(toy_dataset, tmp_path):
+    told = []
+
+    class Watched(BenchBar):
+        def timing(self, jobs, done):
+            super().timing(jobs, done)
+            scoring, timing = self.bars.tasks
+            assert scoring.finished
+            assert scoring.description.startswith("scoring")
+            told.append((timing.description, timing.completed, timing.total))
+
+    settings = SETTINGS.model_copy(update={"methods": ("identity", "clahe"), "limit": 1, "cost_samples": 1})
+    for _ in range(2):
+        with Watched() as bar:
+            run(make_suite(toy_dataset, ["dehaze"], settings), settings, tmp_path, progress=bar)
+            assert bar.bars.tasks[bar.times].visible == (not bar.reused)
+    first, second = sorted(words for words, done, _ in told[:2])
+    assert {first, second} == {"timing dehaze / clahe", "timing dehaze / identity"}
+    # once they are known there is nothing to count
+    assert [(done, count) for _, done, count in told] == [(0, 2), (1, 2), (2, 2), (0, 0)]
 
 
 def test_a_killed_run_loses_at_most_the_line_it_was_writing(suite, tmp_path):

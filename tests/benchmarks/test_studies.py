@@ -209,6 +209,12 @@ def bench(*words: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
+def test_the_help_says_what_each_study_asks_in_whole_sentences():
+    listed = bench("--help").stdout.partition("Commands:")[2].partition("Exit codes")[0].strip().splitlines()
+    assert len(listed) == 7
+    assert all(line.endswith(".") and not line.endswith("..") for line in listed)
+
+
 def test_studies_of_a_model_run_from_the_command_line(model, toy_dataset, tmp_path):
     line = [
         "guidance",
