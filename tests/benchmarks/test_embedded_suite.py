@@ -5,6 +5,8 @@ import pytest
 
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import EMBEDDED, build_scenes, describe_scenes
+from configs import OutputError
+from shards import Dataset
 from tests.benchmarks.test_suite_folders import bench
 
 
@@ -50,3 +52,17 @@ def test_the_embedded_suite_comes_with_a_sweep_of_the_damage(tmp_path):
     refused = bench("--suite", "scenes", "--data", tmp_path, "--out", tmp_path / "o")
     assert refused.returncode == 2
     assert "makes its own data" in refused.stderr
+
+
+def test_scenes_of_an_earlier_version_are_left_as_they_are(tmp_path, monkeypatch):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "extends: bench\nclip: {frames: 2, size: 64}\nscenes: {count: 3}\ntasks: {dehaze: {}}\n", encoding="utf-8"
+    )
+    settings = BenchSettings(recipe=str(recipe))
+    folder = build_scenes(tmp_path, settings)
+    before = Dataset(folder).manifest.sha256
+    monkeypatch.setattr("datagen.sources.rendered._sha256.__defaults__", (1,))
+    with pytest.raises(OutputError, match=r"scenes of an earlier version; give another --out, or --data .*scenes"):
+        build_scenes(tmp_path, settings)
+    assert Dataset(folder).manifest.sha256 == before
