@@ -120,7 +120,7 @@ def verify(
     key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
     data: Moved = None,
 ) -> int:
-    """Check that rows follow from kept answers. And tables from rows: exit code 1 if not, 2 if it is no finished run."""
+    """Check that a run was not changed. Tables must follow from rows, and rows from kept answers: else the exit code is 1."""
     from benchmarks import commands
 
     return commands.verify(place, rows, method, key, data)
@@ -134,7 +134,7 @@ def compare(
         str | None, _option("Two methods with a comma between, one of each run. [default: those of the same name]")
     ] = None,
 ) -> None:
-    """Show what changed from one run to another. With intervals and tests over videos."""
+    """Show what changed from one run to another. Differences have intervals and tests over videos."""
     from benchmarks import commands
 
     commands.compare(first, second, methods)

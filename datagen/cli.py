@@ -257,7 +257,10 @@ def replay(
         typer.Option("--from", help="Where the source videos lie now, if they were moved.", show_default=False),
     ] = None,
 ) -> int:
-    """Make one sample again and compare. From its source video, and from its clean side; exit code 1 if it differs."""
+    """Make one sample again and compare.
+
+    Its clips come from the source video, and one of them from the other and the parameters; exit code 1 if they differ.
+    """
     _check_extra(context.args)
     from datagen import commands
 
