@@ -52,7 +52,9 @@ def test_help_is_short_for_h_and_names_exit_codes_and_guide(command):
     entry = next(iter(entry_points(group="console_scripts", name=command)))
     for arguments in (["-h"], ["--help"]):
         code = f"import sys, {entry.module}; sys.argv = {[command, *arguments]}; {entry.module}.{entry.attr}()"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT, timeout=120
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert "Exit codes: 0 done" in done.stdout
         assert "README.md" in done.stdout

@@ -170,7 +170,7 @@ def test_what_a_method_is_given_and_whom_it_learnt_from_is_said(two_levels):
     ]
     study = severity.severity_study("segment", {1.0: Run(rows=rows, facts={})}, two_levels)
     assert [record["method"] for record in study.records] == ["m, first mask given *"]
-    assert "m has learnt from the videos of 1 segment samples that it is scored on: 0." in study.words
+    assert "m has learnt from the videos of 1 segment sample that it is scored on: 0." in study.words
 
 
 def test_answers_from_a_folder_are_not_in_the_sweep_of_the_embedded_suite(two_levels, tmp_path, monkeypatch, capsys):

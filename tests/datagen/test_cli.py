@@ -58,7 +58,7 @@ def test_a_pattern_that_the_shell_has_expanded_is_told_from_wrong_options(tmp_pa
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.mp4").touch()
     code = f"{sys.executable} -m datagen build --from *.mp4 --out out"
-    done = subprocess.run(["sh", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(["sh", "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "left over: b.mp4 and 1 more; repeat --from" in done.stderr
     assert "or quote a pattern, as in --from 'DIR/*.mp4', so that" in done.stderr

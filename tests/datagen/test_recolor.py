@@ -39,9 +39,9 @@ def test_a_reference_is_a_colour_frame_of_the_clip_and_the_words_speak_of_it(hal
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_hugging_face_reads_a_member_that_only_some_samples_have(half_referenced, streaming):
+def test_hugging_face_reads_a_member_that_only_some_samples_have(half_referenced, streaming, tmp_path):
     dataset = Dataset(half_referenced)
-    pairs = load_dataset(str(half_referenced), "recolor", split="train", streaming=streaming)
+    pairs = load_dataset(str(half_referenced), "recolor", split="train", streaming=streaming, cache_dir=str(tmp_path))
     found = {pair["__key__"]: pair["reference.png"] for pair in pairs}
     assert found.keys() == set(dataset.keys("recolor", "train"))
     for key, image in found.items():
