@@ -15,6 +15,7 @@ from benchmarks.calling import Crash, called, limit_memory, limit_threads
 from benchmarks.methods.base import Learnt
 from benchmarks.scoring import Job, Row, reduced, timed
 from benchmarks.settings import LimitSettings
+from benchmarks.suite import has_reference, spread
 from shards.cluster import ray_cluster
 
 COSTS = "costs.jsonl"
@@ -24,6 +25,12 @@ def cost_id(job: Job, keys: list[str], limits: LimitSettings, machine: str) -> s
     """Return a hash of everything that decides a cost."""
     parts = [job.task, job.method.fingerprint(job.context), keys, limits.threads, machine]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def timed_keys(job: Job, count: int) -> list[str]:
+    """Return the samples that a job is timed on: of those on which its method does something."""
+    shown = [row for row in job.rows if has_reference(row)] if job.method.needs_reference else []
+    return [row["key"] for row in spread(shown or job.rows, count)]
 
 
 def measure_here(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> Iterator[Row]:

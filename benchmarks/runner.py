@@ -283,7 +283,7 @@ def _measure_costs(
     for job in jobs:
         if not settings.cost_samples and not job.method.made_elsewhere:
             continue
-        keys = [row["key"] for row in spread(job.rows, settings.cost_samples)]
+        keys = costs.timed_keys(job, settings.cost_samples)
         name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
         if job.method.made_elsewhere:
             # said, for the time that reading took would stand in for it

@@ -3,6 +3,7 @@ import io
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.commands import BenchBar, publish_report, report
+from benchmarks.costs import timed_keys
 from benchmarks.folders import ROWS, read_rows
 from benchmarks.methods import METHODS
 from benchmarks.methods.base import Method
@@ -114,6 +116,14 @@ def test_a_second_run_computes_nothing_and_gives_the_same_rows(suite, add_method
     count = len(calls)
     assert run(suite, SETTINGS, tmp_path) == first
     assert len(calls) == count > 0
+
+
+def test_what_needs_a_picture_is_timed_where_there_is_one():
+    rows = [{"key": f"k{n}", "clean_sha256": f"v{n}", "members": [{"name": "source.mkv"}]} for n in range(6)]
+    rows[4]["members"].append({"name": "reference.png"})
+    for name, keys in (("levin", ["k4"]), ("mean_chroma", ["k0", "k1"])):
+        assert timed_keys(SimpleNamespace(method=METHODS[name], rows=rows), 2) == keys
+    assert timed_keys(SimpleNamespace(method=METHODS["levin"], rows=rows[:3]), 2) == ["k0", "k1"]
 
 
 def test_costs_are_counted_apart_from_what_is_scored(toy_dataset, tmp_path):
