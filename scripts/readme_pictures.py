@@ -72,7 +72,7 @@ def choose(task: str, dataset: Dataset) -> Sample:
 
 def draw(samples: dict[str, Sample], path: Path) -> None:
     """Write the picture."""
-    figure, axes = plt.subplots(2, len(samples), figsize=(COLUMN * len(samples), 2 * COLUMN + 0.9), dpi=100)
+    figure, axes = plt.subplots(2, len(samples), figsize=(COLUMN * len(samples), 2 * COLUMN + 1.1), dpi=100)
     for column, (task, sample) in enumerate(samples.items()):
         for row, video in enumerate((sample.source, sample.target)):
             axes[row, column].imshow(video[len(video) // 2])
@@ -80,7 +80,7 @@ def draw(samples: dict[str, Sample], path: Path) -> None:
         axes[0, column].set_title(task, loc="left", fontweight="bold", fontsize=11)
         words = "\n".join(textwrap.wrap(sample.instruction, LETTERS))
         axes[1, column].text(0, -0.04, words, transform=axes[1, column].transAxes, va="top", fontsize=9)
-    figure.subplots_adjust(left=0.005, right=0.995, top=0.94, bottom=0.14, wspace=0.03, hspace=0.03)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.945, bottom=0.175, wspace=0.03, hspace=0.03)
     figure.savefig(path, pil_kwargs={"quality": 88})
     plt.close(figure)
 
