@@ -120,7 +120,10 @@ def verify(
     key: Annotated[str | None, _option("Only this sample, all its rows.")] = None,
     data: Moved = None,
 ) -> int:
-    """Check that a run was not changed. Tables must follow from rows, and rows from kept answers: else the exit code is 1."""
+    """Check that a run was not changed.
+
+    Tables must follow from rows, and rows from kept answers: exit code 1 if not, 2 if it is no finished run.
+    """
     from benchmarks import commands
 
     return commands.verify(place, rows, method, key, data)
