@@ -61,8 +61,7 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
 def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
     near = find_relatives(seen.values(), _COPY_BITS).near
     copies = find_doubles(seen.values(), near, _COPY_BITS)
-    # what has copies in another split only by way of other clips goes with these
-    found = [each for each in copies if each.clip.split != each.like.split and each.bits is not None]
+    found = [each for each in copies if each.clip.split != each.like.split]
     if found:
         shown = [
             f"frame {each.clip.start} of {names[each.clip.sha256]} ({each.clip.split}) and frame {each.like.start} of "

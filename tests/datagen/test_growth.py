@@ -120,8 +120,14 @@ def test_settings_that_came_later_and_stand_at_their_defaults_make_no_other_reci
 
 
 def test_options_of_a_task_that_are_spelt_out_at_their_defaults_make_no_other_recipe(videos, tmp_path):
-    build(recipe("tasks={recolor: {}}"), tmp_path / "out", sources=[str(videos / "v01.mp4")])
-    build(recipe("tasks={recolor: {reference: 0.0}}"), tmp_path / "out", sources=[str(videos / "v01.mp4")])
+    sources = [str(videos / "v01.mp4")]
+    build(recipe("tasks={recolor: {}}"), tmp_path / "out", sources=sources)
+    before = stamps(tmp_path / "out")
+    assert before
+    build(recipe("tasks={recolor: {reference: 0.0}}"), tmp_path / "out", sources=sources)
+    assert stamps(tmp_path / "out") == before, "nothing was made again"
+    with pytest.raises(OutputError, match=r"another recipe: tasks.recolor.reference 0.0 -> 0.5"):
+        build(recipe("tasks={recolor: {reference: 0.5}}"), tmp_path / "out", sources=sources)
 
 
 def test_a_setting_that_is_gone_makes_another_recipe(videos, tmp_path):

@@ -13,7 +13,7 @@ from datagen.replay import replay
 from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
-from datagen.tasks.inpaint import _draw_logo
+from datagen.tasks.inpaint import _draw_logo, _showing
 from shards import Dataset, get_task
 from tests.conftest import moving_clip
 
@@ -192,3 +192,11 @@ def test_lettering_and_logos_stand_out_from_what_they_cover():
             parameters = make.draw(replace(make_clip(), frames=flat), options, np.random.default_rng(seed))
             fill = parameters["fill"]["colour"]
             assert np.linalg.norm(np.subtract(fill, rgb)) > 90, (colour, fill)
+
+
+@pytest.mark.parametrize(("share", "hidden"), [(0.2, False), (0.3, True)])
+def test_a_colour_in_which_a_quarter_of_thin_strokes_would_be_lost_is_not_taken_for_them(share, hidden):
+    frames = np.full((2, 40, 100, 3), 128, np.uint8)
+    frames[:, :, : round(100 * share)] = COLOURS["red"]
+    everywhere = np.full(frames.shape[:3], 255, np.uint8)
+    assert ("red" not in _showing(replace(make_clip(), frames=frames), everywhere)) is hidden

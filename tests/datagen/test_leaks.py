@@ -1,0 +1,34 @@
+"""What a merge refuses: clips in two splits that look alike, by hashes that are made up."""
+
+import numpy as np
+import pytest
+
+from configs import DatasetError
+from datagen.duplicates import Seen
+from datagen.leaks import _check_looks
+
+
+def hashes(seed: int) -> list[str]:
+    return [row.tobytes().hex() for row in np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)]
+
+
+def seen(video: str, split: str, looks: list[int]) -> dict[tuple[str, int], Seen]:
+    clips = [
+        Seen(sha256=video, group=video, start=16 * n, split=split, hashes=hashes(look), moving=hashes(1000 + look))
+        for n, look in enumerate(looks)
+    ]
+    return {(clip.sha256, clip.start): clip for clip in clips}
+
+
+def test_clips_without_a_twin_of_their_own_are_not_named_though_their_videos_are_copies():
+    names = {"a": "a.mp4 in A", "b": "b.mp4 in B"}
+    clips = seen("a", "train", [0, 1, 2, 3, 4, 5]) | seen("b", "test", [0, 1, 2, 3, 14, 15])
+    with pytest.raises(DatasetError, match="LEAK: 4 clips look like some in another split") as raised:
+        _check_looks(clips, names)
+    assert "0 of 64 bits apart" in str(raised.value)
+    assert "None" not in str(raised.value)
+
+
+def test_videos_that_look_alike_in_one_split_and_others_in_two_are_no_leak():
+    names = {"a": "a", "b": "b", "c": "c"}
+    _check_looks(seen("a", "train", [0, 1]) | seen("b", "train", [0, 1]) | seen("c", "test", [7, 8]), names)
