@@ -1,6 +1,7 @@
 """Datasets of small videos that grow: what their tests have in common."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from configs import load
 from datagen import Recipe
 from shards import Dataset, EncodedSample, load_manifest, read_video, write_shard, write_video
 from shards.storage import sha256_of
+from tests.conftest import moving_clip
 from tests.datagen.conftest import SMALL
 
 
@@ -101,3 +103,29 @@ def _without(values, names):
 def _less(members, unsaid):
     meta = _without(json.loads(members["meta.json"]), unsaid)
     return {**members, "meta.json": json.dumps(meta, sort_keys=True, ensure_ascii=False).encode()}
+
+
+def killed_at(write, patch):
+    """Let the process end at one of its writes to disk, before or after the file has its name; count them."""
+    real, count = os.fsync, [0]
+
+    def counting(descriptor):
+        count[0] += 1
+        if count[0] == write:
+            raise KeyboardInterrupt
+        real(descriptor)
+
+    patch.setattr("os.fsync", counting)
+    return count
+
+
+def before_a_camera(seed: int, *, frames: int = 16, size: int = 96, view: int = 0) -> np.ndarray:
+    """Return uint8 [t h w 3]: what one camera sees that stands still, and a few things that go their ways before it."""
+    still, rng = moving_clip(1000 + view, frames=1, height=size, width=size)[0], np.random.default_rng(seed)
+    clip = np.repeat(still[None], frames, axis=0)
+    for _ in range(3):
+        (x, y), (dx, dy) = rng.integers(0, size, 2), rng.integers(1, 4, 2) * rng.choice([-1, 1], 2)
+        for t in range(frames):
+            place = (int(x + dx * t) % size, int(y + dy * t) % size)
+            cv2.circle(clip[t], place, size // 16, [int(v) for v in rng.integers(0, 256, 3)], -1)
+    return np.clip(clip + rng.normal(0, 1.5, clip.shape), 0, 255).astype(np.uint8)

@@ -1,10 +1,8 @@
-"""What happens to a finished dataset: more sources, sources taken out, and what failed tried again."""
+"""What happens to a finished dataset: more sources, a newer version, and what failed tried again."""
 
-import hashlib
 import json
-import os
 import shutil
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 
 import datasets
 import pyarrow.parquet as pq
@@ -15,15 +13,13 @@ from datagen import build
 from datagen.builder import take_out
 from datagen.plan import make_plan
 from datagen.sources import find_source
-from datagen.stats import collect, write_stats
 from datagen.synthesize import open_readers
-from datagen.view import write_contact_sheet
 from shards import Dataset, load_manifest, verify
 from shards.storage import sha256_of
 from tests.datagen.conftest import SMALL, command
 from tests.datagen.growing import (
     as_before,
-    copy_of,
+    killed_at,
     recipe,
     rejects,
     samples,
@@ -196,238 +192,6 @@ def test_an_earlier_dataset_whose_indexes_were_being_completed_when_it_was_kille
     assert 10 < write < 99
 
 
-def test_what_was_rejected_does_not_come_back_with_other_words_or_alone(videos, tmp_path):
-    folder, table, out = some(videos, tmp_path / "in", range(3)), tmp_path / "t.csv", tmp_path / "out"
-
-    def tell(words):
-        table.write_text("path,caption\n" + "".join(f"in/v{n:02d}.mp4,{words} {n}\n" for n in range(3)))
-
-    tell("a thing")
-    build(recipe(), out, sources=[str(table)])
-    take_out(out, ["v01"], reason="bad")
-    left = samples(out)
-    # edited in one row, and given plainly in the place of its row
-    text = table.read_text()
-    table.write_text(text.replace("a thing 1", "another thing"))
-    build(recipe(), out, sources=[str(table)])
-    assert samples(out) == left
-    table.write_text("".join(line + "\n" for line in text.splitlines() if "v01" not in line))
-    build(recipe(), out, sources=[str(table), str(folder / "v01.mp4")])
-    assert samples(out) == left
-    assert "rejected: bad" in {reject["reason"] for reject in rejects(out)}
-
-
-def test_a_rejected_source_is_gone_only_its_shards_are_made_again_and_it_stays_out(videos, tmp_path):
-    out = tmp_path / "out"
-    build(recipe(), out, sources=[str(videos)])
-    rows = Dataset(out).index().to_pylist()
-    touched = {f"{row['task']}/{row['shard']}" for row in rows if row["source_id"] == "v05"}
-    before, left = stamps(out), {k: v for k, v in samples(out).items() if Dataset(out)[k].meta.source_id != "v05"}
-    take_out(out, ["v05"], reason="a licence withdrawn")
-    after = stamps(out)
-    assert {str(path) for path in before if before[path] != after.get(path)} == touched
-    assert samples(out) == left
-    assert verify(out, decode=True) == []
-    said = [reject for reject in rejects(out) if reject["source"] == "v05.mp4"]
-    assert [(reject["where"], reject["reason"]) for reject in said] == [("excluded", "rejected: a licence withdrawn")]
-    build(recipe(), out, sources=[str(videos)])
-    assert samples(out) == left
-
-
-def texts(out):
-    """Everything below a folder with its bytes, an index as text."""
-    for path in out.rglob("*"):
-        if path.suffix == ".parquet":
-            yield path, json.dumps(pq.read_table(path).to_pylist(), default=str).encode()
-        elif path.is_file():
-            yield path, path.read_bytes()
-
-
-def traces(out, *words):
-    return {(path.name, word) for path, content in texts(out) for word in words if word.encode() in content}
-
-
-def test_a_forgotten_source_leaves_no_trace_and_may_come_again(videos, tmp_path):
-    inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
-    (inputs / "v03.mp4").rename(inputs / "grandmother.mp4")
-    copy_of(inputs / "grandmother.mp4", inputs / "a_wedding.mp4")
-    build(recipe(), out, sources=[str(inputs)])
-    build(recipe(), tmp_path / "before", sources=[str(inputs)])
-    write_contact_sheet(out)
-    write_stats(collect(out), out / "stats.html")
-    (out / "notes.html").write_text("my own")
-    known = json.loads((out / ".build" / "sources.json").read_text())
-    kept = {row["source_id"] for row in Dataset(out).index().to_pylist()}
-    for name in sorted({"grandmother", "a_wedding"}, key=lambda name: name not in kept):
-        (sha256,) = (key for key, video in known.items() if video["id"] == name)
-        assert {word for _, word in traces(out, name, sha256)} == {name, sha256}
-        take_out(out, [sha256[:12]], reason=None)
-        assert traces(out, name, sha256, sha256[:12]) == set()
-        if name in kept:
-            assert not (out / "view.html").exists()
-            assert not (out / "stats.html").exists()
-            assert {"grandmother", "a_wedding"} - kept <= set(Dataset(out).index()["source_id"].to_pylist())
-    assert (out / "notes.html").read_text() == "my own"
-    build(recipe(), out, sources=[str(inputs)])
-    assert samples(out).keys() == samples(tmp_path / "before").keys()
-
-
-def test_a_copy_that_is_forgotten_leaves_no_trace_and_what_it_was_a_copy_of_stays(videos, tmp_path):
-    inputs, out = some(videos, tmp_path / "in", range(8)), tmp_path / "out"
-    copy_of(inputs / "v03.mp4", inputs / "a_wedding.mp4")
-    build(recipe(), out, sources=[str(inputs)])
-    kept = {row["source_id"] for row in Dataset(out).index().to_pylist()}
-    (gone,) = {"v03", "a_wedding"} - kept
-    known = json.loads((out / ".build" / "sources.json").read_text())
-    (sha256,) = (key for key, video in known.items() if video["id"] == gone)
-    before = samples(out)
-    done = command("forget", out, "--source", gone, "--workers", 0)
-    assert done.returncode == 0, done.stderr
-    assert traces(out, gone, sha256) == set()
-    assert samples(out) == before
-
-
-def test_what_is_left_is_counted_and_a_split_that_is_empty_now_is_named(videos, tmp_path):
-    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
-    options = ["tasks={recolor: {}}", "splits={train: 0.5, val: 0, test: 0.5}"]
-    build(recipe(*options), out, sources=[str(inputs)])
-    rows = Dataset(out).index("recolor").to_pylist()
-    tests = {row["source_id"] for row in rows if row["split"] == "test"}
-    trained = sum(row["split"] == "train" for row in rows)
-    done = command("reject", out, "--workers", 0, *(word for name in sorted(tests) for word in ("--source", name)))
-    assert done.returncode == 0, done.stderr
-    assert f"  train: {trained} samples (recolor {trained})\n" in done.stdout
-    assert "  test: " not in done.stdout
-    assert "no test samples: " in done.stdout
-
-
-@pytest.mark.parametrize("name", ["forget", "reject"])
-def test_pages_that_show_what_was_taken_out_are_removed_and_that_is_said(name, videos, tmp_path):
-    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
-    build(recipe("tasks={recolor: {}}"), out, sources=[str(inputs)])
-    assert command("view", out).returncode == command("gates", out).returncode == 0
-    done = command(name, out, "--source", "v01", "--workers", 0)
-    for page in ("view", "gates"):
-        assert f"{page}.html was out of date and was removed; 'datagen {page} {out}' makes it again\n" in done.stdout
-        assert not (out / f"{page}.html").exists()
-
-
-def test_a_captioned_video_is_forgotten_with_the_file_that_was_its_duplicate(videos, tmp_path):
-    inputs, out = some(videos, tmp_path / "clips", range(8)), tmp_path / "out"
-    files = sorted(inputs.iterdir())
-    (tmp_path / "t.csv").write_text("path,caption\n" + "".join(f"clips/{file.name},at noon\n" for file in files))
-    build(recipe(), out, sources=[str(tmp_path / "t.csv"), str(inputs)])
-    sha256 = hashlib.sha256(files[3].read_bytes()).hexdigest()
-    assert sha256 in (out / "rejects.jsonl").read_text()
-    take_out(out, [files[3].stem], reason=None)
-    for path in out.rglob("*"):
-        if path.is_file() and path.suffix != ".parquet":
-            assert sha256.encode() not in path.read_bytes(), path
-    assert (out / "rejects.jsonl").read_text().count("of which more is said") == 7
-
-
-@pytest.mark.parametrize("by", ["file name", "sha256", "path in the table"])
-def test_a_captioned_video_is_taken_out_by_its_file_and_stays_out_when_it_comes_alone(by, videos, tmp_path):
-    inputs, out = some(videos, tmp_path / "clips", range(8)), tmp_path / "out"
-    files = sorted(inputs.iterdir())
-    rows = [f"clips/{file.name},{file.stem} at noon" for file in files]
-    (tmp_path / "t.csv").write_text("\n".join(["path,caption", *rows]))
-    build(recipe(), out, sources=[str(tmp_path / "t.csv")])
-    sha256 = hashlib.sha256(files[3].read_bytes()).hexdigest()
-    went = files[3].stem
-    assert went in Dataset(out).index()["source_id"].to_pylist()
-    name = {"file name": files[3].name, "sha256": sha256, "path in the table": f"clips/{files[3].name}"}[by]
-    take_out(out, [name], reason="a licence withdrawn")
-    assert went not in Dataset(out).index()["source_id"].to_pylist()
-    if by == "sha256":
-        build(recipe(), out, sources=[str(tmp_path / "t.csv"), str(files[3])])
-        assert went not in Dataset(out).index()["source_id"].to_pylist()
-
-
-@pytest.mark.parametrize("reason", [None, "by hand"])
-def test_a_removal_that_is_killed_goes_on_when_it_is_asked_for_again(reason, videos, tmp_path, monkeypatch):
-    inputs, out, whole = some(videos, tmp_path / "in", range(8)), tmp_path / "out", tmp_path / "whole"
-    for folder in (out, whole):
-        build(recipe(), folder, sources=[str(inputs)])
-    take_out(whole, ["v03"], reason=reason)
-    with monkeypatch.context() as patch:
-        patch.setattr("datagen.workers.build_unit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            take_out(out, ["v03"], reason=reason)
-    with pytest.raises(
-        DatasetError, match=r"a removal did not finish; first run 'datagen (forget|reject) .*out --source v03' again"
-    ):
-        take_out(out, ["v04"], reason=reason)
-    take_out(out, ["v03"], reason=reason)
-    assert samples(out) == samples(whole)
-    assert rejects(out) == rejects(whole)
-    # and that is the end of it: nothing of this name is there now
-    with pytest.raises(DatasetError, match="no source named 'v03'") if reason is None else nullcontext():
-        take_out(out, ["v03"], reason=reason)
-
-
-@pytest.mark.parametrize("reason", [None, "by hand"])
-def test_a_removal_that_is_killed_at_any_write_is_finished_before_anything_else_is_built(
-    reason, videos, tmp_path, monkeypatch
-):
-    inputs, start, whole = some(videos, tmp_path / "in", range(3)), tmp_path / "start", tmp_path / "whole"
-    one_task = recipe("tasks={recolor: {}}", "clip.per_video=1")
-    build(one_task, start, sources=[str(inputs)])
-    shutil.copytree(start, whole)
-    take_out(whole, ["v01"], reason=reason)
-    command = "forget" if reason is None else "reject"
-    for write in range(1, 200):
-        out = tmp_path / f"killed{write}"
-        shutil.copytree(start, out)
-        with monkeypatch.context() as patch:
-            written = killed_at(write, patch)
-            with suppress(KeyboardInterrupt):
-                take_out(out, ["v01"], reason=reason)
-        if not (out / ".build" / "removal.json").exists():
-            # not begun, or finished
-            assert samples(out) == samples(start if write == 1 else whole)
-        else:
-            # the first two are those of the note; the last is that of the new manifest
-            if write > 2 and (out / "manifest.json").exists():
-                assert samples(out) == samples(whole)
-            remedy = rf"a removal did not finish; first run 'datagen {command} {out} --source v01' again"
-            with pytest.raises(DatasetError, match=remedy):
-                build(one_task, out, sources=[str(inputs)])
-            take_out(out, ["v01"], reason=reason and "another reason")
-        if written[0] < write:
-            break
-        if write > 1:
-            assert samples(out) == samples(whole)
-            assert (out / "rejects.jsonl").read_text() == (whole / "rejects.jsonl").read_text()
-            assert "v01" not in Dataset(out).index()["source_id"].to_pylist()
-    assert 10 < write < 199
-
-
-def killed_at(write, patch):
-    """Let the process end at one of its writes to disk, before or after the file has its name; count them."""
-    real, count = os.fsync, [0]
-
-    def counting(descriptor):
-        count[0] += 1
-        if count[0] == write:
-            raise KeyboardInterrupt
-        real(descriptor)
-
-    patch.setattr("os.fsync", counting)
-    return count
-
-
-def test_a_removal_that_is_killed_may_be_dropped_with_the_whole_dataset(videos, tmp_path, monkeypatch):
-    inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"
-    build(recipe(), out, sources=[str(inputs)])
-    with monkeypatch.context() as patch:
-        killed_at(5, patch)
-        with pytest.raises(KeyboardInterrupt):
-            take_out(out, ["v01"], reason=None)
-    build(recipe(), out, sources=[str(inputs)], overwrite=True)
-    assert "v01" in Dataset(out).index()["source_id"].to_pylist()
-
-
 @pytest.mark.parametrize("name", ["plan", "identity", "excluded", "removal", "examined", "units/train-000000"])
 def test_a_note_that_is_damaged_is_one_line_or_made_again(name, videos, tmp_path):
     inputs, start, out = some(videos, tmp_path / "in", range(3)), tmp_path / "start", tmp_path / "out"
@@ -447,17 +211,6 @@ def test_a_note_that_is_damaged_is_one_line_or_made_again(name, videos, tmp_path
         assert samples(out) == samples(start)
         assert verify(out) == []
         shutil.rmtree(out)
-
-
-def test_what_is_no_source_or_all_there_is_cannot_be_taken_out(videos, tmp_path):
-    out = tmp_path / "out"
-    build(recipe(), out, sources=[str(videos / "v01.mp4"), str(videos / "v02.mp4")])
-    with pytest.raises(DatasetError, match="did you mean 'v01'"):
-        take_out(out, ["v011"], reason="x")
-    before = stamps(out)
-    with pytest.raises(SourceError, match="nothing would be left"):
-        take_out(out, ["v01", "v02"], reason="x")
-    assert stamps(out) == before
 
 
 def test_what_failed_is_tried_again_only_when_asked(videos, tmp_path, monkeypatch):
