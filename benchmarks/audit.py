@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,34 @@ from benchmarks.report.boards import suite_of
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import Run, flat, prediction_path
 from benchmarks.said import said_of_method, said_of_sample
-from benchmarks.scoring import Row
+from benchmarks.scoring import Row, scored
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import Suite, damage, has_reference, make_suite, spread
 from benchmarks.suspicions import suspicions
 from benchmarks.workers import masks_path
-from configs import ConfigError, DatasetError, unknown_name
+from configs import ConfigError, DatasetError, counted, unknown_name
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.storage import sha256_of
 
 _WORDS = {"summary", "paper"}
 """What a newer version may say in other words."""
+Tell = Callable[[str, int, int | None], object]
+"""Takes what is being checked, how much of it is done, and of how much if that is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What was found out about a finished run."""
+
+    rows: int
+    """How many it has."""
+    scored: int = 0
+    """How many of them were scored again from kept answers."""
+    wrong: list[str]
+    """What is not as the run says, in words."""
+    notes: list[str]
+    """What no check can tell, in words."""
 
 
 def audit(
@@ -45,8 +61,9 @@ def audit(
     method: str | None = None,
     key: str | None = None,
     data: Path | None = None,
-) -> tuple[list[str], int]:
-    """Return what is wrong with a finished run, in words, and how many rows were scored again from kept answers.
+    tell: Tell = lambda what, done, total: None,
+) -> Audit:
+    """Return what is wrong with a finished run, and what cannot be known of it.
 
     The rows are those that were written, of one protocol and one dataset (`load_run`), of the samples that the settings choose,
     and say of samples and of the bench's own methods what these are; the tables in every form are computed again from them;
@@ -58,21 +75,25 @@ def audit(
         ConfigError: the run has no such method.
         DatasetError: there is no finished run, its rows were changed, its dataset is gone or another, or nothing matches.
     """
+    tell("rows", 0, None)
     run = load_run(folder)
     dataset = scored_dataset(folder, run, data)
     names = list(dict.fromkeys(row["method"] for row in run.rows))
     if method is not None and method not in names:
         raise ConfigError(f"{folder}: {unknown_name('method', method, names)}")
+    notes = [*_unkept(folder, run), *_invalid(run)]
     wrong = [*_noted(folder, run), *_costs(folder, run)]
     suite = make_suite(dataset.root, sorted({row["task"] for row in run.rows}), BenchSettings(**run.facts["settings"]))
     changed = damage(dataset, suite.tasks, suite.split)
     if changed:
         # nothing can be scored again on other samples
-        return [*wrong, *(f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed)], 0
+        wrong += [f"{dataset.root}: {words}; 'datagen verify' says what to do" for words in changed]
+        return Audit(rows=len(run.rows), wrong=wrong, notes=notes)
     wrong += _coverage(folder, run, suite)
     suite = _scored(run, suite)
     wrong += [*_said(run, suite), *_lacking(folder, run, suite)]
     timeless = list(_timeless(run))
+    tell("tables and page", 0, None)
     wrong += timeless or check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
@@ -80,10 +101,53 @@ def audit(
         raise DatasetError(
             f"{folder} keeps no answer for {what}; 'bench run' keeps those of `keep` samples of each task"
         )
-    for row in chosen:
+    for done, row in enumerate(chosen):
+        tell(f"scoring again {row['task']} / {row['method']}", done, len(chosen))
         wrong += _row(folder, row, dataset, run.facts)
-    wrong += _together(folder, run)
-    return wrong, len(chosen)
+    tell("all clips together", len(chosen), len(chosen))
+    wrong += [*_not_invalid(folder, run, dataset), *_together(folder, run)]
+    return Audit(rows=len(run.rows), scored=len(chosen), wrong=wrong, notes=notes)
+
+
+def _unkept(folder: Path, run: Run) -> Iterator[str]:
+    """Say how many answers are not kept: nobody can score these again."""
+    count = sum(row["status"] == "ok" and not prediction_path(folder, row).is_file() for row in run.rows)
+    if count:
+        yield (
+            f"{counted(count, 'row')} of {len(run.rows)} have no kept answer (keep={run.facts['settings']['keep']} of each task "
+            f"and method), so that nothing but {ROWS} vouches for their scores"
+        )
+
+
+def _invalid(run: Run) -> Iterator[str]:
+    """Name the methods with rows that the bench could not score; why it could not, nobody can check."""
+    own: dict[tuple[str, str], list[Row]] = {}
+    for row in run.rows:
+        own.setdefault((row["task"], row["method"]), []).append(row)
+    for (task, method), rows in own.items():
+        found = [row for row in rows if row["status"] == "invalid"]
+        if found:
+            yield (
+                f"{task} {method}: {len(found)} of {counted(len(rows), 'row')} invalid, the bench itself is said to have failed "
+                f"there (first: {found[0]['error']}), which cannot be checked; for these the method has neither scores nor "
+                "rank, and 'bench run' with the same options scores them anew"
+            )
+
+
+def _not_invalid(folder: Path, run: Run, dataset: Dataset) -> Iterator[str]:
+    """Name the rows that are said to be invalid and have scores, or an answer that the bench can score."""
+    for row in run.rows:
+        if row["status"] != "invalid":
+            continue
+        name = f"{row['task']} {row['method']} {row['key']}: the bench is said to have failed on it ({row['error']})"
+        if row["scores"]:
+            yield f"{name}, and it has scores"
+        path = prediction_path(folder, row)
+        if not path.is_file() or (_has_masks(row) and not masks_path(path).is_file()):
+            continue
+        outcome = _outcome(path, row, dataset, run.facts)
+        if scored(get_metrics(row["task"]), outcome, ranked=row["ranked"])["status"] == "ok":
+            yield f"{name}, and its kept answer can be scored; 'bench run' with the same options does"
 
 
 def _timeless(run: Run) -> Iterator[str]:
@@ -215,20 +279,18 @@ def _chosen(folder: Path, rows: Sequence[Row], count: int, method: str | None, k
 
 def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Iterator[str]:
     """Score a row's kept answer again."""
-    weights, networks = facts["settings"]["weights"], facts["networks"]
+    networks = facts["networks"]
     path = prediction_path(folder, row)
     name = f"{row['task']} {row['method']} {row['key']}"
     if sha256_of(path) != row["kept_sha256"]:
         yield f"{name}: {path.name} is not the answer that was scored"
         return
-    masks = None
-    if isinstance(row.get("masks_sha256"), str):
+    if _has_masks(row):
         kept = masks_path(path)
         if not kept.is_file() or sha256_of(kept) != row["masks_sha256"]:
             yield f"{name}: {kept.name} is not the masks that were scored"
             return
-        masks = decode_video(kept.read_bytes())[..., 0]
-    outcome = Outcome(dataset[row["key"]], decode_video(path.read_bytes()), weights, masks)
+    outcome = _outcome(path, row, dataset, facts)
     for metric in get_metrics(row["task"]):
         missing = any(networks.get(network, MISSING) == MISSING for network in metric.networks)
         if metric.networks and (missing or metric.name in row.get("unavailable", {})):
@@ -251,6 +313,16 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
         for what, path, seen in zip(("answer", "target"), files, TOGETHER[column].look(outcome), strict=False):
             if not path.is_file() or not _alike(np.load(path), seen):
                 yield f"{name}: {path} is not what {TOGETHER[column].kept_as} has of the {what}"
+
+
+def _has_masks(row: Row) -> bool:
+    return isinstance(row.get("masks_sha256"), str)
+
+
+def _outcome(path: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Outcome:
+    """Return a row's sample with the answer that is kept at `path`."""
+    masks = decode_video(masks_path(path).read_bytes())[..., 0] if _has_masks(row) else None
+    return Outcome(dataset[row["key"]], decode_video(path.read_bytes()), facts["settings"]["weights"], masks)
 
 
 def _alike(a: Array, b: Array) -> bool:

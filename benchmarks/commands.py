@@ -147,12 +147,21 @@ def verify(place: Path, rows: int, method: str | None, key: str | None, data: Pa
     if not place.exists():
         raise DatasetError(f"{place} is not there; give the folder that 'bench run --out' wrote")
     folder = place if place.is_dir() else place.parent
-    wrong, count = audit(folder, rows_per_method=rows, method=method, key=key, data=data)
-    for words in wrong:
+    bars = _bars(transient=True)
+    bar = bars.add_task("checking", total=None)
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        bars.update(bar, description=f"checking: {what}", completed=done, total=total)
+
+    with bars:
+        found = audit(folder, rows_per_method=rows, method=method, key=key, data=data, tell=tell)
+    for words in found.wrong:
         err_console.print(f"wrong: {words}")
-    scored = f"{counted(count, 'row')} scored again from kept answers"
-    out_console.print(f"{folder}: {scored}, {len(wrong) or 'nothing'} wrong")
-    return 1 if wrong else 0
+    again = f"{found.scored} of {counted(found.rows, 'row')} scored again from kept answers"
+    out_console.print(f"{folder}: {again}, {len(found.wrong) or 'nothing'} wrong")
+    for words in found.notes:
+        out_console.print(words)
+    return 1 if found.wrong else 0
 
 
 def compare(first: Path, second: Path, methods: str | None) -> None:
@@ -282,17 +291,18 @@ def tell_failures(rows: list[Row]) -> int:
     return 1 if failed else 0
 
 
+def _bars(*, transient: bool = False) -> Bars:
+    """Return bars on stderr; `transient`: nothing of them stays, nor is anything of them in a file."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    disable = transient and not err_console.is_terminal
+    return Bars(*columns, console=err_console, transient=transient, disable=disable)
+
+
 class BenchBar(Progress):
     """Shows which method is at work and how long the rest will take."""
 
     def __init__(self) -> None:
-        self.bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err_console,
-        )
+        self.bars = _bars()
         self.bar = self.bars.add_task("scoring", total=None)
         self.times = self.bars.add_task("timing", total=None, visible=False)
         self.reused = 0

@@ -101,7 +101,7 @@ class Scorer:
         given, self._given = self._given, None
         started = time.perf_counter()
         outcome = Outcome(given.sample, given.prediction, self._job.weights, given.masks)
-        row = _scored(self._job.metrics, outcome, ranked=self._job.method.ranked)
+        row = scored(self._job.metrics, outcome, ranked=self._job.method.ranked)
         return {
             **row,
             "seconds_per_frame": given.seconds / len(given.prediction),
@@ -200,7 +200,11 @@ def _raises(error: BaseException) -> Answer:
     return answer
 
 
-def _scored(metrics: list[Metric], outcome: Outcome, *, ranked: bool) -> Row:
+def scored(metrics: list[Metric], outcome: Outcome, *, ranked: bool) -> Row:
+    """Return what a row says of an answer: its scores, or the error of the bench that could not have them.
+
+    `ranked`: False for an oracle, which may know the target.
+    """
     scores, weights, unavailable = {}, {}, {}
     shape = outcome.prediction.shape
     for metric in metrics:

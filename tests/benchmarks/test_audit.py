@@ -2,14 +2,16 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.audit import _chosen, audit
-from benchmarks.commands import publish_report, report
+from benchmarks.commands import publish_report, report, verify
 from benchmarks.methods import METHODS
+from benchmarks.metrics import METRICS
 from benchmarks.report.stored import load_run
 from benchmarks.runner import prediction_path, run
 from benchmarks.suite import make_suite
@@ -23,9 +25,12 @@ from tests.benchmarks.conftest import method
 
 
 def test_a_run_that_was_left_alone_is_verified(finished):
-    wrong, count = audit(finished[0])
-    assert wrong == []
-    assert count == 4 * 3
+    told = []
+    found = audit(finished[0], tell=lambda *words: told.append(words))
+    assert (found.wrong, found.notes) == ([], [])
+    assert (found.scored, found.rows) == (4 * 3, 4 * 4)
+    places = [(done, total) for what, done, total in told if what.startswith("scoring again dehaze / ")]
+    assert places == [(done, 12) for done in range(12)]
 
 
 def test_a_run_with_failures_is_verified_at_first_after_a_second_run_and_after_one_on_fewer_samples(
@@ -50,15 +55,15 @@ def test_a_run_with_failures_is_verified_at_first_after_a_second_run_and_after_o
         done = run(suite, own, tmp_path)
         assert {row["status"] for row in done.rows} == {"ok", "failed"}
         publish_report(tmp_path, done, own, suite.dataset)
-        assert audit(tmp_path)[0] == []
+        assert audit(tmp_path).wrong == []
         report(tmp_path)
-        assert audit(tmp_path)[0] == []
+        assert audit(tmp_path).wrong == []
 
 
 def test_one_method_or_one_sample_can_be_verified_whole(finished):
-    assert audit(finished[0], method="good") == ([], 4)
     key = pd.read_parquet(finished[0] / "rows.parquet")["key"][0]
-    assert audit(finished[0], key=key) == ([], 4)
+    for found in (audit(finished[0], method="good"), audit(finished[0], key=key)):
+        assert (found.wrong, found.scored, found.rows) == ([], 4, 16)
     with pytest.raises(ConfigError, match="no method named 'nobody'"):
         audit(finished[0], method="nobody")
     with pytest.raises(DatasetError, match="keeps no answer for dehaze-1"):
@@ -70,7 +75,7 @@ def test_a_number_changed_in_the_table_is_found(folder):
     boards = json.loads(path.read_text())
     boards[0]["methods"][1]["scores"]["psnr"]["mean"] += 0.01
     path.write_text(json.dumps(boards))
-    (wrong,), _ = audit(folder)
+    (wrong,) = audit(folder).wrong
     assert "does not follow from the rows" in wrong
     assert "psnr.mean" in wrong
 
@@ -82,9 +87,9 @@ def test_a_number_changed_in_any_form_of_the_table_is_found(folder, name):
     number = str(mean) if name.endswith("csv") else f"{mean:.2f}"
     assert number in text
     path.write_text(text.replace(number, "99.99"))
-    assert [name in words and number in words for words in audit(folder)[0]] == [True]
+    assert [name in words and number in words for words in audit(folder).wrong] == [True]
     path.unlink()
-    assert [f"{name} is missing" in words for words in audit(folder)[0]] == [True]
+    assert [f"{name} is missing" in words for words in audit(folder).wrong] == [True]
 
 
 def clips_exchanged(text):
@@ -118,7 +123,7 @@ def test_words_scripts_and_clips_that_were_changed_are_found_and_written_again(f
     before = path.read_text()
     path.write_text(change(before))
     assert path.read_text() != before
-    told, _ = audit(folder, rows_per_method=1)
+    told = audit(folder, rows_per_method=1).wrong
     assert told
     for line in told:
         assert line.startswith(f"{name} is not what this version writes of the rows")
@@ -136,7 +141,7 @@ def test_clips_of_other_bytes_that_show_the_same_frames_are_no_fault(folder, toy
     other = data_url(encode_preview(Dataset(toy_dataset)[key].source, 24))
     assert bytes_of(other) != bytes_of(first)
     path.write_text(text.replace(first, other))
-    assert audit(folder, rows_per_method=1)[0] == []
+    assert audit(folder, rows_per_method=1).wrong == []
 
 
 def boards_of(folder):
@@ -148,7 +153,7 @@ def test_a_score_changed_where_the_next_run_would_find_it_is_found(folder):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["scores"]["psnr"] += 1
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (wrong,), _ = audit(folder)
+    (wrong,) = audit(folder).wrong
     assert f"{rows[0]['key']} has another psnr than rows.parquet" in wrong
 
 
@@ -159,7 +164,7 @@ def test_a_run_is_checked_and_reported_where_its_dataset_has_moved_to(toy_datase
     for command in (audit, report):
         with pytest.raises(DatasetError, match="not there any more; --data FOLDER"):
             command(folder)
-    assert audit(folder, data=toy_dataset)[0] == []
+    assert audit(folder, data=toy_dataset).wrong == []
     report(folder, toy_dataset)
     with pytest.raises(DatasetError, match="is not a finished dataset"):
         audit(folder, data=tmp_path)
@@ -169,7 +174,7 @@ def test_an_answer_that_was_exchanged_is_found(folder):
     row = pd.read_parquet(folder / "rows.parquet").query("method == 'good'").iloc[0].to_dict()
     path = prediction_path(folder, row)
     path.write_bytes(encode_video(decode_video(path.read_bytes()) // 2, 25, "lossless"))
-    wrong, _ = audit(folder, method="good")
+    wrong = audit(folder, method="good").wrong
     assert wrong[-1] == f"dehaze good {row['key']}: {path.name} is not the answer that was scored"
     assert ["index.html" in words and "is another one" in words for words in wrong[:-1]] == [True]
 
@@ -179,7 +184,7 @@ def test_scores_that_do_not_fit_the_kept_answers_are_found_though_all_hashes_are
     table.loc[table["method"] == "good", "ssim"] += 0.001
     table.to_parquet(folder / "rows.parquet", index=False)
     sign(folder)
-    wrong, _ = audit(folder, method="good")
+    wrong = audit(folder, method="good").wrong
     assert sum("ssim is written" in words for words in wrong) == 4
 
 
@@ -207,7 +212,7 @@ def test_a_field_of_a_row_that_was_changed_is_found_though_signed_and_reported_a
     table.to_parquet(folder / "rows.parquet", index=False)
     sign(folder)
     report(folder)
-    found = [words for words in audit(folder)[0] if f"has another {column} than rows.parquet" in words]
+    found = [words for words in audit(folder).wrong if f"has another {column} than rows.parquet" in words]
     assert len(found) == 4
     assert all(words.startswith(f"rows.jsonl: dehaze {name} ") for words in found)
 
@@ -236,14 +241,16 @@ def rewrite_everywhere(folder, change):
 )
 def test_what_rows_say_of_samples_and_methods_is_found_to_be_otherwise_though_noted_alike(folder, name, column, value):
     rewrite_everywhere(folder, lambda row: {**row, column: value} if row["method"] == name else row)
-    found = [words for words in audit(folder)[0] if f": another {column} than its sample and its method have" in words]
+    found = [
+        words for words in audit(folder).wrong if f": another {column} than its sample and its method have" in words
+    ]
     assert len(found) == 4
     assert all(words.startswith(f"dehaze {name} ") for words in found)
 
 
 def test_who_entered_cannot_be_made_an_oracle_that_has_no_rank(folder):
     rewrite_everywhere(folder, lambda row: {**row, "ranked": False} if row["method"] == "good" else row)
-    assert sum("good" in words and "all others have a rank" in words for words in audit(folder)[0]) == 4
+    assert sum("good" in words and "all others have a rank" in words for words in audit(folder).wrong) == 4
 
 
 def test_a_score_that_needs_no_network_cannot_be_said_to_be_unavailable(folder):
@@ -256,7 +263,7 @@ def test_a_score_that_needs_no_network_cannot_be_said_to_be_unavailable(folder):
         return {**row, "scores": scores, "unavailable": {"warping_error": "n/a"}}
 
     rewrite_everywhere(folder, hidden)
-    wrong, _ = audit(folder, method="clahe")
+    wrong = audit(folder, method="clahe").wrong
     assert sum("warping_error is written None, scored again" in words for words in wrong) == 4
 
 
@@ -265,7 +272,7 @@ def test_a_scored_row_without_a_time_is_found(folder):
     table.loc[table["method"] == "good", "seconds_per_frame"] = np.nan
     table.to_parquet(folder / "rows.parquet", index=False)
     sign(folder)
-    assert sum("good" in words and "has no time per frame" in words for words in audit(folder)[0]) == 4
+    assert sum("good" in words and "has no time per frame" in words for words in audit(folder).wrong) == 4
 
 
 def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):
@@ -280,13 +287,13 @@ def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):
 
     next((folder / "predictions" / "good").glob(f"{key}-*")).unlink()
     rewrite_everywhere(folder, made_up)
-    assert any("dehaze good: 1 of the answers that are kept are not there" in words for words in audit(folder)[0])
+    assert any("dehaze good: 1 of the answers that are kept are not there" in words for words in audit(folder).wrong)
 
 
 def test_what_is_odd_about_an_answer_cannot_be_kept_quiet(folder):
     told = {"suspicions": {str: "", list: []}}
     rewrite_everywhere(folder, lambda row: {**row, "suspicions": told["suspicions"][type(row["suspicions"])]})
-    wrong, _ = audit(folder, method="identity")
+    wrong = audit(folder, method="identity").wrong
     assert len(wrong) == 4
     assert all("written as nothing, found again returned its input" in words for words in wrong)
 
@@ -305,7 +312,7 @@ def test_which_rows_are_scored_again_is_not_known_beforehand(finished):
 def test_samples_that_were_left_out_of_every_method_are_missed(folder):
     worst = pd.read_parquet(folder / "rows.parquet").query("method == 'good'").sort_values("psnr")["key"].iloc[0]
     rewrite_everywhere(folder, lambda row: None if row["key"] == worst else row)
-    wrong, _ = audit(folder)
+    wrong = audit(folder).wrong
     assert [words for words in wrong if "dehaze: 3 samples were scored, of which 3 are among the 4 that" in words]
 
 
@@ -319,14 +326,63 @@ def test_a_row_that_is_said_to_have_failed_and_has_a_kept_answer_is_found(folder
         row["status"] = "failed" if row["method"] == "good" else row["status"]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     report(folder)
-    wrong, _ = audit(folder)
+    wrong = audit(folder).wrong
     assert sum("said to have failed" in words and "its answer was kept" in words for words in wrong) == len(wrong) == 4
+
+
+def never_scored(name, **more):
+    """Return a change that says of a method's rows that the bench could not score them."""
+
+    def change(row):
+        if row["method"] != name:
+            return row
+        bare = {what: value for what, value in row.items() if what not in METRICS and not what.endswith(".weight")}
+        empty = {"scores": {}, "suspicions": []} if "scores" in row else {"suspicions": ""}
+        return {**bare, **empty, "status": "invalid", "error": "ssim: MemoryError: none left", **more}
+
+    return change
+
+
+def test_a_row_that_is_said_to_be_invalid_and_can_be_scored_or_has_scores_is_found(folder):
+    rewrite_everywhere(folder, never_scored("good"))
+    found = audit(folder)
+    assert sum("and its kept answer can be scored" in words for words in found.wrong) == len(found.wrong) == 4
+    assert all("said to have failed on it (ssim: MemoryError: none left)" in words for words in found.wrong)
+    rewrite_everywhere(folder, lambda row: {**row, "status": "invalid"} if row["method"] == "clahe" else row)
+    assert sum("and it has scores" in words for words in audit(folder).wrong) == 4
+
+
+def test_invalid_rows_without_an_answer_are_told_for_they_can_be_neither_proved_nor_disproved(folder, capsys):
+    shutil.rmtree(folder / "predictions" / "good")
+    rewrite_everywhere(folder, never_scored("good"))
+    capsys.readouterr()
+    assert verify(folder, 3, None, None) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    first, second = told.out.splitlines()
+    assert first == f"{folder}: 9 of 16 rows scored again from kept answers, nothing wrong"
+    assert second.startswith(
+        "dehaze good: 4 of 4 rows invalid, the bench itself is said to have failed there (first: ssim: Mem"
+    )
+    assert "neither scores nor rank, and 'bench run' with the same options scores them anew" in second
+
+
+def test_how_many_rows_have_no_kept_answer_is_told(toy_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(METHODS, "good", method("good", lambda clip, *_: clip // 2))
+    settings = SETTINGS.model_copy(update={"methods": ("good",), "keep": 1})
+    suite = make_suite(toy_dataset, ["dehaze"], settings)
+    publish_report(tmp_path, run(suite, settings, tmp_path), settings, suite.dataset)
+    capsys.readouterr()
+    assert verify(tmp_path, 3, None, None) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("2 of 8 rows scored again from kept answers, nothing wrong")
+    assert second.startswith("6 rows of 8 have no kept answer (keep=1 of each task and method)")
 
 
 def test_rows_that_were_never_noted_as_scored_are_found(folder):
     text = (folder / "rows.jsonl").read_text().splitlines()
     (folder / "rows.jsonl").write_text("\n".join(text[3:]) + "\n")
-    (wrong,), _ = audit(folder)
+    (wrong,) = audit(folder).wrong
     assert wrong.startswith("rows.jsonl lacks 3 of the 16 rows of rows.parquet")
 
 
@@ -343,5 +399,5 @@ def test_costs_that_are_not_those_that_were_measured_are_found_though_reported_a
     facts = json.loads((folder / "run.json").read_text())
     sign(folder, costs=change(facts["costs"]))
     report(folder)
-    wrong, _ = audit(folder)
+    wrong = audit(folder).wrong
     assert [words in told and "costs.jsonl" in told for told in wrong] == [True] * 4

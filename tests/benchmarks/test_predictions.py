@@ -65,7 +65,7 @@ def test_what_reading_answers_takes_is_no_cost(suite, tmp_path, count):
         "identity": False,
     }
     publish_report(out, done, settings, suite.dataset)
-    assert audit(out)[0] == []
+    assert audit(out).wrong == []
     assert load_run(out).costs == done.costs
     noted = (out / "costs.jsonl").read_text()
     assert run_all(suite, settings, out, entrants=[theirs]).costs == done.costs
@@ -134,10 +134,10 @@ def test_masks_are_scored_as_they_are_whatever_lies_below_them(segments, tmp_pat
     assert row["scores"]["j"] == pytest.approx(region_similarity(found, mask).mean())
     assert row["scores"]["f"] == pytest.approx(boundary_accuracy(found, mask).mean())
     publish_report(out, done, SETTINGS, segments.dataset)
-    assert audit(out)[0] == []
+    assert audit(out).wrong == []
     kept = next(out.glob("predictions/theirs/*.masks.mkv"))
     kept.unlink()
-    assert any("is not the masks that were scored" in words for words in audit(out)[0])
+    assert any("is not the masks that were scored" in words for words in audit(out).wrong)
     run_all(segments, SETTINGS, out, entrants=[predictions(str(tmp_path / "theirs"))])
     assert kept.is_file()
 
@@ -155,7 +155,7 @@ def test_what_a_clip_counts_in_a_pooled_mean_cannot_be_made_up(segments, tmp_pat
     facts = json.loads((out / "run.json").read_text())
     signed = {**facts, "rows_sha256": sha256_of(out / "rows.parquet")}
     (out / "run.json").write_text(json.dumps(signed))
-    (wrong,) = audit(out, method="identity")[0]
+    (wrong,) = audit(out, method="identity").wrong
     assert "overall_iou is written to count" in wrong
 
 

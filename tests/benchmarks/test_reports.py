@@ -157,5 +157,5 @@ def test_tasks_without_samples_in_the_split_are_said_by_every_report(tmp_path):
     assert f"Tasks {said}." in (tmp_path / "run" / "leaderboard.md").read_text()
     assert f"Tasks {said}." in (tmp_path / "run" / "index.html").read_text()
     assert "(1 clip of 1 video, " in (tmp_path / "run" / "leaderboard.md").read_text()
-    assert audit(tmp_path / "run")[0] == []
+    assert audit(tmp_path / "run").wrong == []
     assert make_suite(root, ["dehaze"], settings).not_scored == ""

@@ -73,12 +73,12 @@ def test_a_dataset_whose_scored_shard_was_changed_is_neither_scored_nor_passed_b
     toy_method(lambda clip, *_: clip)
     suite = make_suite(root, [], SETTINGS)
     publish_report(tmp_path / "out", run_all(suite, SETTINGS, tmp_path / "out"), SETTINGS, suite.dataset)
-    assert audit(tmp_path / "out")[0] == []
+    assert audit(tmp_path / "out").wrong == []
     flip_a_byte(root / "dehaze" / "test-000000.tar")
     with pytest.raises(DatasetError, match=r"test-000000\.tar: changed.*'datagen verify .*dataset' lists the damage"):
         run(make_suite(root, [], SETTINGS), SETTINGS, tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    assert ["test-000000.tar: changed" in words for words in audit(tmp_path / "out")[0]] == [True]
+    assert ["test-000000.tar: changed" in words for words in audit(tmp_path / "out").wrong] == [True]
     done = shell("run", "--data", root, "--out", tmp_path / "new", "--methods", "identity")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 

@@ -250,7 +250,7 @@ def test_a_suite_of_videos_of_several_sizes_is_scored_in_their_own(tmp_path):
     assert line.entry.scores["psnr"].mean == pytest.approx(np.mean(scores))
     assert board.left_out[0] == "3 of 30 videos"
     assert not any("bus" in told for told in board.left_out), "a video for training"
-    assert audit(tmp_path / "o")[0] == []
+    assert audit(tmp_path / "o").wrong == []
 
 
 def test_gopro_is_scored_on_the_blur_that_most_papers_report_on(tmp_path):

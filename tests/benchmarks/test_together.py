@@ -157,7 +157,7 @@ def test_a_run_has_them_beside_its_scores_and_they_follow_from_what_is_kept(edit
     publish_report(tmp_path, done, given, suite.dataset)
     assert ",fid," in to_csv([board])
     assert load_run(tmp_path).together == done.together
-    assert audit(tmp_path)[0] == []
+    assert audit(tmp_path).wrong == []
 
     # again: nothing is computed; and what is gone is made again
     path = next(tmp_path.glob("kept/inception/target-*.npy"))
@@ -173,7 +173,7 @@ def test_what_networks_saw_cannot_be_exchanged(edits, given, few, tmp_path):
     for path in tmp_path.glob("kept/inception/*.npy"):
         if not path.name.startswith("target-"):
             np.save(path, np.zeros_like(np.load(path)))
-    wrong, _ = audit(tmp_path)
+    wrong = audit(tmp_path).wrong
     assert any("fid is written" in words for words in wrong)
     assert any("is not what inception has of the answer" in words for words in wrong)
 
@@ -282,14 +282,14 @@ def test_clips_that_adjoin_show_how_a_method_jumps_between_them(tmp_path):
     (board,) = make_boards(done, PLAIN)
     assert "seam" in {metric.name for metric in board.more}
     publish_report(out, done, PLAIN, suite.dataset)
-    assert audit(out)[0] == []
+    assert audit(out).wrong == []
     facts = json.loads((out / "run.json").read_text())
     (out / "run.json").write_text(json.dumps({**facts, "together": []}))
-    assert sum("seam is written None" in words for words in audit(out)[0]) == 2
+    assert sum("seam is written None" in words for words in audit(out).wrong) == 2
     (out / "run.json").write_text(json.dumps(facts))
     path = next((out / "kept" / "errors").glob("*.npy"))
     np.save(path, np.load(path) + 40)
-    assert any("seam is written" in words for words in audit(out)[0])
+    assert any("seam is written" in words for words in audit(out).wrong)
 
 
 def test_inputs_that_were_made_each_in_its_own_way_have_no_seams(tmp_path):
