@@ -109,6 +109,27 @@ def test_the_page_is_no_wider_than_the_window(page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_on_a_telephone_a_wide_table_has_a_shadow_where_it_goes_on_and_keeps_its_methods_in_sight(page):
+    page.set_viewport_size({"width": 375, "height": 800})
+    box = page.locator(".scroll").first
+    cell, score = (box.locator(f"tbody tr:first-child td:nth-child({place})") for place in (2, 3))
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") > 100
+    assert box.evaluate("box => getComputedStyle(box).backgroundAttachment").startswith("local, local, scroll, scroll")
+    before = score.bounding_box()["x"]
+    box.evaluate("box => { box.scrollLeft = 100; }")
+    assert score.bounding_box()["x"] == pytest.approx(before - 100, abs=2)
+    assert cell.bounding_box()["x"] == pytest.approx(box.bounding_box()["x"], abs=2)
+    assert "rgba(0, 0, 0, 0)" not in cell.evaluate("cell => getComputedStyle(cell).backgroundColor"), (
+        "numbers pass below it"
+    )
+
+
+def test_on_a_telephone_clips_stand_two_in_a_line(page):
+    page.set_viewport_size({"width": 375, "height": 800})
+    for clip in page.locator("figure").all():
+        assert clip.bounding_box()["width"] > 140
+
+
 # the poll
 
 
