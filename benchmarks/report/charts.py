@@ -36,6 +36,8 @@ class Series:
 
     name: str
     points: Sequence[tuple[float, float]]
+    ends: Sequence[tuple[float, float] | None] = ()
+    """Of each point's interval, upwards; None where there is none, and empty where no point has one."""
     place: int | None = None
     """Decides its colour, so that a method has one colour in all charts; by default its place in this one."""
 
@@ -49,7 +51,9 @@ def chart(series: Sequence[Series], *, across: str, up: str, logarithmic: bool =
         return Markup("")
     width = _RIGHT + 14 + _LETTER * max(len(one.name) for one in drawn)
     x = _Axis([p[0] for one in drawn for p in one.points], _LEFT, _RIGHT, logarithmic)
-    y = _Axis([p[1] for one in drawn for p in one.points], _HEIGHT - _BOTTOM, _TOP)
+    heights = [p[1] for one in drawn for p in one.points]
+    heights += [end for one in drawn for ends in one.ends for end in ends or ()]
+    y = _Axis(heights, _HEIGHT - _BOTTOM, _TOP)
     parts = [
         f'<svg viewBox="0 0 {width:.0f} {_HEIGHT}" role="img" aria-label="{escape(up)} against {escape(across)}">',
         *_grid(x, y),
@@ -81,6 +85,11 @@ def _drawn(series: Series, colour: str, label: float, x: _Axis, y: _Axis) -> lis
     end, height = places[-1]
     return [
         f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>',
+        *(
+            f'<path class="interval" d="M{a:.1f} {y(ends[0]):.1f}V{y(ends[1]):.1f}" stroke="{colour}" opacity=".5"/>'
+            for (a, _), ends in zip(places, series.ends, strict=False)
+            if ends
+        ),
         *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in places),
         f'<path d="M{end + 3:.1f} {height:.1f}L{_RIGHT + 6} {label:.1f}" stroke="{colour}" opacity=".35"/>',
         _text(_RIGHT + 9, label + 4, series.name, f'style="fill:{colour}"', anchor="start"),

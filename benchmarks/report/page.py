@@ -31,7 +31,9 @@ from shards.storage import publish
 
 PAGE = "index.html"
 _TEMPLATE = Path(__file__).parent / "page.html"
-_BINS = 5
+_MOST_BINS, _LEAST_BINS = 5, 3
+_LEAST_IN_BIN = 3
+"""Samples of which a mean says more of the severity than of the sample."""
 
 
 def write_page(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, examples: int) -> Path:
@@ -190,7 +192,8 @@ def _cost_chart(board: Board, places: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _severity_chart(board: Board, rows: Sequence[Row], places: Mapping[str, int]) -> dict[str, Any]:
-    """Draw each method's score against the input's own: how bad it was to begin with, in bins of equally many samples."""
+    """Draw each method's score against the input's own: how bad it was to begin with, in bins of equally many samples;
+    nothing where they are too few."""
     first = board.first
     inputs = {
         row["key"]: row["scores"][first.name]
@@ -198,9 +201,10 @@ def _severity_chart(board: Board, rows: Sequence[Row], places: Mapping[str, int]
         if row["method"] == "identity" and first.name in row.get("scores", {})
     }
     order = sorted(inputs, key=lambda key: inputs[key])
-    bins = [part for part in np.array_split(np.array(order, dtype=object), _BINS) if len(part)] if order else []
-    if len(bins) < _BINS or len(set(inputs.values())) < _BINS:
+    count = min(len(order) // _LEAST_IN_BIN, _MOST_BINS)
+    if count < _LEAST_BINS or len(set(inputs.values())) < count:
         return {"svg": ""}
+    bins = np.array_split(np.array(order, dtype=object), count)
     series = []
     for line in board.lines:
         own = {
@@ -217,7 +221,8 @@ def _severity_chart(board: Board, rows: Sequence[Row], places: Mapping[str, int]
             series.append(Series(name=line.entry.method, points=points, place=places[line.entry.method]))
     return {
         "title": "Quality against severity",
-        "words": "Across: the input's own score, worse to the left; five bins of equally many samples.",
+        "words": f"Across: the input's own score; {count} bins of {len(order) // count} samples or one more, means without "
+        "intervals.",
         "svg": chart(series, across=f"{label(first)} of the input", up=label(first)),
     }
 

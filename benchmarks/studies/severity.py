@@ -16,7 +16,8 @@ from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies.report import Study
-from configs import load
+from benchmarks.ties import LEAST_VIDEOS
+from configs import counted, load
 from datagen import Recipe, build
 from shards import Dataset
 
@@ -30,7 +31,11 @@ class Sweep:
     levels: tuple[float, ...]
 
 
-_MOTION = Sweep(across="frames apart", setting=lambda step: f"clip.step={step:.0f}", levels=(1, 2, 4))
+_MOTION = Sweep(
+    across="distance between frames (frames of the scene)",
+    setting=lambda step: f"clip.step={step:.0f}",
+    levels=(1, 2, 4),
+)
 
 SWEEPS: dict[str, Sweep] = {
     "dehaze": Sweep(
@@ -93,18 +98,23 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
             for method, own in curves.items()
         ],
         words=(
-            f"{first.label}: {first.in_full()}. A failure counts as the worst value. Brackets: 95 % intervals from drawing whole "
-            "videos again.",
+            f"{first.label}: {first.in_full()}. A failure counts as the worst value.",
+            _intervals(len(videos)),
             *_marks(rows.values()),
             *_notes(runs),
             *_turns(curves.get("identity", {}), first, sweep),
+            *_stays(runs, videos, first, sweep),
         ),
         charts=[
             (
                 task,
                 chart(
                     [
-                        Series(name=names[method], points=[(x, one.mean) for x, one in own.items()])
+                        Series(
+                            name=names[method],
+                            points=[(x, one.mean) for x, one in own.items()],
+                            ends=[one.ends for one in own.values()],
+                        )
                         for method, own in curves.items()
                         if rows[method]["ranked"]
                     ],
@@ -113,6 +123,16 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
                 ),
             )
         ],
+    )
+
+
+def _intervals(videos: int) -> str:
+    if videos < LEAST_VIDEOS:
+        few = f"{counted(videos, 'video')}, fewer than {LEAST_VIDEOS}"
+        return f"No intervals, for there are {few}: other videos may give other curves, in another order."
+    return (
+        "Lines in the chart, and brackets in page and study.md: 95 % intervals from drawing whole videos again. Methods whose "
+        "intervals overlap may differ all the same, for they answer the same videos."
     )
 
 
@@ -160,4 +180,25 @@ def _turns(inputs: dict[float, Estimate], metric: Metric, sweep: Sweep) -> list[
     told = ", ".join(f"{a:g} to {b:g}" for a, b in turns)
     return [
         f"The input itself becomes better by {metric.label} from {told}: there the curves show more than the damage."
+    ]
+
+
+def _stays(runs: dict[float, Run], videos: set[str], metric: Metric, sweep: Sweep) -> list[str]:
+    """Return a warning where more damage was asked for and the input is the same: an effect may have a limit of its own."""
+    if sweep is _MOTION:
+        return []
+    inputs = {
+        level: {
+            row["key"]: row["scores"][metric.name]
+            for row in run.rows
+            if row["method"] == "identity" and row["video"] in videos and metric.name in row["scores"]
+        }
+        for level, run in runs.items()
+    }
+    same = {(a, b): len(inputs[a].items() & inputs[b].items()) for a, b in pairwise(inputs)}
+    told = [f"at {a:g} and {b:g} on {n} of {counted(len(inputs[a]), 'sample')}" for (a, b), n in same.items() if n]
+    if not told:
+        return []
+    return [
+        f"The input is the same {', '.join(told)}: damage is at datagen's limit there, and curves are flatter for it."
     ]

@@ -9,7 +9,7 @@ from rich.console import Console
 from benchmarks.metrics import METRICS, headline
 from benchmarks.report import to_latex, to_markdown, to_terminal
 from benchmarks.report.cells import leaders
-from benchmarks.report.page import _cost_chart, _extremes, _places, _table
+from benchmarks.report.page import _cost_chart, _extremes, _places, _severity_chart, _table
 from benchmarks.runner import Run
 from benchmarks.suites import find_suite, suite_names
 from tests.benchmarks.test_boards import board, contest, row
@@ -93,6 +93,16 @@ def test_identity_is_in_the_chart_of_costs_however_little_it_costs():
     found = board([*rows, *(row("known", v, 99.0, ranked=False) for v in range(8))])
     svg = _cost_chart(found, _places(found, Run(rows=rows, facts={})))["svg"]
     assert re.findall(r'start" style="[^"]*">(\w+)</text>', svg) == ["a", "identity"]
+
+
+@pytest.mark.parametrize(("videos", "bins"), [(5, 0), (8, 0), (9, 3), (12, 4), (40, 5)])
+def test_a_bin_of_the_severities_is_no_single_sample(videos, bins):
+    rows = [row("identity", v, 20.0 + v) for v in range(videos)]
+    drawn = _severity_chart(board(rows), rows, {"identity": 0})
+    assert drawn["svg"].count("<circle") == bins
+    assert (
+        f"{bins} bins of {videos // max(bins, 1)} samples or one more" in drawn.get("words", "0 bins of 0") or not bins
+    )
 
 
 def test_means_with_failed_samples_in_them_are_marked_wherever_they_are_shown():

@@ -69,6 +69,31 @@ def test_averages_of_a_severity_study_are_those_of_the_boards_with_their_interva
         assert all(one.low < one.mean < one.high for one in boards.values())
 
 
+def inputs(scores: dict[int, float]) -> Run:
+    """Return a run of doing nothing on samples, one a video."""
+    return Run(rows=[row("identity", v, score) for v, score in scores.items()], facts={})
+
+
+def test_levels_at_which_datagen_adds_no_more_damage_are_told():
+    runs = {0.2: inputs(dict.fromkeys(range(8), 20.0)), 0.5: inputs({v: 10.0 + v for v in range(8)})}
+    runs[0.8] = inputs({v: 10.0 + v - (v > 5) for v in range(8)})
+    (told,) = [words for words in severity.severity_study("dehaze", runs, SETTINGS).words if "is the same" in words]
+    assert told.startswith("The input is the same at 0.5 and 0.8 on 6 of 8 samples: damage is at datagen's limit there")
+    # motion does no damage to doing nothing
+    assert not any("is the same" in words for words in severity.severity_study("edit", runs, SETTINGS).words)
+
+
+def test_the_chart_has_the_intervals_of_the_table_and_none_are_spoken_of_where_there_are_none():
+    for videos, intervals in ((8, 2), (3, 0)):
+        runs = {level: inputs({v: 20.0 + v - 9 * level for v in range(videos)}) for level in (0.2, 0.5)}
+        study = severity.severity_study("dehaze", runs, SETTINGS)
+        ((_, svg),) = study.charts
+        assert svg.count('class="interval"') == intervals
+        told = " ".join(study.words)
+        assert ("brackets in page and study.md: 95 % intervals" in told) == bool(intervals)
+        assert ("No intervals, for there are 3 videos, fewer than 6" in told) == (not intervals)
+
+
 @pytest.mark.parametrize("task", list(severity.SWEEPS))
 def test_every_sweep_has_a_score_for_the_same_scenes_at_every_level(task, tmp_path):
     (tmp_path / "r.yaml").write_text(SMALL)
