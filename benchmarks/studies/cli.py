@@ -37,7 +37,9 @@ Plugins = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", "-d", help="A dataset of datagen. [default: one built from scenes]", show_default=False),
+    typer.Option(
+        "--data", "-d", help="A dataset of datagen. [default: one built from procedural scenes]", show_default=False
+    ),
 ]
 Task = Annotated[
     list[str] | None, typer.Option("--task", "-t", help="Only this task; may be repeated.", show_default=False)

@@ -22,7 +22,7 @@ from benchmarks.runner import Run, run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.studies.report import Study, table_of, write_study
-from benchmarks.suite import Suite, build_scenes, make_suite
+from benchmarks.suite import Suite, build_scenes, describe_scenes, make_suite
 from configs import ConfigError, load, unknown_name
 
 
@@ -195,6 +195,8 @@ def _suite(data: Path | None, tasks: list[str], settings: BenchSettings, out: Pa
     if data is None:
         err_console.print("no --data: building procedural scenes to score on")
         data = build_scenes(out, settings, overrides)
+        if not overrides:
+            out_console.print(f"scored on {describe_scenes(data)}")
     return make_suite(data, tasks, settings)
 
 

@@ -14,13 +14,14 @@ from benchmarks.leaks import find_leaks
 from benchmarks.methods import METHODS, Method
 from benchmarks.metrics import METRICS
 from benchmarks.report import make_boards
-from benchmarks.runner import PROTOCOL, run
+from benchmarks.runner import PROTOCOL, Run, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
 from benchmarks.suspicions import EXACT, FROZEN, REORDERED, RETURNED, suspicions
 from configs import DatasetError
 from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.storage import sha256_of
+from tests.benchmarks.test_boards import row as made_row
 from tests.conftest import make_sample, moving_clip
 from vidiff.training_data import learnt_from
 
@@ -201,6 +202,21 @@ def test_what_looks_odd_stands_under_the_table(suite, tmp_path, monkeypatch):
     assert notes() == {"toy": ("toy: returned its input or nearly so on 3 of 4 samples",), "identity": ()}
     next(row for row in done.rows if row["method"] == "toy" and row["key"] != key)["suspicions"] = []
     assert notes() == {"toy": (), "identity": ()}
+
+
+def test_a_baseline_that_is_there_to_find_nothing_is_not_told_to_have_returned_its_input():
+    rows = [
+        made_row(name, v, 20.0, suspicions=[RETURNED], task="segment", board="segment", scores={"jf": 0.0})
+        for name in ("identity", "empty", "theirs")
+        for v in range(2)
+    ]
+    (board,) = make_boards(Run(rows=rows, facts={}), SETTINGS)
+    notes = {line.entry.method: line.notes for line in board.lines}
+    assert notes == {
+        "identity": (),
+        "empty": (),
+        "theirs": ("theirs: returned its input or nearly so on 2 of 2 samples",),
+    }
 
 
 def test_when_the_bench_fails_the_cell_is_invalid_and_the_method_is_not_blamed(

@@ -103,6 +103,19 @@ def test_a_variant_that_fails_ends_the_study_with_exit_code_1(model, toy_dataset
     assert "dehaze frame by frame" in capsys.readouterr().err
 
 
+def test_a_study_without_data_says_that_it_takes_procedural_scenes_and_which(
+    model, toy_dataset, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(commands, "build_scenes", lambda out, settings, overrides: toy_dataset)
+    for study in (lambda *given: commands.guidance(*given, [1.0], [3.0]), commands.temporal):
+        assert study(model, None, ["dehaze"], SETTINGS.model_copy(update={"limit": 1}), tmp_path / "s", 0) == 0
+        told = capsys.readouterr()
+        assert told.err.startswith("no --data: building procedural scenes to score on\n")
+        assert f"scored on scenes of content {Dataset(toy_dataset).manifest.sha256[:12]}, not the embedded" in told.out
+    for study in ("instructions", "temporal", "guidance"):
+        assert "[default: one built from procedural scenes]" in " ".join(bench(study, "--help").stdout.split())
+
+
 def test_every_pair_of_scales_is_a_variant_of_its_own(model):
     variants = guidance_variants(model, (1.0, 2.0), (1.0, 7.5))
     assert [method.name for method in variants] == ["V1 T1", "V1 T7.5", "V2 T1", "V2 T7.5"]
