@@ -224,6 +224,7 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
     _tell_unavailable(boards)
     for sentence in IN_SHORT:
         out_console.print(sentence)
+    out_console.print("in full: the page, leaderboard.md and 'bench metrics'")
     out_console.print(f"rows, tables and page: {out}   open {page} in a browser")
 
 

@@ -24,11 +24,11 @@ FAILED = "†"
 CONVENTIONS = (
     "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
     f"drawing whole videos again (none below {LEAST_VIDEOS} videos).",
-    "Ranks are ties as far as the videos cannot tell methods apart: sign-flip tests of all pairs on the first metric, "
-    "corrected after Holm, so that any false difference in a table has a chance of 5 % where methods are exchangeable; not "
+    "Methods share ranks where the videos cannot tell them apart, 2-4 for one that may be second, third or fourth: sign-flip "
+    "tests of all pairs on the first metric, corrected after Holm, so that any false difference in a table has a chance of 5 % where methods are exchangeable; not "
     "where a few failures make a mean. Oracles (o) know the target and have no rank.",
     "A sample on which a method failed counts as the metric's worst value. Means of a method with such "
-    f"samples are marked {FAILED}. s/frame is warm, measured apart on a worker that "
+    f"samples are marked {FAILED}. s/frame are seconds per frame, warm, measured apart on a worker that "
     "does nothing else; the first answer and the loading before it are the cold cost.",
     "Identity returns its input: a method below it does harm. Methods marked * have learnt: those of the bench "
     "from this dataset's train split, a model from what its folder lists; one that does not list all is marked ?.",
@@ -36,11 +36,13 @@ CONVENTIONS = (
 
 
 IN_SHORT = (
-    f"#: ties as far as the videos can tell (sign flips, Holm); brackets: 95 % intervals over videos, none below {LEAST_VIDEOS}.",
-    "(o) knows the target; * has learnt, ? from nobody knows what; identity returns its input: a method below it does harm.",
-    "A failed sample counts as the worst value (†); s/frame is warm. In full: the page, leaderboard.md and 'bench metrics'.",
+    "#: rank; 2-4: second to fourth, which the videos cannot tell (sign flips, Holm). Brackets: 95 % intervals over videos, none "
+    f"below {LEAST_VIDEOS}.",
+    "(o) knows the target, no rank; * has learnt, ? from nobody knows what; identity returns its input: a method below it does "
+    "harm.",
+    "failed: samples without an answer, each counts as the worst value, in means marked †. s/frame: seconds per frame, once loaded.",
 )
-"""For the terminal."""
+"""What a reader of a table has to know."""
 ORACLE = "(o)"
 _DO_NOTHING = ("identity", "empty")
 """Baselines that return their input, or find nothing to paint on it: what they are is nothing odd."""
@@ -139,7 +141,8 @@ class Board:
             return f"{told}; below {LEAST_VIDEOS} videos nothing can be told apart: none is marked best"
         if self.least_difference is not None:
             unit = f" {first.unit}" * bool(first.unit)
-            told += f"; shows differences from {self.least_difference:.{first.digits}f}{unit} on"
+            least = f"{self.least_difference:.{first.digits}f}{unit}"
+            told += f"; can tell apart methods that differ by {least} or more"
         if len(self.ranked) > 1 and not self.tells_apart:
             told += f"; {self.videos} videos cannot tell {len(self.ranked)} methods apart: none is marked best"
         return told

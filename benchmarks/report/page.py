@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.methods import METHODS
 from benchmarks.metrics import Column
-from benchmarks.report.boards import CONVENTIONS, ORACLE, Board, Line, conventions_of, describe_method
+from benchmarks.report.boards import CONVENTIONS, IN_SHORT, ORACLE, Board, Line, conventions_of, describe_method
 from benchmarks.report.cells import (
     LEAST_SECONDS,
     between,
@@ -50,6 +50,7 @@ def page_text(out: Path, boards: Sequence[Board], run: Run, dataset: Dataset, ex
         facts={"not_scored": "", **run.facts, "dataset_name": Path(run.facts["dataset"]).name},
         boards=[_board(out, board, run, dataset, examples) for board in boards],
         failures=[row for row in run.rows if row["status"] != "ok"],
+        in_short=IN_SHORT,
         conventions=CONVENTIONS,
         metrics=[{"label": label(metric), "convention": told} for metric, told in conventions_of(boards)],
         methods=[describe_method(row) for row in first.values()],

@@ -74,7 +74,7 @@ def test_latex_says_ranks_failures_notes_protocol_and_conventions_as_the_markdow
         "the bench itself failed on 8 samples of unscored: no rank",
         "learnt_it",
         "A sample on which a method failed counts as the metric's worst value.",
-        "Ranks are ties as far as the videos cannot tell methods apart",
+        "Methods share ranks where the videos cannot tell them apart",
     ):
         assert words in plain
         assert words in markdown
