@@ -98,9 +98,9 @@ def lama(context: Context) -> Restore:
     import torch
 
     from benchmarks.networks.i3d import load_script
+    from vidiff.devices import choose_device
 
-    network = load_script(located("lama", context.weights))
-    device = next(network.parameters()).device
+    network, device = load_script(located("lama", context.weights)), choose_device()
 
     def restore(clip: Video, instruction: str, reference: Frame | None, mask: Frame | None) -> Video:
         if mask is None:
@@ -193,8 +193,9 @@ def _load_pipeline(kind: str, place: str) -> Any:
     from vidiff.devices import choose_device
 
     quiet_libraries()
-    # a picture that is judged unsafe comes back black, which no score should see
-    options = {"safety_checker": None, "requires_safety_checker": False}
+    # a picture that is judged unsafe comes back black, which no score should see; the judge's own eyes are not needed
+    # then, whose class goes by a name that transformers no longer has in older files
+    options = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None}
     try:
         pipe = getattr(diffusers, kind).from_pretrained(place, local_files_only=True, **options)
     except Exception as error:  # a folder of another kind fails in ways of its own

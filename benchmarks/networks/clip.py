@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.networks.places import unusable
+from benchmarks.networks.places import NotAvailable, unusable
 from shards.sample import Video
 
 Features = NDArray[np.float64]
 """float64 [n d], each of length 1."""
 _BATCH = 16
-_SAME_READER = {"yuvalkirstain/PickScore_v1": "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"}
-"""Models that are published without their picture processor and tokenizer, and where these lie."""
+_PROCESSOR = "preprocessor_config.json"
+_PICKSCORE = "yuvalkirstain/PickScore_v1"
+_READER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+"""Whose picture processor and tokenizer PickScore takes, which is published without its own."""
 
 
 def image_features(video: Video, place: str) -> Features:
@@ -70,13 +73,23 @@ def load_clip(place: str) -> tuple[Any, Any, Any]:
     from vidiff.devices import choose_device
 
     quiet_libraries()
-    reader = _SAME_READER.get(place, place)
+    bare = place == _PICKSCORE or (Path(place).is_dir() and not (Path(place) / _PROCESSOR).is_file())
+    reader = _READER if bare else place
     try:
         model = CLIPModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
-        processor = AutoImageProcessor.from_pretrained(reader, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(reader, local_files_only=True)
     except Exception as error:  # a folder of another kind fails in ways of its own
         raise unusable(place, error) from error
+    try:
+        # by Pillow: torchvision, where it is installed, scales pictures a little otherwise
+        processor = AutoImageProcessor.from_pretrained(reader, local_files_only=True, backend="pil")
+        tokenizer = AutoTokenizer.from_pretrained(reader, local_files_only=True)
+    except Exception as error:
+        if not bare:
+            raise unusable(place, error) from error
+        raise NotAvailable(
+            f"weights: {place} is without picture processor and tokenizer, and those of {reader}, 4 MB, are not in Hugging "
+            "Face's cache; put them there"
+        ) from error
     return model.to(choose_device()).eval(), processor, tokenizer
 
 

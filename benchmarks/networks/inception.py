@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.networks.i3d import load_script
 from shards.sample import Video
+from vidiff.devices import choose_device
 
 _BATCH = 16
 
@@ -23,8 +24,8 @@ def inception_features(clip: Video, place: str) -> NDArray[np.float32]:
     Raises:
         NotAvailable: it cannot be loaded.
     """
-    network = _load(place)
-    device = next(network.parameters()).device
+    # the file may hold its weights as other things than parameters, which would tell where it is
+    network, device = _load(place), choose_device()
     found = []
     with torch.inference_mode():
         for start in range(0, len(clip), _BATCH):

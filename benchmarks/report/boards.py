@@ -25,8 +25,8 @@ CONVENTIONS = (
     "A score is the mean over videos of per-video means, where no protocol says otherwise; brackets are 95 % intervals from "
     f"drawing whole videos again (none below {LEAST_VIDEOS} videos).",
     "Methods share ranks where the videos cannot tell them apart, 2-4 for one that may be second, third or fourth: sign-flip "
-    "tests of all pairs on the first metric, corrected after Holm, so that any false difference in a table has a chance of 5 % where methods are exchangeable; not "
-    "where a few failures make a mean. Oracles (o) know the target and have no rank.",
+    "tests of all pairs on the first metric, corrected after Holm, so that any false difference in a table has a chance of 5 % "
+    "where methods are exchangeable; not where a few failures make a mean. Oracles (o) know the target and have no rank.",
     "A sample on which a method failed counts as the metric's worst value. Means of a method with such "
     f"samples are marked {FAILED}. s/frame are seconds per frame, warm, measured apart on a worker that "
     "does nothing else; the first answer and the loading before it are the cold cost.",
@@ -40,7 +40,8 @@ IN_SHORT = (
     f"below {LEAST_VIDEOS}.",
     "(o) knows the target, no rank; * has learnt, ? from nobody knows what; identity returns its input: a method below it does "
     "harm.",
-    "failed: samples without an answer, each counts as the worst value, in means marked †. s/frame: seconds per frame, once loaded.",
+    "failed: samples without an answer, each counts as the worst value, in means marked †. s/frame: seconds per frame, once "
+    "loaded.",
 )
 """What a reader of a table has to know."""
 ORACLE = "(o)"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from benchmarks.metrics.clip_scores import (
     likeness,
     text_likeness,
 )
+from benchmarks.networks import clip
 from benchmarks.networks.clip import image_features, load_clip, text_features
 from benchmarks.report import make_boards
 from benchmarks.runner import run
@@ -53,6 +56,40 @@ def test_features_are_those_of_transformers_and_do_not_depend_on_the_batch(small
     theirs = getattr(theirs, "pooler_output", theirs).double().numpy()
     assert found == pytest.approx(theirs / np.linalg.norm(theirs, axis=1, keepdims=True), abs=1e-5)
     assert found[3:5] == pytest.approx(image_features(clip[3:5], small_clip), abs=1e-5)
+
+
+@pytest.fixture
+def bare_clip(small_clip, tmp_path):
+    """A CLIP without its picture processor and tokenizer, as PickScore is published."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(Path(small_clip) / name, tmp_path)
+    return str(tmp_path)
+
+
+def test_a_model_that_is_published_without_its_reader_says_whose_it_needs(bare_clip):
+    with pytest.raises(
+        NotAvailable, match=r"^weights: .* is without picture processor .*CLIP-ViT-H-14.*, are not in Hugging"
+    ):
+        load_clip(bare_clip)
+
+
+def test_a_model_that_is_published_without_its_reader_is_read_by_the_one_it_was_tuned_from(
+    bare_clip, small_clip, monkeypatch
+):
+    monkeypatch.setattr(clip, "_READER", small_clip)
+    frames = moving_clip(0, frames=3, height=48, width=64)
+    assert np.array_equal(image_features(frames, bare_clip), image_features(frames, small_clip))
+    assert np.array_equal(text_features(["a cube"], bare_clip), text_features(["a cube"], small_clip))
+
+
+def test_a_picture_processor_is_read_from_a_file_as_openai_published_it(small_clip, tmp_path):
+    folder = shutil.copytree(small_clip, tmp_path / "clip")
+    old = {"crop_size": 32, "size": 32, "resample": 3, "feature_extractor_type": "CLIPFeatureExtractor"}
+    told = json.loads((folder / "preprocessor_config.json").read_text())
+    kept = {name: told[name] for name in ("do_center_crop", "do_normalize", "do_resize", "image_mean", "image_std")}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**kept, **old}))
+    frames = moving_clip(0, frames=3, height=48, width=64)
+    assert image_features(frames, str(folder)) == pytest.approx(image_features(frames, small_clip), abs=1e-6)
 
 
 def test_words_are_read_as_by_transformers(small_clip):

@@ -1,6 +1,7 @@
 """Pretrained networks: the true architectures with weights made here, against the libraries that define them."""
 
 import warnings
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -148,6 +149,11 @@ def test_i3d_has_the_names_and_the_size_of_the_published_file(tmp_path):
         expected = network.eval()(pixels).mean(dim=(2, 3, 4))
     assert found == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-6)
     assert np.abs(found - mean_features(target, str(path))).max() > 1e-3
+    # the published file is of before batches were counted, and in the form of that time
+    old = {name: value for name, value in known.items() if not name.endswith("num_batches_tracked")}
+    assert len(old) < len(known)
+    torch.save(OrderedDict(old), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert np.array_equal(mean_features(answer, str(tmp_path / "old.pt")), found)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +203,25 @@ class ScriptedI3D(nn.Module):
         if not (rescale and resize and return_features) or x.max() <= 1:
             raise RuntimeError("values up to 255 are wanted, to be scaled here")
         return self.mix(nn.functional.adaptive_avg_pool3d(x / 127.5 - 1, 2).flatten(1))
+
+
+class WithoutParameters(nn.Module):
+    """A network whose file holds its weights as buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mix", torch.ones(12, 8))
+
+    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        return nn.functional.adaptive_avg_pool2d(x.float(), 2).flatten(1) @ self.mix
+
+
+def test_a_scripted_network_needs_no_parameters(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(WithoutParameters()).save(str(tmp_path / "inception.pt"))
+    _, clip = two_clips(frames=2)
+    assert inception_features(clip, str(tmp_path / "inception.pt")).shape == (2, 8)
 
 
 def scripted(network: nn.Module, path) -> str:

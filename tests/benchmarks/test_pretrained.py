@@ -1,6 +1,8 @@
 """Published networks as methods: their true classes with small random weights, made here."""
 
 import dataclasses
+import json
+import shutil
 import sys
 import types
 import warnings
@@ -117,6 +119,14 @@ def test_sdedit_is_told_the_caption_where_there_is_one(stable_diffusion):
     asked = dataclasses.replace(sample, instruction="zebra crossing")
     assert (told == answer("sdedit", asked, stable_diffusion=stable_diffusion)).all()
     assert (told != bare).any()
+
+
+def test_a_pipeline_is_loaded_though_its_file_names_a_class_that_is_gone(stable_diffusion, tmp_path):
+    folder = shutil.copytree(stable_diffusion, tmp_path / "sd")
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {"feature_extractor": ["transformers", "CLIPFeatureExtractor"]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    answer("sdedit", clip_of("edit", frames=1), stable_diffusion=str(folder))
 
 
 class ScriptedLama(nn.Module):
