@@ -60,6 +60,8 @@ SWEEPS: dict[str, Sweep] = {
 """By task. Where a task has no damage to grow, motion does: the same clips with frames farther apart."""
 _ALL_BLURS = ["gates.max_pair_psnr=1000", "gates.min_pair_changed=0"]
 _FIXED = {
+    # no limit of its own: what the axis says is what the median pixel has, and the far ones may vanish
+    "dehaze": ["tasks.dehaze.faintest=1e-6"],
     "deblur": ["tasks.deblur.kinds={motion: 1}", *_ALL_BLURS],
     # colours that are known at one moment, and have to be carried to the others
     "recolor": ["tasks.recolor.reference=1"],
