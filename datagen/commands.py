@@ -130,7 +130,7 @@ def _told_rejects(folder: Path) -> Iterator[str]:
     lines = list(in_lines(read_rejects(folder)))
     yield from (f"  {line}" for line in lines or ["nothing left out"])
     if lines:
-        yield f"  each with its reason: {folder / REJECTS}"
+        yield f"  each with its reason: {folder / REJECTS}; what helps: datagen gates {folder}"
 
 
 def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
