@@ -85,7 +85,7 @@ def run_methods(
     }
     settings = commands.settings(recipe, override or [], given)
     if print_config:
-        typer.echo(settings.to_yaml(), nl=False)
+        typer.echo(settings.to_yaml(explained=True), nl=False)
         return 0
     return commands.run_bench(
         settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from configs.errors import StoppedError, VIDiffError
 INTERRUPTED = StoppedError.exit_code
 _LONGEST_NAME = 200
 _STOPPED = "stopped"
+_INVALID = re.compile(r"^Invalid value(?: for '(?P<option>[^']+)'[^:]*)?: ")
+_CAPITALS = re.compile(r"(^|: |[(])(Missing|No such|Got|Option|Input should|Possible)\b")
 _EPILOG = (
     "Exit codes: 0 done; 1 something failed and the rest is done, or a check found something; 2 wrong input, which one line on "
     "stderr names; 130 stopped. The guide is README.md, details are in docs/."
@@ -50,7 +53,7 @@ def run(app: typer.Typer) -> NoReturn:
             print(context.get_help(), file=sys.stderr)
             sys.exit(2)
         hint = f" (see '{context.command_path} --help')" if context else ""
-        _fail(f"{message().rstrip('.')}{hint}", 2)
+        _fail(f"{_in_our_words(message())}{hint}", 2)
     if code == INTERRUPTED:  # typer turns the interrupt into a return value
         _fail(_STOPPED, INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -74,6 +77,12 @@ def application(help_text: str) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
+
+
+def _in_our_words(message: str) -> str:
+    """Say what the option parser found as our own errors do: `Invalid value for '--limit': Input` is `--limit: input`."""
+    named = _INVALID.sub(lambda found: f"{found['option']}: " if found["option"] else "", message.rstrip("."))
+    return _CAPITALS.sub(lambda found: found[0].lower(), named).replace(". Did", "; did")
 
 
 def _with_epilog(command: Any) -> Any:

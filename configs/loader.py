@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 from configs.errors import ConfigError, unknown_name
 
 HERE = Path(__file__).parent
+_COMMENT_WIDTH = 100
 
 
 def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
@@ -43,9 +45,10 @@ class Settings(BaseModel):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-    def to_yaml(self) -> str:
-        """Return the settings as YAML which `load` reads back to an equal object."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    def to_yaml(self, *, explained: bool = False) -> str:
+        """Return the settings as YAML which `load` reads back to an equal object; `explained` has each one's docstring above
+        it, as a comment."""
+        return "".join(_explained(self)) if explained else _yaml(self.model_dump(mode="json"))
 
 
 S = TypeVar("S", bound=Settings)
@@ -62,18 +65,35 @@ def load(schema: type[S], recipe: str | Path, overrides: Iterable[str] = ()) -> 
         ConfigError: no such recipe, not YAML, an unknown key, a value of the wrong kind.
     """
     path = _find(schema, recipe)
-    values = _read(schema, path)
+    return check(schema, _read(schema, path), overrides, where=f"recipe {recipe}")
+
+
+def check(schema: type[S], values: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str) -> S:
+    """Build `schema` from plain values and overrides as in `load`; a wrong one raises `ConfigError` naming the key and the
+    remedy."""
     for override in overrides:
         values = _assign(values, *_parse_override(override))
-    return check(schema, values, where=f"recipe {recipe}")
-
-
-def check(schema: type[S], values: Mapping[str, Any], *, where: str) -> S:
-    """Build `schema` from plain values; a wrong one raises `ConfigError` naming the key and the remedy."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_explain(schema, error)}") from None
+
+
+def _explained(settings: Settings, indent: str = "") -> Iterator[str]:
+    """Yield a settings object as YAML, piece by piece, each setting below what it means."""
+    for name, value in settings.model_dump(mode="json").items():
+        inner = getattr(settings, name)
+        nested = isinstance(inner, Settings)
+        meaning = type(settings).model_fields[name].description or (type(inner).__doc__ if nested else "")
+        for line in textwrap.wrap(meaning or "", _COMMENT_WIDTH - len(indent)):
+            yield f"{indent}# {line}\n"
+        yield f"{indent}{name}:\n" if nested else textwrap.indent(_yaml({name: value}), indent)
+        if nested:
+            yield from _explained(inner, indent + "  ")
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def names(schema: type[Settings]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -38,6 +38,7 @@ class BuildBar(Progress):
         self.started = time.monotonic()
         self.left_out: Counter[str] = Counter()
         self.pages: list[str] = []
+        self.taken_out: dict[str, bool] = {}
 
     def __enter__(self) -> BuildBar:
         return self
@@ -82,6 +83,10 @@ class BuildBar(Progress):
         self._count(result)
         self.samples = max(self.finished, self.samples)
         self._move()
+
+    def taking_out(self, names: Mapping[str, bool]) -> None:
+        """Remember what is taken out."""
+        self.taken_out = dict(names)
 
     def page_removed(self, name: str) -> None:
         """Keep the name for the end."""

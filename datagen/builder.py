@@ -45,6 +45,9 @@ class Progress:
     def unit_done(self, result: UnitResult) -> None:
         """One unit's shards are in place."""
 
+    def taking_out(self, names: Mapping[str, bool]) -> None:
+        """These source videos, by id, are taken out, and whether each of them was out before."""
+
     def page_removed(self, name: str) -> None:
         """A page that showed what is being taken out was removed."""
 
@@ -141,10 +144,15 @@ def take_out(
         groups = {item.sha256: item.group for item in found if isinstance(item, SourceVideo)}
         # the video alone, too: it must not come back with other words beside it
         chosen |= _bare(found, chosen)
+        out_before = ledger.excluded()
+        # a removal that was killed has noted its own videos already
+        known = {} if begun else out_before.videos
+        named = [item for item in found if isinstance(item, SourceVideo) and item.sha256 in chosen]
+        progress.taking_out({video.id: video.sha256 in known for video in named})
         if reason is None:
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())
-        excluded = _excluded_too(ledger.excluded(), chosen, reason, groups)
+        excluded = _excluded_too(out_before, chosen, reason, groups)
         standing = _standing(ledger)
         plan = make_plan(found, recipe, before=before, excluded=excluded, settled=standing)
         if not plan.clips:

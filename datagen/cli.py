@@ -120,7 +120,9 @@ def build(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again the files and clips that could not be read or made.")
     ] = False,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings in full, each with its meaning, and stop.")
+    ] = False,
 ) -> None:
     """Build a dataset, or finish one that was interrupted."""
     _check_extra(context.args)
@@ -134,7 +136,7 @@ def build(
     overrides += ([f"depth={json.dumps(depth)}"] if depth else []) + (override or [])
     settings = commands.recipe(recipe, wanted, overrides, instructions)
     if print_config:
-        typer.echo(settings.to_yaml(), nl=False)
+        typer.echo(settings.to_yaml(explained=True), nl=False)
         return
     if out is None:
         raise typer.BadParameter("give --out FOLDER, the folder to write the dataset to")

@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -130,7 +130,7 @@ def _told_rejects(folder: Path) -> Iterator[str]:
     lines = list(in_lines(read_rejects(folder)))
     yield from (f"  {line}" for line in lines or ["nothing left out"])
     if lines:
-        yield f"  each with its reason: {folder / REJECTS}"
+        yield f"  each with its reason: {folder / REJECTS}; what helps: datagen gates {folder}"
 
 
 def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
@@ -209,6 +209,9 @@ def take_out_sources(
     count = worker_count(workers)
     with going_on(_GOING_ON), BuildBar(err_console) as bar:
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
+    if reason is not None:
+        for line in _told_rejected(bar.taken_out):
+            out_console.print(line)
     out_console.print(
         f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; "
         f"{counted(bar.made + bar.clips, 'clip')} made again"
@@ -218,6 +221,14 @@ def take_out_sources(
     for page in bar.pages:
         command = f"datagen {page.removesuffix('.html')} {shlex.quote(folder)}"
         out_console.print(f"{page} was out of date and was removed; '{command}' makes it again")
+
+
+def _told_rejected(names: Mapping[str, bool]) -> Iterator[str]:
+    """Say which videos are rejected now, and which were before; a few of each by name."""
+    for title, before in (("rejected now", False), ("rejected before", True)):
+        if found := [name for name, was in names.items() if was is before]:
+            more = f" and {len(found) - _SHOWN_KEYS} more" if len(found) > _SHOWN_KEYS else ""
+            yield f"{title}: {', '.join(found[:_SHOWN_KEYS])}{more}"
 
 
 def _told_left(manifest: Manifest, folder: Path) -> Iterator[str]:
@@ -265,7 +276,8 @@ def view_dataset(folder: Path, out: Path | None, task: str | None, split: str | 
     """Write the contact sheet and say where it is."""
     from datagen.view import write_contact_sheet
 
-    out_console.print(f"open {write_contact_sheet(folder, out, task=task, split=split, limit=limit)} in a browser")
+    page = write_contact_sheet(folder, out, task=task, split=split, limit=limit, on_chosen=out_console.print)
+    out_console.print(f"open {page} in a browser")
 
 
 def show_stats(folder: Path, out: Path | None) -> None:
@@ -334,7 +346,7 @@ def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
 
 def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: int) -> None:
     """Merge with a progress bar, then say what each dataset gave to the train split."""
-    from datagen.merge import merge, told_shares
+    from datagen.merge import merge, told_doubles, told_shares
 
     # where nobody watches, a bar would only leave an empty line
     with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
@@ -348,11 +360,10 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
         )
     out_console.print(_told_contents(manifest))
     train = sum(part["train_samples"] for part in manifest.recipe["merged"])
-    for part in manifest.recipe["merged"]:
+    for part, folder in zip(manifest.recipe["merged"], folders, strict=True):
         share = f" ({100 * part['train_samples'] / train:.1f} % of train)" if train else ""
-        out_console.print(
-            f"  {part['name']}: {counted(part['samples'], 'sample')}, {part['train_samples']} train{share}"
-        )
+        samples = f"{counted(part['samples'], 'sample')}, {part['train_samples']} train{share}"
+        out_console.print(f"  {part['name']}: {samples}{told_doubles(part, folder)}")
     if told := told_shares(manifest):
         out_console.print(told)
     out_console.print(f"dataset: {out}   look at it: datagen view {out}")

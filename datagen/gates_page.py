@@ -11,6 +11,7 @@ from typing import Any
 
 from configs import ConfigError, counted
 from datagen.rejects import broken_score, in_lines, in_short, in_words, kind_of, read_rejects, unit_of
+from datagen.remedies import REMEDIES, in_remedies
 from shards import Dataset, Manifest
 from shards.pages import write_html
 
@@ -259,6 +260,7 @@ def write_gates(found: Gates, page: Path) -> Path:
                 "name": short(name, _LONGEST_TEXT),
                 "count": kind.count,
                 "units": short(", ".join(in_words(n, *unit) for unit, n in kind.units.most_common()), _LONGEST_TEXT),
+                "remedy": REMEDIES.get(name, ""),
                 "examples": [_example(reject) for reject in kind.examples],
             }
             for name, kind in kinds[:_KINDS]
@@ -313,7 +315,7 @@ def _example(reject: Mapping[str, Any]) -> str:
 
 
 def summary(found: Gates) -> Iterator[str]:
-    """Say the most important of every gate in one line, then what was left out."""
+    """Say the most important of every gate in one line, then what was left out, and what helps."""
     apart = {score for (score, _), gate in found.gates.items() if gate.own}
     for score, task, gate in _shown(found, every=False):
         if score in apart and not gate.thresholds:
@@ -321,3 +323,4 @@ def summary(found: Gates) -> Iterator[str]:
         limits = ", ".join(limit.label for limit in gate.thresholds) or "no threshold"
         yield f"{_name(score, task)}: {limits}; {_figures(gate)}"
     yield from found.lines or ["nothing left out"]
+    yield from in_remedies(found.kinds)

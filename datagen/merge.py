@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
@@ -127,6 +127,13 @@ def merge(
         manifest = _publish(out, parts, recipe, shards)
         shutil.rmtree(out / NOTES)
     return manifest
+
+
+def told_doubles(part: Mapping[str, Any], folder: Path) -> str:
+    """Say how many samples of a merged dataset's part are those of another part, too, and count there; or nothing."""
+    samples = load_manifest(folder).samples
+    own = part["samples"] - part["train_samples"] + part["own_train_samples"]
+    return f"; {samples - own} of its {samples} are in another part, too, and count there" if own < samples else ""
 
 
 def told_shares(manifest: Manifest) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class Replay:
     """What of `meta.json` differs, by name: `effect_version`, `parameters.beta`, `scores.phash`."""
     effects: tuple[str, str]
     """Name and version of the effect that made the sample, and of the one that is here."""
+    code: tuple[str, str]
+    """Version of datagen that made the dataset, and of the one that is here."""
     psnr: float
     """dB between the side that the effect made, as stored, and the stored parameters applied to the other side; infinite
     where the pair was taken as it is, without an effect; NaN where another version of the effect made it."""
@@ -69,7 +72,9 @@ class Replay:
             return "same bytes"
         names = ", ".join(self.changed)
         if self.differing == (META,) and all(name.startswith("scores.") for name in self.changed):
-            return f"clips and parameters have the same bytes, only scores differ ({names})"
+            then, now = self.code
+            who = f"datagen {then}, here is {now}" if then != now else f"another state of datagen {now}"
+            return f"clips and parameters have the same bytes, only scores differ ({names}): they are of {who}"
         return "other bytes in " + ", ".join(
             f"{name} ({names})" if name == META and names else name for name in self.differing
         )
@@ -107,6 +112,7 @@ def replay(folder: Path | str, key: str, sources: Sequence[str] = ()) -> Replay:
         differing=differing,
         changed=tuple(_changed_meta(members[META], made[META])),
         effects=(then, now),
+        code=(dataset.manifest.code_version, version("vidiff")),
         # another version may not know these parameters
         psnr=_from_other_side(clip, stored) if then == now else math.nan,
         ceiling=_ceiling(clip, stored, dataset.row(key)) if then == now else math.nan,

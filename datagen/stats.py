@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from configs import counted
+from datagen.quantities import flat, unit_of
 from datagen.splits import SPLITS
 from shards import Dataset, Manifest, Task, get_task, task_names
+from shards.codecs import LOSSLESS_PSNR
 from shards.pages import write_html
 
 _TEMPLATE = Path(__file__).parent / "templates" / "stats.html"
@@ -51,7 +53,7 @@ class TaskStats:
     """What is known of one task's samples. Nested parameters are named with dots: `depth.far`."""
 
     numbers: dict[str, list[float]] = field(default_factory=dict)
-    """Every numeric parameter, one value a sample: of a list (per frame) the mean."""
+    """Every numeric parameter, one value a sample: of a list (per frame) the mean, of points their extent."""
     categories: dict[str, Counter[str]] = field(default_factory=dict)
     """Every other parameter, with how often each value occurs."""
     psnr_source: list[float] = field(default_factory=list)
@@ -142,35 +144,6 @@ def _count_row(stats: Stats, row: Mapping[str, Any]) -> None:
             task.numbers.setdefault(name, []).append(value)
         else:
             task.categories.setdefault(name, Counter())[value] += 1
-
-
-def flat(value: Any, name: str = "") -> Iterator[tuple[str, float | str]]:
-    """Yield nested parameters by dotted name: a number or a list of numbers as (the mean of) it, anything else as text."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from flat(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, str):
-        yield name, value
-    elif isinstance(value, list) and all(isinstance(inner, dict) for inner in value):
-        # steps of a program: what a name stands for in any of them
-        together: dict[str, list[float | str]] = {}
-        for path, inner in (found for step in value for found in flat(step, name)):
-            together.setdefault(path, []).append(inner)
-        for path, values in together.items():
-            total = _total(values)
-            yield path, total[0] / total[1] if total else ", ".join(map(str, values))
-    else:
-        total = _total(value)
-        yield name, total[0] / total[1] if total else json.dumps(value, ensure_ascii=False)
-
-
-def _total(value: Any) -> tuple[float, int] | None:
-    """Return sum and number of the numbers in nested lists; None where there is anything else."""
-    if isinstance(value, list):
-        totals = [_total(inner) for inner in value]
-        known = [total for total in totals if total]
-        return (sum(t[0] for t in known), sum(t[1] for t in known)) if known and len(known) == len(totals) else None
-    return (float(value), 1) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def words_of(text: str) -> list[str]:
@@ -265,6 +238,7 @@ def write_stats(stats: Stats, page: Path) -> Path:
         ],
         tasks=[_task_page(task, found) for task, found in sorted(stats.tasks.items())],
         groups=GROUPS,
+        lossless=f"{LOSSLESS_PSNR:g}",
         fillers=", ".join(FILLERS),
     )
     return page
@@ -322,7 +296,10 @@ def _task_page(task: str, found: TaskStats) -> dict[str, Any]:
     from datagen.charts import counted_bars, short
 
     total = found.instructions.total()
-    parameters = [(name, len(values), _number_chart(name, values)) for name, values in sorted(found.numbers.items())]
+    parameters = [
+        (name, len(values), _number_chart(_with_unit(task, name), values))
+        for name, values in sorted(found.numbers.items())
+    ]
     parameters += [(name, c.total(), _clip_chart(name, c)) for name, c in sorted(found.categories.items())]
     for _, count, chart in parameters:
         if count < total:
@@ -345,6 +322,11 @@ def _task_page(task: str, found: TaskStats) -> dict[str, Any]:
         "longest": short(by_length[-1], _LONGEST_TEXT),
         "templates": [(split, _shares(found.templates[split])) for split in sorted(found.templates, key=_in_order)],
     }
+
+
+def _with_unit(task: str, name: str) -> str:
+    unit = unit_of(task, name)
+    return f"{name}, {unit}" if unit else name
 
 
 def _most_frequent(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from configs import DatasetError, counted, unknown_name
 from shards import Dataset, Sample, encode_preview
-from shards.codecs import encode_image
+from shards.codecs import LOSSLESS_PSNR, encode_image
 from shards.pages import data_url, write_html
 from shards.sample import Video
 
@@ -22,9 +23,17 @@ _LONGEST_SIDE = 256
 
 
 def write_contact_sheet(
-    folder: Path, out: Path | None = None, *, task: str | None = None, split: str | None = None, limit: int = 24
+    folder: Path,
+    out: Path | None = None,
+    *,
+    task: str | None = None,
+    split: str | None = None,
+    limit: int = 24,
+    on_chosen: Callable[[str], None] = lambda shown: None,
 ) -> Path:
     """Write a self-contained page of at most `limit` pairs, spread evenly over tasks, splits and sources.
+
+    `on_chosen` hears in words how many of the pairs these are.
 
     Raises:
         DatasetError: `folder` is no dataset, or has no such task or split, or no samples of both.
@@ -38,18 +47,26 @@ def write_contact_sheet(
         others = ", ".join(sorted(set(dataset.index(task)["split"].to_pylist())))
         raise DatasetError(f"{folder} has no {split} samples of {task!r}; of these it has {others}")
     chosen = spread(rows, limit)
+    shown = _told_shown(len(chosen), len(rows))
+    on_chosen(shown)
     page = out or folder / "view.html"
     write_html(
         page,
         _TEMPLATE,
         name=folder.resolve().name,
         sha256=dataset.manifest.sha256,
-        shown=f"{len(chosen):,} of {counted(len(rows), 'pair')}",
+        lossless=f"{LOSSLESS_PSNR:g}",
+        shown=shown,
         tasks=sorted({row["task"] for row in chosen}),
         splits=sorted({row["split"] for row in chosen}),
         pairs=[_pair(row, dataset[row["key"]]) for row in chosen],
     )
     return page
+
+
+def _told_shown(chosen: int, pairs: int) -> str:
+    told = f"{chosen:,} of {counted(pairs, 'pair')}"
+    return f"{told}; --limit {pairs} shows all, --task and --split choose among them" if chosen < pairs else told
 
 
 def spread(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
@@ -85,7 +102,7 @@ def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
         **{name: row[name] for name in ("key", "task", "split", "instruction", "source_id", "start")},
         "end": row["start"] + (row["frames"] - 1) * row["step"],
         "words": f"{row['instruction']} {row['source_id']} {row['key']}".lower(),
-        "psnr": f"codec loss: {row['psnr_source']:.1f} / {row['psnr_target']:.1f} dB",
+        "psnr": f"codec PSNR: source {row['psnr_source']:.1f}, target {row['psnr_target']:.1f} dB",
         "aspect": f"{width} / {height}",
         "source": _preview(sample.source, row["fps"]),
         "target": _preview(sample.target, row["fps"]),

@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from configs.cli import application, run
+
+if TYPE_CHECKING:
+    from vidiff.settings import TrainSettings
 
 train_app = application("Train a VIDiff model on a dataset that 'datagen build' made.")
 convert_app = application("Make a VIDiff model of pretrained image and motion weights.")
@@ -56,7 +59,13 @@ def train_command(
             show_default=False,
         ),
     ] = None,
-    config: Annotated[str, typer.Option(help="Name of a recipe, or path of a .yaml file.")] = "tiny",
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a recipe, or path of a .yaml file. [default: tiny; with --resume the run's own]",
+            show_default=False,
+        ),
+    ] = None,
     override: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change one setting, as in optimizer.lr=5e-4; may be repeated.", show_default=False),
@@ -67,21 +76,23 @@ def train_command(
     minutes: Annotated[
         float | None, typer.Option(help="Stop when the run has taken so many minutes in all.", show_default=False)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint, with the run's own settings.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in the folder.")] = False,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Print the settings in full and stop.")] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings in full, each with its meaning, and stop.")
+    ] = False,
 ) -> None:
     """Train a VIDiff model on a dataset that 'datagen build' made."""
-    import configs
-    from vidiff.settings import TrainSettings
-
     if steps is not None and minutes is not None:
         raise typer.BadParameter("give --steps or --minutes, not both")
     if resume and overwrite:
         raise typer.BadParameter("give --resume or --overwrite, not both")
-    settings = configs.load(TrainSettings, config, [*(override or []), *_mixture(task), *_budget(steps, minutes)])
+    said = [*(override or []), *_mixture(task), *_budget(steps, minutes)]
+    settings = _settings(config, said, resumed=out if resume else None)
     if print_config:
-        typer.echo(settings.to_yaml(), nl=False)
+        typer.echo(settings.to_yaml(explained=True), nl=False)
         return
     if data is None or out is None:
         raise typer.BadParameter("give --data DATASET and --out FOLDER")
@@ -217,7 +228,7 @@ def _check_translation(
     dataset: bool,
 ) -> None:
     if not dataset and instruction is None:
-        raise typer.BadParameter("Missing argument 'instruction': say what to do, as in 'Remove the haze.'")
+        raise typer.BadParameter("missing argument 'instruction': say what to do, as in 'Remove the haze.'")
     if instruction is not None and not instruction.strip():
         raise typer.BadParameter("the instruction is empty; say what to do, as in 'Remove the haze.'")
     if not source.is_dir() and out.suffix.lower() != ".mp4":
@@ -302,6 +313,20 @@ def convert_command(
     if kind != "animatediff":
         typer.echo(f"one frame comes out as the image model makes it, to {done.apart:.0e}")
     typer.echo(f"wrote {out}")
+
+
+def _settings(config: str | None, said: list[str], *, resumed: Path | None) -> TrainSettings:
+    """Load a recipe, or where none is named that of the run in the folder `resumed`, and change what was said."""
+    import configs
+    from vidiff.settings import TrainSettings
+
+    if resumed is not None and config is None:
+        from vidiff.run_folder import RunFolder
+
+        own = RunFolder(resumed).recorded()
+        if own is not None:
+            return configs.check(TrainSettings, own, said, where=f"{resumed}/run.json")
+    return configs.load(TrainSettings, config or "tiny", said)
 
 
 def _mixture(tasks: list[str] | None) -> list[str]:

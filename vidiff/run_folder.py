@@ -54,6 +54,20 @@ class RunFolder:
         self._write_identity(wanted)
         return latest
 
+    def recorded(self) -> dict[str, Any] | None:
+        """Return the settings of the run that is here, as plain values; None where there is none.
+
+        Raises:
+            OutputError: it holds something else.
+        """
+        found = self._read_identity()
+        return found and dict(found["settings"])
+
+    def looked_at(self, step: int) -> bool:
+        """Whether the model of this step is here, and its validation clips are in the log."""
+        rows = self._log.read_text(encoding="utf-8").splitlines() if self._log.is_file() else []
+        return self.model.is_dir() and any("psnr" in row and row["step"] == step for row in map(json.loads, rows))
+
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one line to `log.jsonl`."""
         append_json(self._log, row)
@@ -107,8 +121,10 @@ class RunFolder:
         if changed:
             difference = "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:5])
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            remedy = "the --data it began with" if changed == ["dataset"] else "no --config, --set or --task"
             raise OutputError(
-                f"{self.root} holds a run of another recipe ({difference}{more}); --overwrite replaces it"
+                f"{self.root} holds a run of another recipe ({difference}{more}); --resume with {remedy} goes on with it, "
+                "--overwrite replaces it"
             )
 
     def _write_identity(self, identity: Mapping[str, Any]) -> None:

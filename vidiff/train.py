@@ -52,6 +52,8 @@ def train_model(
     trainer = Trainer(settings, dataset, clips, run)
     if checkpoint is not None:
         trainer.resume(checkpoint)
+        if trainer.has_ended():
+            return trainer.position
     with cpu_threads(settings.threads):
         trainer.train()
     return trainer.position
@@ -85,6 +87,15 @@ class Trainer:
         """Go back to a checkpoint, in the log, too."""
         self.position = load_checkpoint(checkpoint, self.state)
         self.run.cut_log(self.position.step)
+
+    def has_ended(self) -> bool:
+        """Whether nothing is left to do, and say so."""
+        settings, position = self.settings, self.position
+        if progress_of(settings, position.step, position.seconds) < 1 or not self.run.looked_at(position.step):
+            return False
+        limit = f"--steps {settings.steps}" if settings.steps is not None else f"--minutes {settings.minutes:g}"
+        self._say(f"nothing left to do: the run stands at its limit, {limit}; with a larger one it goes on")
+        return True
 
     def train(self) -> None:
         """Take steps until the run's limit, then save and look; see `train_model`."""

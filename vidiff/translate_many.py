@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from shards.codecs import encode_video
 from shards.storage import publish, publish_json
 from shards.video import EXTENSIONS
 from vidiff.long_video import translate_clip
+from vidiff.pipeline import VIDiffPipeline
 from vidiff.tiling import TiledPipe
 from vidiff.translate import OnFrame, Translator
 
@@ -156,12 +158,20 @@ def _claim(out: Path, said: Mapping[str, Any]) -> None:
     note, values = out / _NOTE, json.loads(json.dumps(dict(said), default=str))
     if note.is_file():
         try:
-            found = json.loads(note.read_text(encoding="utf-8"))
-        except ValueError:
+            found = _completed(json.loads(note.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
             raise OutputError(f"{note} is damaged; give another folder") from None
-        changed = sorted(key for key in found.keys() | values.keys() if found.get(key) != values.get(key))
+        wanted = _completed(values)
+        changed = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
         if changed:
-            what = "; ".join(f"{key} was {found.get(key)!r}, is {values.get(key)!r}" for key in changed[:3])
+            what = "; ".join(f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}" for key in changed[:3])
             raise OutputError(f"{out} holds the results of other settings ({what}); give another folder")
     out.mkdir(parents=True, exist_ok=True)
     publish_json(note, values)
+
+
+def _completed(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what a note says with the options that have come since, at their defaults."""
+    calls = (Translator.__init__, Translator.file, VIDiffPipeline.__call__)
+    options = (option for call in calls for option in signature(call).parameters.values())
+    return {option.name: option.default for option in options if option.default is not option.empty} | said

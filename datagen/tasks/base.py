@@ -68,6 +68,9 @@ class Builder(ABC, Generic[O]):
     changes: ClassVar[bool] = True
     """Whether a pair whose clips hardly differ is of no use."""
 
+    units: ClassVar[Mapping[str, str]] = {}
+    """Units of the parameters, by dotted name, for those who chart them."""
+
     def options(self, values: Mapping[str, Any]) -> O:
         """Check the task's options; `ConfigError` names a wrong one."""
         return check(self.Options, values, where=f"tasks.{self.name}")

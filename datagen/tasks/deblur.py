@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field, PositiveFloat
@@ -65,6 +65,12 @@ class Deblur(Builder[DeblurOptions]):
     effect = "blur"
     version = 3
     Options = DeblurOptions
+    units: ClassVar[Mapping[str, str]] = {
+        "exposure": "intervals between frames",
+        "samples": "pictures an exposure",
+        "per_interval": "pictures an interval",
+        "paths": "px",
+    }
 
     def draw(self, clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the kind of blur and its parameters, per frame."""

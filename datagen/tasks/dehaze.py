@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -71,6 +71,13 @@ class Dehaze(Builder[DehazeOptions]):
     effect = "haze"
     version = 4
     Options = DehazeOptions
+    units: ClassVar[Mapping[str, str]] = {
+        "beta": "per unit of depth",
+        "airlight": "0 to 1",
+        "patches.amount": "share of the density",
+        "patches.wind": "heights per frame",
+        **dict.fromkeys(("transmission.min", "transmission.mean", "transmission.max"), "share of light"),
+    }
 
     def refuse(self, clip: Clip, scores: Mapping[str, Any], options: DehazeOptions) -> str | None:
         """Turn away clips in which nothing is dark: they may be hazy as they are."""

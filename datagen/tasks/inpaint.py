@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -83,6 +84,11 @@ class Inpaint(Builder[InpaintOptions]):
     effect = "hole"
     version = 2
     Options = InpaintOptions
+    units: ClassVar[Mapping[str, str]] = {
+        "share": "of the picture",
+        "fill.colour": "0 to 255",
+        **dict.fromkeys(("grow", "offset", "track", "shape.outline", "shape.way", "shape.thickness"), "px"),
+    }
 
     def draw(self, clip: Clip, options: InpaintOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the hole's kind, shape and way, what fills it, and whether the instruction names it. A hole that the data set

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -36,6 +36,7 @@ class Segment(Builder[SegmentOptions]):
     effect = "paint"
     version = 2
     Options = SegmentOptions
+    units: ClassVar[Mapping[str, str]] = {"blend": "share of the paint", "rgb": "0 to 255"}
     made = "target"
     needs_masks = True
     changes = False

@@ -2,6 +2,7 @@ from typing import ClassVar
 
 import pytest
 import yaml
+from pydantic import Field
 
 import configs
 from configs import ConfigError, Settings, load, meant_path, names, no_weights
@@ -42,6 +43,25 @@ def test_printed_settings_load_to_the_same_settings(recipe):
     settings = Toy(inner=Inner(size=11))
     assert load(Toy, recipe(settings.to_yaml())) == settings
     assert load(Toy, recipe(settings.to_yaml())).digest() == settings.digest() != Toy().digest()
+
+
+def test_explained_settings_have_their_meaning_above_them_and_load_to_the_same(recipe):
+    class Explained(Inner):
+        """What is nested."""
+
+        words: str = "one\n\n# two: 'three'"
+        """How it is
+        called."""
+
+    class Outer(Settings):
+        inner: Explained = Explained()
+        plain: dict[str, list[int]] = Field(default_factory=lambda: {"a": [1], "b": []})
+
+    text = Outer().to_yaml(explained=True)
+    assert load(Outer, recipe(text)) == Outer()
+    assert text.startswith("# What is nested.\ninner:\n  size: ")
+    assert "  # How it is called.\n  words: " in text
+    assert text.endswith("plain:\n  a:\n  - 1\n  b: []\n")
 
 
 def test_settings_are_frozen():

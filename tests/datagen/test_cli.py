@@ -33,7 +33,7 @@ from tests.datagen.layout_files import RECIPE, frames, masks
         (["--from", "{folder}/black.mp4", "--set", "clip.size=48", "--workers", "0"], "black"),
         (["--out", "{folder}/text.mp4"], "is a file"),
         (["--out", "/proc/nothing"], "cannot write"),
-        (["--tusk", "dehaze"], "No such option"),
+        (["--tusk", "dehaze"], "no such option: --tusk"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments, words):
@@ -52,6 +52,22 @@ def test_bad_input_is_one_line_and_exit_code_2(video_folder, tmp_path, arguments
     assert len(lines) == 1
     assert words in lines[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["build"], "give --out FOLDER, the folder to write the dataset to"),
+        (["view", "x", "--limit", "0"], "--limit: input should be greater than or equal to 1"),
+        (["merge", "a"], "missing option '--out' / '-o'"),
+        (["view", "a", "b"], "got unexpected extra argument(s) (b)"),
+        (["bild"], "no such command 'bild'; did you mean 'build'?"),
+    ],
+)
+def test_wrong_use_is_said_as_every_other_error(arguments, line):
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.split(" (see ")[0] == f"error: {line}"
 
 
 def test_a_pattern_that_the_shell_has_expanded_is_told_from_wrong_options(tmp_path):

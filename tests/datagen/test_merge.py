@@ -210,6 +210,17 @@ def test_a_sample_that_both_have_is_kept_once(parts, merged, tmp_path):
     assert [part["samples"] for part in manifest.parts] == [len(table(merged)), 0]
 
 
+def test_what_counts_for_another_part_is_said(parts, merged, tmp_path, capsys):
+    both, a = len(table(merged)), len(table(parts[0]))
+    for weights in ([], [1, 0]):
+        merge_datasets([merged, parts[0]], tmp_path / f"out{len(weights)}", weights, 0)
+        told = capsys.readouterr().out.splitlines()[1:3]
+        assert [line.split(": ")[0] for line in told] == ["  both", "  a"]
+        assert f"{both} samples, " in told[0]
+        assert "another" not in told[0]
+        assert told[1].endswith(f"; {a} of its {a} are in another part, too, and count there")
+
+
 def test_one_key_with_other_bytes_is_refused(parts, tmp_path):
     other = made(tmp_path / "c", "scenes.count=12", "splits={train: 0.7, val: 0.15, test: 0.15}", "codec=lossless")
     with pytest.raises(DatasetError, match=r"with other bytes \(source.mkv, target.mkv\); leave one of them out"):

@@ -131,6 +131,19 @@ def test_what_is_left_is_counted_and_a_split_that_is_empty_now_is_named(videos, 
     assert "no test samples: " in done.stdout
 
 
+def test_what_was_rejected_before_is_told_from_what_is_rejected_now(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(4)), tmp_path / "out"
+    build(recipe("tasks={recolor: {}}"), out, sources=[str(inputs)])
+    done = command("reject", out, "--workers", 0, "--source", "v01")
+    assert done.stdout.splitlines()[0] == "rejected now: v01"
+    assert "rejected before" not in done.stdout
+    done = command("reject", out, "--workers", 0, "--source", "v01", "--source", "v02.mp4")
+    assert done.stdout.splitlines()[:2] == ["rejected now: v02", "rejected before: v01"]
+    done = command("reject", out, "--workers", 0, "--source", "v01")
+    assert done.stdout.splitlines()[0] == "rejected before: v01"
+    assert "rejected" not in command("forget", out, "--workers", 0, "--source", "v01").stdout.replace(str(out), "")
+
+
 @pytest.mark.parametrize("name", ["forget", "reject"])
 def test_pages_that_show_what_was_taken_out_are_removed_and_that_is_said(name, videos, tmp_path):
     inputs, out = some(videos, tmp_path / "in", range(3)), tmp_path / "out"

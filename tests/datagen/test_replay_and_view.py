@@ -2,6 +2,7 @@ import base64
 import json
 import re
 import shutil
+from importlib.metadata import version
 
 import av
 import pytest
@@ -53,7 +54,13 @@ def test_scores_that_changed_are_told_from_clips_and_parameters(dataset, monkeyp
     monkeypatch.setattr("datagen.replay.clip_scores", lambda clip: clip_scores(clip) | {"phash": ["0"], "newer": 1.0})
     assert replay_sample(dataset.root, key, []) == 1
     told = " ".join(capsys.readouterr().out.split())
-    assert "clips and parameters have the same bytes, only scores differ (scores.newer, scores.phash)" in told
+    assert (
+        "clips and parameters have the same bytes, only scores differ (scores.newer, scores.phash): they are of "
+        in told
+    )
+    assert f"of another state of datagen {version('vidiff')}; " in told
+    monkeypatch.setattr("datagen.replay.version", lambda name: "99.0")
+    assert f"of datagen {version('vidiff')}, here is 99.0; " in replay(dataset.root, key).summary()
     monkeypatch.setattr(Dehaze, "draw", lambda self, *rest: DRAW(self, *rest) | {"gain": 2.0})
     assert replay(dataset.root, key).changed == ("parameters.gain", "scores.newer", "scores.phash")
 

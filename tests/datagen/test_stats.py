@@ -16,7 +16,9 @@ from configs import DatasetError, load
 from datagen import Recipe, build
 from datagen.charts import Line, Series, bin_edges, counted_bars, histogram, round_step
 from datagen.merge import merge
-from datagen.stats import Templates, collect, flat, summary, words_of, write_stats
+from datagen.quantities import flat, unit_of
+from datagen.stats import Templates, collect, summary, words_of, write_stats
+from datagen.tasks import builder
 from shards import Manifest, encode_sample, get_task, write_shard
 from tests.conftest import make_sample
 from tests.datagen.conftest import SMALL
@@ -137,7 +139,7 @@ def test_templates_of_one_s_own_are_recognised_in_a_merged_dataset_too():
 
 def test_nested_parameters_get_dotted_names_and_lists_their_mean():
     values = {
-        "a": {"b": [[1, 2], [3, 6]], "c": "x"},
+        "a": {"b": [[1, 2], [3, 6, 3]], "c": "x"},
         "d": 2,
         "e": True,
         "f": [],
@@ -146,6 +148,43 @@ def test_nested_parameters_get_dotted_names_and_lists_their_mean():
         "i": [[1], [2, 6]],
     }
     assert dict(flat(values)) == {"a.b": 3.0, "a.c": "x", "d": 2.0, "e": "true", "g": '["p", 1]', "h": "null", "i": 3.0}
+
+
+def test_points_are_told_by_their_extent_and_not_by_a_mean_of_places():
+    way = [[1, 1], [4, 5], [2, 2]]
+    values = {
+        "way": way,
+        "ways": [way, [[0, 0], [1, 0]]],
+        "one": [3, 4],
+        "colours": [[1, 2, 3], [1, 2, 3]],
+        "half": [way, 1],
+    }
+    assert dict(flat(values)) == {
+        "way (extent)": 5.0,
+        "ways (extent)": 3.0,
+        "one": 3.5,
+        "colours": 2.0,
+        "half": 16 / 7,
+    }
+
+
+def test_units_are_said_where_they_are_known(page):
+    for title in (
+        "beta, per unit of depth",
+        "track (extent), px",
+        "share, of the picture",
+        "transmission.mean, share of light",
+    ):
+        assert f"<h4>{title}</h4>" in page
+    assert unit_of("a task of somebody else", "beta") == unit_of("dehaze", "gain") == ""
+
+
+@pytest.mark.parametrize("task", ["deblur", "dehaze", "inpaint", "segment"])
+def test_every_unit_is_of_a_parameter_that_there_is(task, tmp_path):
+    settings = [*SMALL, "scenes.count=40", f"tasks={{{task}: {{{'patchy: 1' if task == 'dehaze' else ''}}}}}"]
+    build(load(Recipe, "default", settings), tmp_path / "x")
+    found = collect(tmp_path / "x").tasks[task]
+    assert set(builder(task).units) <= {name.removesuffix(" (extent)") for name in found.numbers}
 
 
 def test_the_steps_of_a_program_are_taken_together():
@@ -172,7 +211,7 @@ def test_the_page_is_whole_and_fetches_nothing(page):
 
 def test_bars_add_up_to_the_samples(page, rows):
     haze = (rows["task"] == "dehaze").sum()
-    counts = re.search(r"<h4>beta</h4>(<svg.*?</svg>)", page, re.DOTALL)[1]
+    counts = re.search(r"<h4>beta, per unit of depth</h4>(<svg.*?</svg>)", page, re.DOTALL)[1]
     assert sum(map(int, re.findall(r"samples (\d+)</title>", counts))) == haze
 
 

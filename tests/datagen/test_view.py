@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from datagen.commands import view_dataset
 from datagen.view import spread, write_contact_sheet
-from shards import Manifest, encode_sample, write_shard
+from shards import Dataset, Manifest, encode_sample, write_shard
 from tests.conftest import make_sample
 
 
@@ -88,3 +89,18 @@ def test_an_instruction_cannot_break_out_of_the_page(masked_page):
     assert masked_page.count("</article>") == 1
     assert masked_page.count("<script>") == 1
     assert 'Fill <b>it</b> & "quote" it.' in html.unescape(masked_page)
+
+
+def test_page_and_terminal_say_how_many_pairs_are_shown_and_how_to_see_more(toy_dataset, tmp_path, capsys):
+    view_dataset(toy_dataset, tmp_path / "few.html", "dehaze", None, 2)
+    told = "2 of 18 pairs; --limit 18 shows all, --task and --split choose among them"
+    assert capsys.readouterr().out.splitlines()[0] == told
+    page = (tmp_path / "few.html").read_text()
+    assert told in html.unescape(page)
+    view_dataset(toy_dataset, tmp_path / "all.html", "dehaze", None, 18)
+    assert capsys.readouterr().out.splitlines()[0] == "18 of 18 pairs"
+    shown = re.findall(r"codec PSNR: source ([\d.]+), target ([\d.]+) dB", page)
+    rows = {row["psnr_target"] for row in Dataset(toy_dataset).index("dehaze").to_pylist()}
+    assert len(shown) == 2
+    assert {target for _, target in shown} <= {f"{psnr:.1f}" for psnr in rows}
+    assert "Codec PSNR: of the stored clip against the one that was encoded" in page

@@ -46,6 +46,36 @@ def test_a_run_of_another_recipe_is_one_line_and_exit_2(monkeypatch, capsys, tmp
     assert "seed was 0, is 3" in err.replace("\n", " ")
 
 
+def test_resume_goes_on_with_the_run_s_own_settings(monkeypatch, capsys, tmp_path, toy_dataset):
+    common = ["--data", toy_dataset, "--out", tmp_path / "run"]
+    own = ["--config", "tiny-fast", "--set", "optimizer.lr=5e-4", "--set", "drop.text=0.1", "--steps", "1"]
+    assert run(monkeypatch, capsys, cli.train, *common, *own)[0] == 0
+    before = (tmp_path / "run" / "log.jsonl").read_bytes()
+    code, out, err = run(monkeypatch, capsys, cli.train, *common, "--resume")
+    assert (code, out.split(" in ")[0]) == (0, "trained 1 steps")
+    assert err == "nothing left to do: the run stands at its limit, --steps 1; with a larger one it goes on\n"
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+    code, out, err = run(monkeypatch, capsys, cli.train, *common, "--resume", "--steps", "2")
+    assert (code, out.split(" in ")[0]) == (0, "trained 2 steps")
+    assert "nothing left" not in err
+    for contradicting in (["--set", "optimizer.lr=1e-3"], ["--config", "tiny-fast"]):
+        code, _, err = run(monkeypatch, capsys, cli.train, *common, "--resume", *contradicting)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "optimizer.lr was 0.0005, is 0.001" in err
+        assert "--resume with no --config, --set or --task goes on with it" in err
+    _, out, _ = run(monkeypatch, capsys, cli.train, "--out", tmp_path / "run", "--resume", "--print-config")
+    assert "lr: 0.0005" in out
+
+
+def test_a_finished_run_without_its_model_makes_it_again(monkeypatch, capsys, tmp_path, toy_dataset):
+    common = ["--data", toy_dataset, "--out", tmp_path / "run"]
+    run(monkeypatch, capsys, cli.train, *common, "--config", "tiny-fast", "--steps", "1")
+    (tmp_path / "run" / "model").rename(tmp_path / "moved")
+    assert run(monkeypatch, capsys, cli.train, *common, "--resume")[0] == 0
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    assert (tmp_path / "run/model" / weights).read_bytes() == (tmp_path / "moved" / weights).read_bytes()
+
+
 def test_printed_settings_load_again(monkeypatch, capsys, tmp_path):
     code, out, _ = run(monkeypatch, capsys, cli.train, "--print-config", "--minutes", "3")
     assert code == 0
@@ -62,7 +92,7 @@ def test_printed_settings_load_again(monkeypatch, capsys, tmp_path):
         (["{folder}/text.mp4", "{folder}/out.mp4", "Remove the haze."], "text.mp4"),
         (["{folder}/none.mp4", "{folder}/out.mp4", "Remove the haze."], "none.mp4"),
         (["{folder}/in.mp4", "{folder}/out.mp4", "  "], "the instruction is empty"),
-        (["{folder}/in.mp4", "{folder}/out.mp4"], "Missing argument 'instruction'"),
+        (["{folder}/in.mp4", "{folder}/out.mp4"], "missing argument 'instruction'"),
     ],
 )
 def test_wrong_use_of_translate_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, clip, arguments, says):

@@ -77,6 +77,21 @@ def test_results_of_other_words_are_not_mixed_with_these(model, folder, tmp_path
         translate_folder(translator, folder, tmp_path / "y", "Blur it.", said={})
 
 
+def test_a_note_without_an_option_that_came_later_and_stands_at_its_default_is_of_the_same_results(
+    model, folder, tmp_path
+):
+    translator, out = Translator(model), tmp_path / "out"
+    options = {"carry": "translated", "lora_scale": 1.0, "video_guidance_scale": None, "task": "default"}
+    translate_folder(translator, folder / "more", out, "Remove the haze.", said={"seed": 0})
+    again = translate_folder(translator, folder / "more", out, "Remove the haze.", said={"seed": 0, **options})
+    assert (again.made, again.there) == (0, 1)
+    with pytest.raises(OutputError, match=r"results of other settings \(blend was False, is True\)"):
+        translate_folder(translator, folder / "more", out, "Remove the haze.", said={"seed": 0, "blend": True})
+    (out / "translation.json").write_text("[1]")
+    with pytest.raises(OutputError, match=r"translation\.json is damaged"):
+        translate_folder(translator, folder / "more", out, "Remove the haze.", said={"seed": 0})
+
+
 def test_samples_of_a_dataset_are_translated_as_each_one_says(model, toy_dataset, tmp_path):
     Learnt(sources=frozenset({"a video"}), complete=True).save(model)
     translator = Translator(model)
