@@ -284,10 +284,16 @@ def _without_bare(videos: Sequence[SourceVideo], known: Collection[str]) -> tupl
 def _without_taken_out(
     videos: Sequence[SourceVideo], excluded: Excluded, known: Collection[str]
 ) -> tuple[list[SourceVideo], list[Reject]]:
-    """Leave out what is a video that was taken out, with other words, masks or another side beside it than then."""
-    again = {video.sha256 for video in videos if video.content in excluded.videos} - excluded.videos.keys() - set(known)
+    """Leave out what shows a video that was taken out, with other words, masks or another side beside it than then."""
+    there = {*excluded.videos, *known}
+    again = {
+        video.sha256: excluded.videos[side]
+        for video in videos
+        for side in (video.pair_sha256, video.content)
+        if side in excluded.videos and video.sha256 not in there
+    }
     rejects = [
-        Reject(where="excluded", source=video.name, sha256=video.sha256, reason=excluded.videos[video.content])
+        Reject(where="excluded", source=video.name, sha256=video.sha256, reason=again[video.sha256])
         for video in videos
         if video.sha256 in again
     ]
