@@ -197,7 +197,13 @@ def _check_all_there(
 ) -> None:
     gone = known.keys() - {video.sha256 for video in videos} - excluded.videos.keys()
     if gone:
-        given = {video.name for video in videos}
+        given = {video.name: video.kind for video in videos}
+        if all(given.get(names.get(one, "")) == "scenes" for one in gone):
+            raise SourceError(
+                f"the {len(gone)} scenes that this dataset was made from were drawn by an earlier version of datagen, and this "
+                "one draws others under the same numbers; give --overwrite to make all anew, or build more into another --out "
+                "and merge the two (datagen merge)"
+            )
         told = sorted(f"{name}{' (changed)' * (name in given)}" for name in (names.get(one, one[:12]) for one in gone))
         more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise SourceError(
