@@ -123,8 +123,8 @@ def take_out(
     """Take source videos out of a dataset, and make again only the shards that they were in.
 
     `names`: ids, the names of files or those in `rejects.jsonl`, sha256 or their beginnings: of a source, or of its file
-    alone, which means all that was made of it. With a `reason` they stay out of later
-    builds into the folder, and `rejects.jsonl` says why; with None all that is known of them is forgotten.
+    alone, which means all that was made of it, and of a pair's other side, which means the pair. With a `reason` they stay
+    out of later builds into the folder, and `rejects.jsonl` says why; with None all that is known of them is forgotten.
 
     Raises:
         DatasetError: `out` has no notes of its build, or no such source.
@@ -144,6 +144,8 @@ def take_out(
         groups = {item.sha256: item.group for item in found if isinstance(item, SourceVideo)}
         # the video alone, too: it must not come back with other words beside it
         chosen |= _bare(found, chosen)
+        # a pair shows two videos; its clean side alone may come back if it was the other that went
+        chosen |= {item.sha256 for item in found if isinstance(item, SourceVideo) and item.pair_sha256 in chosen}
         out_before = ledger.excluded()
         # a removal that was killed has noted its own videos already
         known = {} if begun else out_before.videos
@@ -286,6 +288,8 @@ def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Pat
         meant = {video.sha256 for video in videos if _is_called(video, name)}
         # a file that is named by its content stays out when it comes alone, too
         meant |= {video.content for video in videos if _begins(video.content, name)}
+        # of a dataset made before other sides were recorded the pair itself is all that is known
+        meant |= {video.pair_sha256 or video.sha256 for video in videos if _shows_beside(video, name)}
         if not meant:
             known = [video.id for video in videos]
             raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
@@ -294,18 +298,34 @@ def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Pat
 
 
 def _bare(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -> set[str]:
-    """Return the sha256 of files that are known for duplicates of what was chosen, and of nothing that is left."""
+    """Return the sha256 of files that are known for duplicates of what was chosen, and of nothing that is left.
+
+    A pair that goes takes no other along that has its clean side for an edited one: step by step one leads to the next.
+    """
     videos = [item for item in found if isinstance(item, SourceVideo)]
     left = {video.content for video in videos if video.sha256 not in chosen}
-    return {video.content for video in videos if video.sha256 in chosen} - left
+    beside = {video.pair_sha256 for video in videos if video.sha256 not in chosen}
+    return {
+        video.content
+        for video in videos
+        if video.sha256 in chosen and video.content not in (left | beside if video.pair_sha256 else left)
+    }
 
 
 def _is_called(video: SourceVideo, name: str) -> bool:
-    # folders of frames are called `sharp` or `input` by the hundred, and not meant
-    files = [file.name for file in (Path(video.name), Path(video.locator)) if file.suffix]
-    return name in (video.id, video.name, *files) or any(
+    return name in (video.id, video.name, *_files(video.name, video.locator)) or any(
         _begins(sha256, name) for sha256 in (video.sha256, video.content)
     )
+
+
+def _shows_beside(video: SourceVideo, name: str) -> bool:
+    """Whether a video comes with another side that is called so."""
+    return name in _files(video.tracks.get("pair", "")) or _begins(video.pair_sha256, name)
+
+
+def _files(*paths: str) -> list[str]:
+    # folders of frames are called `sharp` or `input` by the hundred, and not meant
+    return [file.name for file in map(Path, paths) if file.suffix]
 
 
 def _begins(sha256: str, name: str) -> bool:

@@ -16,6 +16,9 @@ _SAME, _MOVING = 3 / 4, 1 / 2
 them. Of real clips (crf 33, half the size, mirrored) half of the frames move within 7 bits of the copy's unless hardly
 anything does; other moments before one camera are 8 to 30 bits off."""
 
+_AT_ONCE = 128
+"""Clips that are looked up together; those among them are compared one by one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
@@ -96,14 +99,16 @@ def find_doubles(
     joined = Joined(known)
     kept = _Kept(distance)
     doubles = []
-    for clip in sorted(clips, key=lambda clip: clip.order):
-        if (clip.sha256, clip.start) not in near:
-            continue
-        double = None if clip.stands else kept.double(clip, joined.root(clip.group))
-        if double is None:
-            kept.add(clip, joined.root(clip.group))
-        else:
-            doubles.append(double)
+    asked = sorted((clip for clip in clips if (clip.sha256, clip.start) in near), key=lambda clip: clip.order)
+    for start in range(0, len(asked), _AT_ONCE):
+        batch = asked[start : start + _AT_ONCE]
+        kept.look_up([clip for clip in batch if not clip.stands])
+        for clip in batch:
+            double = None if clip.stands else kept.double(clip, joined.root(clip.group))
+            if double is None:
+                kept.add(clip, joined.root(clip.group))
+            else:
+                doubles.append(double)
     return doubles
 
 
@@ -114,8 +119,8 @@ class _Kept:
         self._distance = distance
         self._clips: list[Seen] = []
         self._hashes: list[Values] = []
-        # where nothing moves, there is only the picture to go by
         self._lookups: dict[tuple[str, str], Lookup] = defaultdict(lambda: Lookup(distance))
+        self._before: dict[tuple[str, str, int], list[int]] = {}
         self._homes: dict[str, dict[str, Seen]] = defaultdict(dict)
 
     def add(self, clip: Seen, family: str) -> None:
@@ -124,15 +129,32 @@ class _Kept:
         self._clips.append(clip)
         self._hashes.append(hashes)
         self._lookups[clip.split, "looks"].add(number, hashes)
-        self._lookups[clip.split, _kind(clip)].add(number, values_of(_fine(clip)))
+        kind, fine = _looked_for(clip, clip.split)
+        self._lookups[clip.split, kind].add(number, fine)
         self._homes[family].setdefault(clip.split, clip)
+
+    def look_up(self, clips: Sequence[Seen]) -> None:
+        """Find what the clips that are asked for next are near to, of those that are kept by now."""
+        asked: dict[tuple[str, str], list[tuple[Seen, Values]]] = defaultdict(list)
+        for clip in clips:
+            for split in _RANK:
+                kind, values = _looked_for(clip, split)
+                asked[split, kind].append((clip, values))
+        self._before = {
+            (split, clip.sha256, clip.start): numbers
+            for (split, kind), asking in asked.items()
+            for (clip, _), numbers in zip(
+                asking, self._lookups[split, kind].near_before([values for _, values in asking]), strict=True
+            )
+        }
 
     def double(self, clip: Seen, family: str) -> Double | None:
         """Return what speaks against a clip, if anything does."""
         hashes = values_of(clip.hashes)
         for split in _RANK:
-            looked_up = ("looks", hashes) if split != clip.split else (_kind(clip), values_of(_fine(clip)))
-            for number in self._lookups[split, looked_up[0]].near(looked_up[1]):
+            kind, values = _looked_for(clip, split)
+            before = self._before[split, clip.sha256, clip.start]
+            for number in (*before, *self._lookups[split, kind].near_later(values)):
                 other = self._clips[number]
                 bits = bits_apart(hashes, self._hashes[number], self._distance) if other.group != clip.group else None
                 if bits is not None and (split != clip.split or self._is_same(clip, other)):
@@ -152,12 +174,12 @@ class _Kept:
         )
 
 
-def _kind(clip: Seen) -> str:
-    return "moves" if clip.moving else "same"
-
-
-def _fine(clip: Seen) -> Sequence[str]:
-    return clip.moving or clip.hashes
+def _looked_for(clip: Seen, split: str) -> tuple[str, Values]:
+    """Return by what a clip is looked up among those of a split: in its own, where many may look alike, by what moves."""
+    if split != clip.split:
+        return "looks", values_of(clip.hashes)
+    # where nothing moves, there is only the picture to go by
+    return ("moves", values_of(clip.moving)) if clip.moving else ("same", values_of(clip.hashes))
 
 
 def leaks(clips: Iterable[Seen]) -> list[tuple[Seen, Seen]]:

@@ -197,7 +197,13 @@ def _check_all_there(
 ) -> None:
     gone = known.keys() - {video.sha256 for video in videos} - excluded.videos.keys()
     if gone:
-        given = {video.name for video in videos}
+        given = {video.name: video.kind for video in videos}
+        if all(given.get(names.get(one, "")) == "scenes" for one in gone):
+            raise SourceError(
+                f"the {len(gone)} scenes that this dataset was made from were drawn by an earlier version of datagen, and this "
+                "one draws others under the same numbers; give --overwrite to make all anew, or build more into another --out "
+                "and merge the two (datagen merge)"
+            )
         told = sorted(f"{name}{' (changed)' * (name in given)}" for name in (names.get(one, one[:12]) for one in gone))
         more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise SourceError(
@@ -284,10 +290,16 @@ def _without_bare(videos: Sequence[SourceVideo], known: Collection[str]) -> tupl
 def _without_taken_out(
     videos: Sequence[SourceVideo], excluded: Excluded, known: Collection[str]
 ) -> tuple[list[SourceVideo], list[Reject]]:
-    """Leave out what is a video that was taken out, with other words, masks or another side beside it than then."""
-    again = {video.sha256 for video in videos if video.content in excluded.videos} - excluded.videos.keys() - set(known)
+    """Leave out what shows a video that was taken out, with other words, masks or another side beside it than then."""
+    there = {*excluded.videos, *known}
+    again = {
+        video.sha256: excluded.videos[side]
+        for video in videos
+        for side in (video.pair_sha256, video.content)
+        if side in excluded.videos and video.sha256 not in there
+    }
     rejects = [
-        Reject(where="excluded", source=video.name, sha256=video.sha256, reason=excluded.videos[video.content])
+        Reject(where="excluded", source=video.name, sha256=video.sha256, reason=again[video.sha256])
         for video in videos
         if video.sha256 in again
     ]

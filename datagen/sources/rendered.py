@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import BaseModel
+
+from configs import ConfigError
 from configs.loader import check
 from datagen.instructions import generator
 from datagen.scenes import absent, describe, draw_scene, expressions, render
@@ -48,11 +51,20 @@ class Scenes:
 def is_scene(source_id: str, sha256: str, recipe: Mapping[str, Any]) -> bool:
     """Whether a sample's source is a scene, by the recipe (as plain values) of the dataset that it is in."""
     number = source_id.removeprefix("scene-")
-    clip = check(ClipSettings, recipe["clip"], where="clip")
+    try:
+        clip = check(ClipSettings, _known(ClipSettings, recipe, "clip"), where="clip")
+        scenes = check(SceneSettings, _known(SceneSettings, recipe, "scenes"), where="scenes")
+    except ConfigError:
+        return False
     if not number.isdecimal() or clip.size == NATIVE:
         return False
-    span = _span(clip, check(SceneSettings, recipe["scenes"], where="scenes"))
+    span = _span(clip, scenes)
     return any(_sha256(recipe["seed"], int(number), clip, span, version) == sha256 for version in range(1, VERSION + 1))
+
+
+def _known(settings: type[BaseModel], recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a part of a recipe without what an earlier version could set and this one cannot."""
+    return {key: value for key, value in recipe.get(name, {}).items() if key in settings.model_fields}
 
 
 def _span(clip: ClipSettings, scenes: SceneSettings) -> int:

@@ -12,11 +12,10 @@ from datagen.duplicates import Seen, find_doubles, find_relatives, leaks
 from datagen.hashes import perceptual_hashes
 from datagen.joined import Joined
 from datagen.ledger import Ledger
-from datagen.likeness import Lookup, bits_apart, hang_together, join_alike, values_of
+from datagen.likeness import bits_apart, hang_together, values_of
 from tests.conftest import moving_clip
 from tests.datagen.growing import before_a_camera, recipe
-
-MIRRORED = 0x5555555555555555
+from tests.datagen.test_likeness import MIRRORED, values
 
 
 def is_like(ours, theirs) -> bool:
@@ -32,10 +31,6 @@ def seen(sha256, split, *values, start=0, **others):
 def seen_clip(name, clip, split="train", **others):
     hashes = {"hashes": perceptual_hashes(clip).shown, "moving": perceptual_hashes(clip).moving}
     return Seen(sha256=name, group=name, start=0, split=split, **hashes, **others)
-
-
-def values(rng, count=8):
-    return [int(value) for value in rng.integers(0, 2**63, count)]
 
 
 def left_out(clips, known=()):
@@ -133,80 +128,6 @@ def test_notes_of_copies_as_they_were_written_once_are_read(tmp_path):
     assert found.videos == {"c": "rejected: x"}
     assert found.clips == {("a", 4): "near-duplicate: of b"}
     assert found.alike == {("a", "b")}
-
-
-def drawn_videos(rng, videos, clips, distance):
-    """Hashes of videos, of which some clips show the same, straight or mirrored, in a part of their frames."""
-    pool = [values(rng, 9) for _ in range(15)]
-
-    def frame(shown):
-        value = shown if rng.random() < 0.8 else values(rng, 1)[0]
-        for bit in rng.integers(0, 64, rng.integers(0, distance // 2 + 1)):
-            value ^= 1 << int(bit)
-        return value
-
-    def clip():
-        shown = pool[rng.integers(15)] if rng.random() < 0.3 else values(rng, 9)
-        flip = MIRRORED if rng.random() < 0.3 else 0
-        return np.array([frame(value) ^ flip for value in shown[: rng.integers(0, 10)]], np.uint64)
-
-    return [[clip() for _ in range(clips)] for _ in range(videos)]
-
-
-def like(ours, theirs, distance):
-    """Whether three eighths of the frames, and two, of both come near to the other's, all straight or all mirrored."""
-    fewer = min(len(ours), len(theirs))
-    wanted = max(3 * fewer // 8, min(2, fewer))
-    for flip in (0, MIRRORED):
-        counts = [
-            sum(any((int(a) ^ flip ^ int(b)).bit_count() < distance for b in others) for a in some)
-            for some, others in ((ours, theirs), (theirs, ours))
-        ]
-        if wanted and min(counts) >= wanted:
-            return True
-    return False
-
-
-@pytest.mark.parametrize("distance", [1, 4, 5, 8])
-def test_videos_that_hang_together_are_found_exactly_as_comparing_all_with_all_finds_them(distance):
-    videos = drawn_videos(np.random.default_rng(distance), 60, 2, distance)
-    expected, found = Joined(), Joined()
-    for i, ours in enumerate(videos):
-        for j, theirs in enumerate(videos[:i]):
-            shared = [[like(a, b, distance) for b in theirs] for a in ours]
-            most = max(np.any(shared, axis=axis).mean() for axis in (0, 1)) >= 0.5
-            assert hang_together(ours, theirs, distance) == most
-            if most:
-                expected.join(str(i), str(j))
-    named = [(str(number), clips) for number, clips in enumerate(videos)]
-    pairs, near = join_alike(named, distance, found)
-    assert [found.root(name) for name, _ in named] == [expected.root(name) for name, _ in named]
-    assert len(pairs) == 60 - len({found.root(name) for name, _ in named})
-    assert 5 < len(pairs) < 50
-    many = {
-        root for root in (found.root(name) for name, _ in named) if [found.root(n) for n, _ in named].count(root) > 1
-    }
-    assert near == {
-        (i, k)
-        for i, ours in enumerate(videos)
-        for k, clip in enumerate(ours)
-        if found.root(str(i)) in many
-        or any(like_once(clip, other, distance) for j, theirs in enumerate(videos) if i != j for other in theirs)
-    }
-
-
-@pytest.mark.parametrize("distance", [1, 4, 5, 8])
-def test_looking_up_a_clip_finds_every_one_that_has_a_frame_near(distance):
-    clips = [video[0] for video in drawn_videos(np.random.default_rng(distance), 150, 1, distance)]
-    lookup = Lookup(distance)
-    for number, clip in enumerate(clips):
-        expected = [k for k, other in enumerate(clips[:number]) if like_once(clip, other, distance)]
-        assert lookup.near(clip) == expected
-        lookup.add(number, clip)
-
-
-def like_once(ours, theirs, distance):
-    return any((int(a) ^ flip ^ int(b)).bit_count() < distance for a in ours for b in theirs for flip in (0, MIRRORED))
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+import datagen.sources.rendered
 from configs import DatasetError, OutputError, SourceError
 from datagen import build
 from datagen.builder import take_out
+from datagen.merge import merge
 from datagen.plan import make_plan
 from datagen.sources import find_source
 from datagen.synthesize import open_readers
@@ -85,6 +87,18 @@ def test_more_scenes_are_growth_too(tmp_path):
     assert {path: stamps(tmp_path / "x")[path] for path in before} == before
     with pytest.raises(SourceError, match="10 of the 30"):
         build(few, tmp_path / "x")
+
+
+def test_scenes_of_an_earlier_version_do_not_grow_and_what_is_said_to_help_does(tmp_path, monkeypatch):
+    few, many = (recipe("clip.size=32", "clip.frames=2", f"scenes.count={count}") for count in (3, 5))
+    with monkeypatch.context() as patch:
+        real = datagen.sources.rendered._sha256
+        patch.setattr(datagen.sources.rendered, "_sha256", lambda *described: real(*described, 1))
+        build(few, tmp_path / "old")
+    with pytest.raises(SourceError, match=r"the 3 scenes .* drawn by an earlier version of datagen.*\(datagen merge\)"):
+        build(many, tmp_path / "old")
+    build(many, tmp_path / "new")
+    assert merge([tmp_path / "old", tmp_path / "new"], tmp_path / "both").sources == 8
 
 
 def test_sources_that_are_gone_are_named_three_at_most_and_those_that_changed_are_called_so(videos, tmp_path):

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from configs import DatasetError
+from configs import DatasetError, load
+from datagen import Recipe
 from datagen.duplicates import Seen
 from datagen.leaks import _check_looks
+from datagen.sources.rendered import Scenes, is_scene
 
 
 def hashes(seed: int) -> list[str]:
@@ -32,3 +34,14 @@ def test_clips_without_a_twin_of_their_own_are_not_named_though_their_videos_are
 def test_videos_that_look_alike_in_one_split_and_others_in_two_are_no_leak():
     names = {"a": "a", "b": "b", "c": "c"}
     _check_looks(seen("a", "train", [0, 1]) | seen("b", "train", [0, 1]) | seen("c", "test", [7, 8]), names)
+
+
+@pytest.mark.parametrize("part", ["clip", "scenes"])
+def test_a_scene_is_known_for_one_by_a_recipe_with_settings_that_are_gone(part):
+    recipe = load(Recipe, "default", ["scenes.count=1", "clip.frames=8"])
+    (scene,) = Scenes().videos(recipe, {})
+    plain = recipe.model_dump(mode="json")
+    earlier = plain | {part: plain[part] | {"gone": 1}}
+    assert is_scene(scene.id, scene.sha256, earlier)
+    assert not is_scene(scene.id, "0" * 64, earlier)
+    assert not is_scene(scene.id, scene.sha256, plain | {part: dict.fromkeys(plain[part], "no value")})

@@ -1,76 +1,22 @@
+"""What a merge gives: the bytes, rows and notes of its parts in one sound dataset."""
+
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 import datagen.merge
 import shards.tasks
-from configs import ConfigError, DatasetError, OutputError, load
-from datagen import Recipe, build
-from datagen.builder import take_out
+from configs import DatasetError
 from datagen.commands import merge_datasets, show_info
-from datagen.ledger import locked
 from datagen.merge import Pick, cut, merge
 from datagen.replay import replay
 from datagen.view import write_contact_sheet
-from shards import Dataset, load_manifest, read_video, stream, verify, write_video
+from shards import Dataset, load_manifest, stream, verify, write_video
 from tests.conftest import moving_clip
-from tests.datagen.conftest import SMALL
-
-
-def made(out: Path, *settings: str, sources=("scenes",)) -> Path:
-    build(load(Recipe, "default", [*SMALL, *settings]), out, sources=list(map(str, sources)))
-    return out
-
-
-def table(*roots: Path) -> pd.DataFrame:
-    """The index by way of pandas alone."""
-    return pd.concat([pd.read_parquet(path) for root in roots for path in sorted(root.glob("*/*.parquet"))])
-
-
-def shards_of(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.glob("[a-z]*/*")}
-
-
-@pytest.fixture(scope="module")
-def halves(tmp_path_factory) -> list[Path]:
-    """Two folders of four videos each."""
-    folders = [tmp_path_factory.mktemp("half") for _ in range(2)]
-    for number in range(8):
-        frames = moving_clip(number, frames=14, height=54, width=64)
-        write_video(folders[number % 2] / f"video {number}.mp4", frames, fps=25)
-    (folders[0] / "text.mp4").write_text("this is not a video")
-    return folders
-
-
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory) -> list[Path]:
-    """Two datasets of scenes, the second with one task and no val split, and one of a dozen samples more."""
-    root = tmp_path_factory.mktemp("parts")
-    return [
-        made(root / "a", "scenes.count=12", "splits={train: 0.7, val: 0.15, test: 0.15}"),
-        made(
-            root / "b <script>",
-            "scenes.count=9",
-            "seed=1",
-            "tasks={dehaze: {}}",
-            "splits={train: 0.7, val: 0, test: 0.3}",
-            "gates.min_motion=0.5",
-        ),
-    ]
-
-
-@pytest.fixture(scope="module")
-def merged(parts, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("merged") / "both"
-    merge(parts, out)
-    return out
+from tests.datagen.conftest import made, shards_of, table
 
 
 def test_merging_two_halves_gives_the_bytes_of_building_the_whole(halves, tmp_path):
@@ -189,21 +135,6 @@ def test_a_merged_dataset_can_be_merged_again(merged, tmp_path):
     assert len(table(tmp_path / "out")) == len(table(merged, third))
 
 
-def test_a_video_in_different_splits_is_a_leak(halves, tmp_path):
-    folders = [made(tmp_path / f"seed-{seed}", f"seed={seed}", sources=halves) for seed in (0, 7)]
-    places = table(*folders).groupby("source_sha256")["split"].nunique()
-    leaks = sorted(places[places > 1].index)
-    assert len(leaks) > 3
-    with pytest.raises(DatasetError) as error:
-        merge(folders, tmp_path / "out")
-    message = str(error.value)
-    assert message.startswith(f"LEAK: {len(leaks)} source videos are in different splits")
-    assert [sha256[:12] in message for sha256 in leaks] == [True] * 3 + [False] * (len(leaks) - 3)
-    assert f"and {len(leaks) - 3} more; equal seeds and splits are not enough" in message
-    assert "build both from the same --from, or say each video's split in a table's 'split' column" in message
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_sample_that_both_have_is_kept_once(parts, merged, tmp_path):
     manifest = merge([merged, parts[0]], tmp_path / "out")
     assert shards_of(tmp_path / "out") == shards_of(merged)
@@ -219,93 +150,6 @@ def test_what_counts_for_another_part_is_said(parts, merged, tmp_path, capsys):
         assert f"{both} samples, " in told[0]
         assert "another" not in told[0]
         assert told[1].endswith(f"; {a} of its {a} are in another part, too, and count there")
-
-
-def test_one_key_with_other_bytes_is_refused(parts, tmp_path):
-    other = made(tmp_path / "c", "scenes.count=12", "splits={train: 0.7, val: 0.15, test: 0.15}", "codec=lossless")
-    with pytest.raises(DatasetError, match=r"with other bytes \(source.mkv, target.mkv\); leave one of them out"):
-        merge([parts[0], other], tmp_path / "out")
-
-
-def by_part(roots: list[Path], out: Path, split: str) -> list[pd.DataFrame]:
-    kept = table(out)
-    kept = kept[kept["split"] == split]
-    return [kept[kept["key"].isin(table(root)["key"])] for root in roots]
-
-
-@pytest.mark.parametrize("weights", [[0.7, 0.3], [0.3, 0.7], [1, 1], [0, 1], [99, 1]])
-def test_weights_are_the_shares_of_the_train_split_as_large_as_possible(parts, weights, tmp_path):
-    merge(parts, tmp_path / "out", weights=weights)
-    had = [(table(root)["split"] == "train").sum() for root in parts]
-    kept = [len(rows) for rows in by_part(parts, tmp_path / "out", "train")]
-    whole = min(n / w for n, w in zip(had, weights, strict=True) if w)
-    for count, weight in zip(kept, weights, strict=True):
-        assert whole * weight - 1 < count <= whole * weight + 1e-9
-    assert any(count == n for count, n, weight in zip(kept, had, weights, strict=True) if weight)
-    rows, out = table(*parts), table(tmp_path / "out")
-    assert set(rows[rows["split"] != "train"]["key"]) == set(out[out["split"] != "train"]["key"])
-    assert verify(tmp_path / "out") == []
-
-
-def test_a_share_is_drawn_evenly_from_the_videos_and_by_the_seed(halves, tmp_path):
-    everything = "splits={train: 1, val: 0, test: 0}"
-    folders = [made(tmp_path / name, everything, sources=[half]) for name, half in zip("ab", halves, strict=True)]
-    chosen = {}
-    for name, seed, weight in (("1", 0, 0.5), ("again", 0, 0.5), ("fewer", 0, 0.25), ("2", 1, 0.5)):
-        merge(folders, tmp_path / name, weights=[weight, 1], seed=seed)
-        rows = by_part(folders, tmp_path / name, "train")[0]
-        counts = rows.groupby("source_sha256").size()
-        assert len(counts) == 4
-        assert counts.max() - counts.min() <= 1
-        chosen[name] = set(rows["key"])
-    assert chosen["1"] == chosen["again"]
-    assert shards_of(tmp_path / "1") == shards_of(tmp_path / "again")
-    assert chosen["fewer"] < chosen["1"]
-    assert chosen["1"] != chosen["2"]
-
-
-def test_a_weight_for_a_dataset_without_train_samples_is_refused(parts, tmp_path):
-    tests_only = made(tmp_path / "t", "scenes.count=2", "seed=4", "splits={train: 0, val: 0, test: 1}")
-    with pytest.raises(DatasetError, match=r"no train samples .* give it the weight 0"):
-        merge([parts[0], tests_only], tmp_path / "out", weights=[0.5, 0.5])
-    merge([parts[0], tests_only], tmp_path / "out", weights=[1, 0])
-    assert len(table(tmp_path / "out")) == len(table(parts[0], tests_only))
-
-
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ([0, 1], []),
-        (
-            [999, 1],
-            [
-                "train has {a} of {both} samples, because a has only {a} for its share of 99.9 %; in whole samples b <script> is "
-                "0.0 % of it in place of 0.1 %"
-            ],
-        ),
-        (
-            [2, 5],
-            [
-                "train has {less} of {both} samples, because b <script> has only {b} for its share of 71.4 %; in whole samples a "
-                "is 25.0 % of it in place of 28.6 %, b <script> is 75.0 % of it in place of 71.4 %"
-            ],
-        ),
-    ],
-)
-def test_what_the_weights_leave_out_and_which_share_is_missed_is_said(parts, weights, words, tmp_path, capsys):
-    merge_datasets(parts, tmp_path / "out", weights, 0)
-    a, b = ((table(root)["split"] == "train").sum() for root in parts)
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("train has")]
-    assert told == [line.format(a=a, b=b, both=a + b, less=b + b // 3) for line in words]
-
-
-def test_a_merge_has_the_folder_for_itself_from_before_it_looks_at_the_parts(parts, tmp_path):
-    (tmp_path / "part").mkdir()
-    with locked(tmp_path / "out"), pytest.raises(OutputError, match="is at work here; wait for it"):
-        merge([parts[0], tmp_path / "part"], tmp_path / "out")
-    with pytest.raises(DatasetError, match="not a finished dataset"):
-        merge([parts[0], tmp_path / "part"], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_clips_of_other_codecs_sizes_lengths_and_rates_are_merged_and_keep_what_they_have(parts, tmp_path):
@@ -387,98 +231,3 @@ def test_no_shard_is_larger_than_the_recipes_say(tmp_path):
     manifest = merge(folders, tmp_path / "out")
     assert len(manifest.shards) > 1
     assert all(shard.bytes <= 2**20 for shard in manifest.shards)
-
-
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ([1], "1 weights for 2 datasets; give --weight once for each"),
-        ([-1, 2], "must be 0 or more"),
-        ([0, 0], "one of them more"),
-        ([float("nan"), 1], "must be 0 or more"),
-    ],
-)
-def test_weights_that_make_no_sense_are_named(parts, weights, words, tmp_path):
-    with pytest.raises(ConfigError, match=words):
-        merge(parts, tmp_path / "out", weights=weights)
-
-
-def test_only_an_empty_folder_is_merged_into(parts, merged, tmp_path):
-    (tmp_path / "mine.txt").write_text("x")
-    for out in (tmp_path, merged, parts[0]):
-        before = sorted(out.iterdir())
-        with pytest.raises(OutputError, match="is not empty"):
-            merge(parts, out)
-        assert sorted(out.iterdir()) == before
-    with pytest.raises(OutputError, match="is a file"):
-        merge(parts, tmp_path / "mine.txt")
-    (tmp_path / "empty").mkdir()
-    merge(parts, tmp_path / "empty")
-
-
-def test_an_unfinished_build_is_neither_merged_nor_merged_into(parts, tmp_path):
-    shutil.copytree(parts[0], tmp_path / "x")
-    (tmp_path / "x" / "manifest.json").unlink()
-    with pytest.raises(DatasetError, match="run the same 'datagen build' again"):
-        merge([tmp_path / "x", parts[1]], tmp_path / "out")
-    with pytest.raises(OutputError, match="is not empty"):
-        merge(parts, tmp_path / "x")
-
-
-def test_damage_is_not_merged_under_a_new_sha256(parts, tmp_path):
-    shutil.copytree(parts[0], tmp_path / "x")
-    path = next((tmp_path / "x").glob("dehaze/train-*.tar"))
-    data = bytearray(path.read_bytes())
-    data[5000] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(DatasetError, match=r"is not sound: dehaze/train-000000.tar: changed"):
-        merge([tmp_path / "x", parts[1]], tmp_path / "out")
-
-
-def test_a_build_does_not_replace_a_merged_dataset_unless_told_to(merged, parts, tmp_path):
-    shutil.copytree(merged, tmp_path / "x")
-    with pytest.raises(OutputError, match=rf"it was merged of {parts[0].name}, {parts[1].name}; give --overwrite"):
-        made(tmp_path / "x", "scenes.count=2")
-    build(load(Recipe, "default", [*SMALL, "scenes.count=2"]), tmp_path / "x", overwrite=True)
-    assert verify(tmp_path / "x") == []
-
-
-def test_wrong_use_is_one_line_and_exit_code_2(parts, tmp_path):
-    for line in (
-        [parts[0]],
-        [parts[0], tmp_path / "nothing"],
-        [*parts, "--weight", "1"],
-        [parts[0], parts[0] / "dehaze"],
-    ):
-        arguments = [sys.executable, "-m", "datagen", "merge", *map(str, line), "--out", str(tmp_path / "out")]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-
-
-def test_the_same_video_in_another_file_and_another_split_is_a_leak(halves, tmp_path):
-    videos = sorted(halves[0].glob("video*.mp4"))
-    everything = {"train": "splits={train: 1, val: 0, test: 0}", "test": "splits={train: 0, val: 0, test: 1}"}
-    for split, setting in everything.items():
-        folder = tmp_path / f"in {split}"
-        folder.mkdir()
-        for number, path in enumerate(videos[:3] if split == "train" else videos[2:]):
-            if split == "train":
-                shutil.copy(path, folder)
-            else:
-                # another file of the same pictures: begun later, other compression
-                write_video(folder / f"other {number}.mp4", read_video(path)[2:], fps=25, crf=30)
-        made(tmp_path / split, setting, "gates.min_sharpness=0", sources=[folder])
-    with pytest.raises(
-        DatasetError, match=r"LEAK: \d clips look like some in another split: frame \d+ of video 4 in train"
-    ):
-        merge([tmp_path / "train", tmp_path / "test"], tmp_path / "both")
-    take_out(tmp_path / "train", ["video 4"], reason="in the test set of the other")
-    merge([tmp_path / "train", tmp_path / "test"], tmp_path / "both")
-
-
-def test_a_source_is_taken_out_of_the_parts_not_of_what_was_merged(parts, tmp_path):
-    merge(parts[:2], tmp_path / "m")
-    with pytest.raises(DatasetError, match="was merged: take the sources out of its parts, and merge these again"):
-        take_out(tmp_path / "m", ["scene-000001"], reason="x")

@@ -155,6 +155,44 @@ def test_of_equal_samples_merge_keeps_the_one_whose_index_names_the_other_side(e
         assert set(Dataset(videos / f"merged {number}").index("edit")["pair_sha256"].to_pylist()) == sides
 
 
+def names_of(out) -> set[str]:
+    return set(Dataset(out).index()["source_id"].to_pylist())
+
+
+@pytest.mark.parametrize("by", ["file name", "sha256", "id of it alone"])
+@pytest.mark.parametrize("reason", ["a licence withdrawn", None])
+def test_a_video_that_is_taken_out_takes_along_the_pairs_whose_other_side_it_is(by, reason, videos):
+    out, both, file = videos / "out", recipe("tasks={edit: {}, recolor: {}}"), videos / "0.mp4"
+    rows = [*pairs(0, 1), {"path": "2.mp4"}, *([{"path": "0.mp4"}] if by == "id of it alone" else [])]
+    spec, digest = table(videos / "t.csv", rows), sha256_of(file)
+    build(both, out, sources=[spec])
+    assert digest in (out / ".build" / "sources.json").read_text()
+    take_out(out, [{"file name": "0.mp4", "sha256": digest[:12], "id of it alone": "0"}[by]], reason=reason)
+    assert names_of(out) == {"u1", "2"}
+    assert verify(out, decode=True) == []
+    notes = [path.read_text() for path in (*out.glob(".build/*.json"), *out.glob(".build/units/*.json"))]
+    assert any(digest in note for note in notes) == (reason is not None)
+    # neither the pair nor its other side comes back; its clean side was not what was taken out
+    build(both, out, sources=[spec, str(file), str(videos / "u0.mp4")])
+    come = {"u0", "0"} if reason is None else {"u0"}
+    assert names_of(out) == {"u1", "2", *come}
+    native = {row["source_id"] for row in Dataset(out).index("edit").to_pylist() if row["pair_sha256"]}
+    assert native == ({"u0", "u1"} if reason is None else {"u1"})
+
+
+def test_a_pair_that_is_taken_out_by_its_id_leaves_the_one_before_it_and_what_else_shows_its_other_side(videos):
+    out, rows = videos / "out", [{"path": "0.mp4", "pair": "1.mp4", **EDIT}, {"path": "1.mp4", "pair": "2.mp4", **EDIT}]
+    build(recipe("tasks={edit: {}}"), out, sources=[table(videos / "t.csv", [*rows, *pairs(2)])])
+    take_out(out, ["1"], reason="misaligned")
+    assert names_of(out) == {"0", "u2"}
+
+
+def test_a_pair_without_a_note_of_its_other_side_is_taken_out_by_the_name_of_that_file(earlier):
+    out, _ = earlier(("pair_sha256",))
+    take_out(out, ["1.mp4"], reason="by hand")
+    assert names_of(out) == {"u0"}
+
+
 def test_an_earlier_dataset_with_the_sides_of_a_pair_in_two_splits_says_so_and_goes_on_without_one(videos, monkeypatch):
     out, both = videos / "out", recipe("tasks={recolor: {}}")
     rows = [{**pairs(0)[0], "split": "test"}, *({"path": f"{n}.mp4", "split": "train"} for n in range(2))]
