@@ -10,12 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from configs import DatasetError, SourceError, unknown_name
+from configs import DatasetError, SourceError
 from configs.loader import check
 from datagen.clip_depth import check_depth
 from datagen.destination import PAGES, Destination, RemoteDestination, find_destination
 from datagen.joined import Joined
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
+from datagen.naming import bare_files, named_videos
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import Standing, find_copies, is_published, publish_dataset, standing_of
 from datagen.settings import Recipe
@@ -140,10 +141,10 @@ def take_out(
     with locked(out):
         ledger = Ledger(place, recipe, code)
         found = ledger.found()
-        chosen = set(begun["chosen"]) if begun else _named(names, found, out)
+        chosen = set(begun["chosen"]) if begun else named_videos(names, found, out)
         groups = {item.sha256: item.group for item in found if isinstance(item, SourceVideo)}
         # the video alone, too: it must not come back with other words beside it
-        chosen |= _bare(found, chosen)
+        chosen |= bare_files(found, chosen)
         # a pair shows two videos; its clean side alone may come back if it was the other that went
         chosen |= {item.sha256 for item in found if isinstance(item, SourceVideo) and item.pair_sha256 in chosen}
         out_before = ledger.excluded()
@@ -278,58 +279,6 @@ def _build_missing(ledger: Ledger, plan: Plan, run: Run, progress: Progress) -> 
         results[result.unit] = result
         progress.unit_done(result)
     return [results[unit.name] for unit in plan.units]
-
-
-def _named(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Path) -> set[str]:
-    """Return the sha256 of the videos that are meant."""
-    videos = [item for item in found if isinstance(item, SourceVideo)]
-    chosen: set[str] = set()
-    for name in names:
-        meant = {video.sha256 for video in videos if _is_called(video, name)}
-        # a file that is named by its content stays out when it comes alone, too
-        meant |= {video.content for video in videos if _begins(video.content, name)}
-        # of a dataset made before other sides were recorded the pair itself is all that is known
-        meant |= {video.pair_sha256 or video.sha256 for video in videos if _shows_beside(video, name)}
-        if not meant:
-            known = [video.id for video in videos]
-            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
-        chosen |= meant
-    return chosen
-
-
-def _bare(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -> set[str]:
-    """Return the sha256 of files that are known for duplicates of what was chosen, and of nothing that is left.
-
-    A pair that goes takes no other along that has its clean side for an edited one: step by step one leads to the next.
-    """
-    videos = [item for item in found if isinstance(item, SourceVideo)]
-    left = {video.content for video in videos if video.sha256 not in chosen}
-    beside = {video.pair_sha256 for video in videos if video.sha256 not in chosen}
-    return {
-        video.content
-        for video in videos
-        if video.sha256 in chosen and video.content not in (left | beside if video.pair_sha256 else left)
-    }
-
-
-def _is_called(video: SourceVideo, name: str) -> bool:
-    return name in (video.id, video.name, *_files(video.name, video.locator)) or any(
-        _begins(sha256, name) for sha256 in (video.sha256, video.content)
-    )
-
-
-def _shows_beside(video: SourceVideo, name: str) -> bool:
-    """Whether a video comes with another side that is called so."""
-    return name in _files(video.tracks.get("pair", "")) or _begins(video.pair_sha256, name)
-
-
-def _files(*paths: str) -> list[str]:
-    # folders of frames are called `sharp` or `input` by the hundred, and not meant
-    return [file.name for file in map(Path, paths) if file.suffix]
-
-
-def _begins(sha256: str, name: str) -> bool:
-    return len(name) >= 8 and sha256.startswith(name)
 
 
 def _check_masks(recipe: Recipe, has_masks: Callable[[], bool]) -> None:

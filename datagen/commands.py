@@ -6,8 +6,6 @@ import json
 import os
 import shlex
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -20,15 +18,22 @@ from configs.cli import going_on
 from configs.loader import check, read_mapping
 from datagen.build_bar import BuildBar
 from datagen.builder import build, take_out
-from datagen.destination import NOTES, find_destination
-from datagen.diff import Comparison, compare
-from datagen.rejects import NAME as REJECTS
-from datagen.rejects import in_lines, read_rejects
-from datagen.settings import Recipe, SplitSettings
+from datagen.destination import find_destination
+from datagen.diff import compare
+from datagen.settings import Recipe
 from datagen.sources import any_masks, find_source, source_summaries
-from datagen.splits import SPLITS
 from datagen.tasks import builder, builder_names
-from shards import Dataset, Manifest, get_task, load_manifest, verify
+from datagen.telling import (
+    SHOWN,
+    told_contents,
+    told_differences,
+    told_left,
+    told_rates,
+    told_rejected,
+    told_rejects,
+    told_splits,
+)
+from shards import Dataset, get_task, load_manifest, verify
 
 out_console = Console(highlight=False, soft_wrap=True, markup=False)
 err_console = Console(stderr=True, highlight=False, markup=False)
@@ -85,13 +90,13 @@ def build_dataset(
             progress=bar,
         )
     made = "nothing to do, " if bar.made + bar.clips == 0 else ""
-    out_console.print(f"{made}{_told_contents(manifest)} ({time.monotonic() - started:.1f} s)")
-    for line in _told_rejects(place.folder):
+    out_console.print(f"{made}{told_contents(manifest)} ({time.monotonic() - started:.1f} s)")
+    for line in told_rejects(place.folder):
         out_console.print(line)
     if settings.clip.fps is not None:
-        for line in _told_rates(Dataset(place.folder), settings.clip.fps):
+        for line in told_rates(Dataset(place.folder), settings.clip.fps):
             out_console.print(line)
-    for line in _told_splits(manifest, settings.splits, place.folder):
+    for line in told_splits(manifest, settings.splits, place.folder):
         out_console.print(line)
     look = f"   look at it: datagen view {out}" if place.name == str(place.folder) else ""
     out_console.print(f"dataset: {place.name}{look}")
@@ -100,8 +105,6 @@ def build_dataset(
 _GOING_ON = "the shards that are finished are kept; run the same command again to go on"
 _WORKER_BYTES = 500 * 10**6
 """About what one worker takes with clips of 256 pixels (docs/performance.md)."""
-_SAME_RATE = 0.01
-"""Share by which a clip's frame rate may miss the one wanted without a word: 29.97 is 30."""
 
 
 def worker_count(workers: int | None, address: str | None = None) -> int:
@@ -118,62 +121,6 @@ def worker_count(workers: int | None, address: str | None = None) -> int:
             soft_wrap=True,
         )
     return count
-
-
-def _told_contents(manifest: Manifest) -> str:
-    samples, sources = counted(manifest.samples, "sample"), counted(manifest.sources, "source")
-    return f"{samples} of {sources} in {counted(len(manifest.shards), 'shard')}"
-
-
-def _told_rejects(folder: Path) -> Iterator[str]:
-    """Say how many videos, clips and pairs were left out, and why."""
-    lines = list(in_lines(read_rejects(folder)))
-    yield from (f"  {line}" for line in lines or ["nothing left out"])
-    if lines:
-        yield f"  each with its reason: {folder / REJECTS}; what helps: datagen gates {folder}"
-
-
-def _told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
-    """Say which splits that were asked for have no samples, whether that is the data set's own choice, and what helps."""
-    notes = json.loads((folder / NOTES / "sources.json").read_text(encoding="utf-8")).values()
-    videos = {video.get("clean_sha256") or video["sha256"]: video["split"] for video in notes}
-    counts = Counter[str]()
-    for shard in manifest.shards:
-        counts[shard.split] += shard.samples
-    others = ", ".join(f"{name} {counts[name]}" for name in SPLITS if counts[name])
-    for name, share in splits.model_dump(include=set(SPLITS)).items():
-        if share and not counts[name]:
-            said = f"no {name} samples: {counted(manifest.sources, 'source')} with samples, none in {name}"
-            official = sum(split not in ("", name) for split in videos.values())
-            if official and splits.official:
-                yield (
-                    f"{said}: the official split of their data set puts {official} of {len(videos)} elsewhere; "
-                    "--set splits.official=false and another --out deals them out anew"
-                )
-            else:
-                yield (
-                    f"{said} (samples: {others}; splits.{name}={share:g}): more videos in --from fill it; so may another "
-                    "seed or larger share, with another --out"
-                )
-    made = {(shard.task, shard.split) for shard in manifest.shards if shard.samples}
-    for name in counts:
-        lacking = sorted(task for task, _ in made if (task, name) not in made)
-        if lacking and counts[name]:
-            tasks = ", ".join(dict.fromkeys(lacking))
-            dealt = ", or splits.official=false in another --out," if any(videos.values()) and splits.official else ""
-            yield f"no {name} samples of {tasks}: no clip there suits (rejects.jsonl says why); more videos{dealt} may"
-
-
-def _told_rates(dataset: Dataset, wanted: float) -> Iterator[str]:
-    """Say whose frame rate has no whole step to the one wanted."""
-    rates = dataset.index().select(["clean_sha256", "fps"]).to_pandas().drop_duplicates("clean_sha256")["fps"]
-    others = rates[(rates / wanted - 1).abs() > _SAME_RATE]
-    if len(others):
-        between = f"{others.min():.4g} to {others.max():.4g}" if others.min() != others.max() else f"{others.min():.4g}"
-        yield (
-            f"{counted(len(others), 'source')} of {len(rates)} cannot give {wanted:g} frames per second by taking every n-th "
-            f"frame; their clips have {between}"
-        )
 
 
 def verify_dataset(folder: Path, decode: bool) -> int:
@@ -210,39 +157,17 @@ def take_out_sources(
     with going_on(_GOING_ON), BuildBar(err_console) as bar:
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
     if reason is not None:
-        for line in _told_rejected(bar.taken_out):
+        for line in told_rejected(bar.taken_out):
             out_console.print(line)
     out_console.print(
         f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; "
         f"{counted(bar.made + bar.clips, 'clip')} made again"
     )
-    for line in _told_left(manifest, find_destination(folder, workers=count, staging=staging).folder):
+    for line in told_left(manifest, find_destination(folder, workers=count, staging=staging).folder):
         out_console.print(line)
     for page in bar.pages:
         command = f"datagen {page.removesuffix('.html')} {shlex.quote(folder)}"
         out_console.print(f"{page} was out of date and was removed; '{command}' makes it again")
-
-
-def _told_rejected(names: Mapping[str, bool]) -> Iterator[str]:
-    """Say which videos are rejected now, and which were before; a few of each by name."""
-    for title, before in (("rejected now", False), ("rejected before", True)):
-        if found := [name for name, was in names.items() if was is before]:
-            more = f" and {len(found) - _SHOWN_KEYS} more" if len(found) > _SHOWN_KEYS else ""
-            yield f"{title}: {', '.join(found[:_SHOWN_KEYS])}{more}"
-
-
-def _told_left(manifest: Manifest, folder: Path) -> Iterator[str]:
-    """Say how many samples each split and each task has, and which has none any more."""
-    left = {split: Counter[str]() for split in SPLITS}
-    for shard in manifest.shards:
-        left[shard.split][shard.task] += shard.samples
-    for split, tasks in left.items():
-        if tasks:
-            each = ", ".join(f"{task} {count}" for task, count in sorted(tasks.items()))
-            yield f"  {split}: {counted(tasks.total(), 'sample')} ({each})"
-    for task in sorted(manifest.recipe["tasks"].keys() - {shard.task for shard in manifest.shards}):
-        yield f"no {task} samples any more"
-    yield from _told_splits(manifest, SplitSettings(**manifest.recipe["splits"]), folder)
 
 
 def show_info(folder: Path) -> None:
@@ -264,7 +189,7 @@ def show_info(folder: Path) -> None:
     sources = len(dataset.index()["clean_sha256"].unique())
     in_shards = counted(len(manifest.shards), "shard")
     out_console.print(f"{counted(len(dataset), 'sample')} of {counted(sources, 'source')} in {in_shards}")
-    for line in _told_rejects(folder):
+    for line in told_rejects(folder):
         out_console.print(line)
     out_console.print(f"content {manifest.sha256}")
     out_console.print(f"made by datagen {manifest.code_version}")
@@ -282,7 +207,8 @@ def view_dataset(folder: Path, out: Path | None, task: str | None, split: str | 
 
 def show_stats(folder: Path, out: Path | None) -> None:
     """Print a summary of what the dataset holds and write the page."""
-    from datagen.stats import collect, summary, write_stats
+    from datagen.stats import collect, summary
+    from datagen.stats_page import write_stats
 
     stats = collect(folder)
     page = write_stats(stats, out or folder / "stats.html")
@@ -311,37 +237,15 @@ def replay_sample(folder: Path, key: str, sources: list[str]) -> int:
     return 0 if result.faithful else 1
 
 
-_SHOWN_KEYS = 5
-_LONGEST_PHRASE = 160
-
-
 def diff_datasets(a: Path, b: Path, every: bool, as_json: bool) -> int:
     """Print how B differs from A; return 0 where they are equal and 1 where not."""
     found = compare(a, b)
     if as_json:
         out_console.print(json.dumps(found.to_plain(), indent=1, ensure_ascii=False))
     else:
-        for line in _told_differences(found, None if every else _SHOWN_KEYS):
+        for line in told_differences(found, None if every else SHOWN):
             out_console.print(line)
     return 0 if found.equal else 1
-
-
-def _told_differences(found: Comparison, shown: int | None) -> Iterator[str]:
-    for title, phrases in (("made", found.made), ("effects", found.effects), ("rejects", found.rejects)):
-        for phrase in phrases:
-            yield f"{title}: {phrase if len(phrase) <= _LONGEST_PHRASE else phrase[:_LONGEST_PHRASE] + ' ...'}"
-    alone = [sum(len(group.keys) for group in groups) for groups in (found.only_a, found.only_b)]
-    yield f"samples: {found.same} equal, {found.changed} changed, {alone[0]} only in A, {alone[1]} only in B"
-    if found.members:
-        yield "changed members: " + ", ".join(f"{name} {count}" for name, count in found.members.items())
-    for title, groups in (("only in A", found.only_a), ("only in B", found.only_b), ("changed", found.causes)):
-        for group in groups:
-            yield f"{title}, {counted(len(group.keys), 'sample')}: {group.cause}"
-            if group.names:
-                yield "  " + ", ".join(f"{name} {count}" for name, count in group.names.items())
-            yield from (f"    {' -> '.join(dict.fromkeys(keys))}" for keys in group.keys[:shown])
-            if shown is not None and len(group.keys) > shown:
-                yield f"    and {len(group.keys) - shown} more (--all lists them)"
 
 
 def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: int) -> None:
@@ -358,7 +262,7 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
             seed=seed,
             step=lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
         )
-    out_console.print(_told_contents(manifest))
+    out_console.print(told_contents(manifest))
     train = sum(part["train_samples"] for part in manifest.recipe["merged"])
     for part, folder in zip(manifest.recipe["merged"], folders, strict=True):
         share = f" ({100 * part['train_samples'] / train:.1f} % of train)" if train else ""

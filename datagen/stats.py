@@ -1,4 +1,4 @@
-"""What a dataset holds, in numbers: counts, sizes, effect parameters, codec losses and words, as one HTML page."""
+"""What a dataset holds, in numbers: counts, sizes, effect parameters, codec losses and words."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from configs import counted
-from datagen.quantities import flat, unit_of
+from datagen.quantities import flat
 from datagen.splits import SPLITS
 from shards import Dataset, Manifest, Task, get_task, task_names
-from shards.codecs import LOSSLESS_PSNR
-from shards.pages import write_html
 
-_TEMPLATE = Path(__file__).parent / "templates" / "stats.html"
 _COLUMNS = (
     "task", "split", "bytes", "instruction", "frames", "height", "width", "fps",
     "source_id", "clean_sha256", "licence", "caption", "psnr_source", "psnr_target", "parameters",
@@ -32,8 +29,6 @@ FILLERS = (
 )  # fmt: skip
 """Words that are not counted: they are in every instruction and say nothing about it."""
 GROUPS = ("shared", "train only", "held out", "no template")
-_SHOWN_SOURCES, _SHOWN_NAMES, _SHOWN_PARAMETERS, _SHOWN_WORDS = 20, 10, 60, 20
-_LONGEST_TEXT = 300
 
 
 @dataclass(kw_only=True)
@@ -197,147 +192,28 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def write_stats(stats: Stats, page: Path) -> Path:
-    """Write the page and return its path.
-
-    Raises:
-        OutputError: `page` cannot be written.
-    """
-    from datagen.charts import counted_bars
-
-    whole = Cell(
-        samples=stats.samples,
-        bytes=sum(cell.bytes for cell in stats.cells.values()),
-        frames=sum(cell.frames for cell in stats.cells.values()),
-        seconds=sum(stats.seconds),
-        sources=set(stats.sources),
-    )
-    named: Counter[str] = Counter()
-    for sha256, count in stats.sources.items():
-        # two videos may have one name
-        named[stats.names[sha256] if stats.names[sha256] not in named else f"{stats.names[sha256]} ({sha256[:8]})"] += (
-            count
-        )
-    write_html(
-        page,
-        _TEMPLATE,
-        name=stats.name,
-        manifest=stats.manifest,
-        cells=[(task, split, _told(cell)) for (task, split), cell in _ordered(stats.cells)],
-        whole=_told(whole),
-        sources=counted_bars(named, _SHOWN_SOURCES, "more sources"),
-        licences=counted_bars(stats.licences, _SHOWN_NAMES),
-        captioned=f"with a caption: {stats.captioned:,} of {counted(stats.samples, 'sample')}",
-        per_source=_number_chart("samples per source", [float(n) for n in stats.sources.values()]),
-        clips=[
-            _clip_chart("frames per clip", {str(n): count for n, count in stats.frames.items()}),
-            _clip_chart("width x height in pixels", {f"{w} x {h}": count for (w, h), count in stats.sizes.items()}),
-            _clip_chart("frames per second", {f"{rate:g}": count for rate, count in _rounded(stats.rates).items()}),
-            _number_chart("seconds per clip", stats.seconds),
-            _number_chart("KiB per sample", [n / 1024 for n in stats.bytes]),
-        ],
-        tasks=[_task_page(task, found) for task, found in sorted(stats.tasks.items())],
-        groups=GROUPS,
-        lossless=f"{LOSSLESS_PSNR:g}",
-        fillers=", ".join(FILLERS),
-    )
-    return page
-
-
-def _rounded(rates: Mapping[float, int]) -> Counter[float]:
+def rounded(rates: Mapping[float, int]) -> Counter[float]:
+    """Return how many clips have each frame rate, to two places."""
     found: Counter[float] = Counter()
     for rate, count in rates.items():
         found[round(rate, 2) or rate] += count
     return found
 
 
-def _told(cell: Cell) -> dict[str, str]:
-    return {
-        "contents": f"{counted(cell.samples, 'sample')} of {counted(len(cell.sources), 'source')}",
-        "samples": f"{cell.samples:,}",
-        "sources": f"{len(cell.sources):,}",
-        "megabytes": f"{cell.bytes / 2**20:,.1f}",
-        "frames": f"{cell.frames:,}",
-        "length": _duration(cell.seconds),
-    }
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Say a time in the unit that suits it."""
     unit, size = next(((u, n) for u, n in (("h", 3600), ("min", 60)) if seconds >= 2 * n), ("s", 1))
     return f"{seconds / size:,.1f} {unit}"
 
 
-def _ordered(cells: Mapping[tuple[str, str], Cell]) -> list[tuple[tuple[str, str], Cell]]:
-    return sorted(cells.items(), key=lambda item: (item[0][0], _in_order(item[0][1])))
+def ordered(cells: Mapping[tuple[str, str], Cell]) -> list[tuple[tuple[str, str], Cell]]:
+    """Return the cells by task, splits in the order of `SPLITS`."""
+    return sorted(cells.items(), key=lambda item: (item[0][0], place_of(item[0][1])))
 
 
-def _in_order(split: str) -> tuple[int, str]:
+def place_of(split: str) -> tuple[int, str]:
+    """Return what sorts splits."""
     return (SPLITS.index(split) if split in SPLITS else len(SPLITS)), split
-
-
-def _number_chart(name: str, values: list[float]) -> dict[str, Any]:
-    """Return title, chart and a line of figures; a number that never changes needs no chart."""
-    from datagen.charts import Series, figures, histogram, number_text
-
-    if min(values) == max(values):
-        return {"name": name, "chart": "", "note": number_text(values[0])}
-    return {"name": name, "chart": histogram([Series(name="samples", values=values)]), "note": figures(values)}
-
-
-def _clip_chart(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
-    from datagen.charts import counted_bars, short
-
-    if len(counts) == 1:
-        return {"name": name, "chart": "", "note": short(next(iter(counts)), _LONGEST_TEXT) or "(empty)"}
-    return {"name": name, "chart": counted_bars(counts, _SHOWN_NAMES), "note": f"{len(counts):,} different values"}
-
-
-def _task_page(task: str, found: TaskStats) -> dict[str, Any]:
-    from datagen.charts import counted_bars, short
-
-    total = found.instructions.total()
-    parameters = [
-        (name, len(values), _number_chart(_with_unit(task, name), values))
-        for name, values in sorted(found.numbers.items())
-    ]
-    parameters += [(name, c.total(), _clip_chart(name, c)) for name, c in sorted(found.categories.items())]
-    for _, count, chart in parameters:
-        if count < total:
-            chart["note"] += f" (in {count:,} of {counted(total, 'sample')})"
-    by_length = sorted(found.instructions, key=lambda text: (len(text), text))
-    return {
-        "name": task,
-        "samples": counted(total, "sample"),
-        "parameters": [chart for *_, chart in parameters[:_SHOWN_PARAMETERS]],
-        "more": max(len(parameters) - _SHOWN_PARAMETERS, 0),
-        "codec": [
-            _number_chart("codec PSNR of the source, dB", found.psnr_source),
-            _number_chart("codec PSNR of the target, dB", found.psnr_target),
-        ],
-        "words": counted_bars(found.words, _SHOWN_WORDS, "more words"),
-        "distinct": counted(len(found.instructions), "different instruction"),
-        "often": [(f"{n:,}", short(text, _LONGEST_TEXT)) for text, n in _most_frequent(found.instructions)],
-        "fewer": f"{max(len(found.instructions) - _SHOWN_NAMES, 0):,}",
-        "shortest": short(by_length[0], _LONGEST_TEXT),
-        "longest": short(by_length[-1], _LONGEST_TEXT),
-        "templates": [(split, _shares(found.templates[split])) for split in sorted(found.templates, key=_in_order)],
-    }
-
-
-def _with_unit(task: str, name: str) -> str:
-    unit = unit_of(task, name)
-    return f"{name}, {unit}" if unit else name
-
-
-def _most_frequent(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN_NAMES]
-
-
-def _shares(counts: Counter[str]) -> list[str]:
-    return [
-        f"{counts[group]:,} ({100 * counts[group] / counts.total():.1f} %)" if counts[group] else "-"
-        for group in GROUPS
-    ]
 
 
 def summary(stats: Stats) -> Iterator[str]:
@@ -345,17 +221,17 @@ def summary(stats: Stats) -> Iterator[str]:
     size = sum(stats.bytes) / 2**20
     yield (
         f"{counted(stats.samples, 'sample')} of {counted(len(stats.sources), 'source')}, {size:,.1f} MB, "
-        f"{_duration(sum(stats.seconds))} of clips"
+        f"{duration(sum(stats.seconds))} of clips"
     )
     for task, found in sorted(stats.tasks.items()):
-        splits = ", ".join(f"{split} {cell.samples:,}" for (name, split), cell in _ordered(stats.cells) if name == task)
+        splits = ", ".join(f"{split} {cell.samples:,}" for (name, split), cell in ordered(stats.cells) if name == task)
         source, target = (sum(values) / len(values) for values in (found.psnr_source, found.psnr_target))
         texts = counted(len(found.instructions), "different instruction")
         yield f"{task}: {splits}; {texts}; PSNR after the codec: source {source:.1f}, target {target:.1f} dB"
     for what, counts in (
         ("frames", {str(n): count for n, count in stats.frames.items()}),
         ("pixels", {f"{w} x {h}": count for (w, h), count in stats.sizes.items()}),
-        ("frames per second", {f"{rate:g}": count for rate, count in _rounded(stats.rates).items()}),
+        ("frames per second", {f"{rate:g}": count for rate, count in rounded(stats.rates).items()}),
         ("licences", stats.licences),
     ):
         yield f"{what}: {_most(counts)}"

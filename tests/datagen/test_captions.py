@@ -9,7 +9,8 @@ import pytest
 from configs import counted, load
 from datagen import Recipe, build
 from datagen.replay import replay
-from datagen.stats import collect, summary, write_stats
+from datagen.stats import collect, summary
+from datagen.stats_page import write_stats
 from shards import Dataset, verify, write_video
 from tests.conftest import moving_clip
 

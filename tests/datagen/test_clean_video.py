@@ -12,7 +12,8 @@ from datagen.commands import show_info
 from datagen.diff import compare
 from datagen.merge import merge
 from datagen.replay import replay
-from datagen.stats import collect, summary, write_stats
+from datagen.stats import collect, summary
+from datagen.stats_page import write_stats
 from shards import Dataset, load_manifest, verify
 from shards.storage import sha256_of
 from tests.datagen.growing import as_before

@@ -11,7 +11,8 @@ import pytest
 from configs import DatasetError, SourceError
 from datagen import build
 from datagen.builder import take_out
-from datagen.stats import collect, write_stats
+from datagen.stats import collect
+from datagen.stats_page import write_stats
 from datagen.view import write_contact_sheet
 from shards import Dataset, verify
 from tests.datagen.conftest import command

@@ -17,7 +17,8 @@ from datagen import Recipe, build
 from datagen.charts import Line, Series, bin_edges, counted_bars, histogram, round_step
 from datagen.merge import merge
 from datagen.quantities import flat, unit_of
-from datagen.stats import Templates, collect, summary, words_of, write_stats
+from datagen.stats import Templates, collect, summary, words_of
+from datagen.stats_page import write_stats
 from datagen.tasks import builder
 from shards import Manifest, encode_sample, get_task, write_shard
 from tests.conftest import make_sample
