@@ -64,8 +64,8 @@ def _compare(ours: Values, theirs: Values, distance: int, share: float) -> int |
 class Lookup:
     """Numbers of clips, each higher than the last, to be found by a frame that comes near to one of theirs.
 
-    Asked for many clips at once it is some ten times as fast as for one by one: what was taken in before is sorted then, and
-    only what comes later is compared one by one, with all of it.
+    It is asked for many clips at once, for which what was taken in before is sorted; only with what comes later each clip is
+    compared by itself.
     """
 
     def __init__(self, distance: int) -> None:
