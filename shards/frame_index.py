@@ -108,7 +108,7 @@ class _FirstFrame:
         self._started = False
 
     def look_in(self, packet: av.Packet[Any]) -> None:
-        if self.frame is not None or self.error is not None:
+        if self.frame is not None or self.error is not None or _shows_nothing_new(packet):
             return
         self._started = self._started or packet.is_keyframe
         # that the file is cut off, which shows at its end, says more than an error here
@@ -157,8 +157,13 @@ def decode_onwards(container: av.container.InputContainer, stream: av.VideoStrea
     for packet in container.demux(stream):
         started = started or packet.is_keyframe
         # the last packet is empty: it drains the decoder
-        if started or packet.size == 0:
+        if (started or packet.size == 0) and not _shows_nothing_new(packet):
             yield from packet.decode()
+
+
+def _shows_nothing_new(packet: av.Packet[Any]) -> bool:
+    """Whether a packet within a file is empty: Theora's way to say that the picture stays, which libav's decoder refuses."""
+    return packet.size == 0 and (packet.pts is not None or packet.dts is not None)
 
 
 def _read_header(container: av.container.InputContainer, stream: av.VideoStream) -> Packets:

@@ -3,12 +3,14 @@
 import os
 import tracemalloc
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 import shards.cursor
 from configs import ConfigError, DecodeLimitError, VideoError
+from shards.frame_index import decode_onwards
 from shards.video import Limits, VideoReader, probe, read_video, stream_video, write_video
 from tests.processes import holds_in_a_fork
 from tests.shards.hard_files import BAD, CLOSED, HEVC_OPEN, OPEN, WIDTH, damaged, number_in, write
@@ -40,6 +42,27 @@ def test_indices_come_back_in_the_order_asked_and_as_often(clip):
     asked = [40, 3, 3, 17, 40, 0]
     for backend in ("pyav", "auto"):
         assert [number_in(frame) for frame in read_video(clip, asked, backend=backend)] == asked
+
+
+class Halting:
+    """An open file with an empty packet behind every other one, by which Theora says that the picture stays."""
+
+    def __init__(self, container):
+        self.container = container
+
+    def demux(self, stream):
+        for number, packet in enumerate(self.container.demux(stream)):
+            yield packet
+            if number % 2 and packet.size:
+                empty = av.Packet(0)
+                empty.pts, empty.dts, empty.time_base, empty.stream = packet.pts, packet.dts, packet.time_base, stream
+                yield empty
+
+
+def test_empty_packets_within_a_file_are_no_damage(clip):
+    with av.open(str(clip)) as container:
+        frames = list(decode_onwards(Halting(container), container.streams.video[0]))
+    assert [number_in(frame.to_ndarray(format="rgb24")) for frame in frames] == list(range(48))
 
 
 def test_asking_for_nothing_gives_an_empty_clip(clip):
