@@ -22,8 +22,8 @@ class LimitSettings(Settings):
 
 
 class WeightSettings(Settings):
-    """Where pretrained networks lie, a file, a folder, or a name on Hugging Face's hub; empty for where torch's hub or
-    Hugging Face's keeps them on this machine. Nothing is fetched: `bench networks` lists them, and which are here."""
+    """Where pretrained networks lie, a file, a folder, or a name on Hugging Face's hub; empty for where torch's hub or Hugging
+    Face's keeps them on this machine. Nothing is fetched: `bench networks` lists them, and which are here."""
 
     clip: str = ""
     """For the CLIP scores of edits; a CLIPModel with its image processor and tokenizer."""

@@ -85,7 +85,7 @@ def _explained(settings: Settings, indent: str = "") -> Iterator[str]:
         inner = getattr(settings, name)
         nested = isinstance(inner, Settings)
         meaning = type(settings).model_fields[name].description or (type(inner).__doc__ if nested else "")
-        for line in textwrap.wrap(meaning or "", _COMMENT_WIDTH - len(indent)):
+        for line in textwrap.wrap(" ".join((meaning or "").split()), _COMMENT_WIDTH - len(indent)):
             yield f"{indent}# {line}\n"
         yield f"{indent}{name}:\n" if nested else textwrap.indent(_yaml({name: value}), indent)
         if nested:

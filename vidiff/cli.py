@@ -95,7 +95,8 @@ def train_command(
         typer.echo(settings.to_yaml(explained=True), nl=False)
         return
     if data is None or out is None:
-        raise typer.BadParameter("give --data DATASET and --out FOLDER")
+        lacking = [name for name, value in (("--data DATASET", data), ("--out FOLDER", out)) if value is None]
+        raise typer.BadParameter(f"give {' and '.join(lacking)}")
     from vidiff.train import train_model
 
     position = train_model(settings, data, out, resume=resume, overwrite=overwrite)

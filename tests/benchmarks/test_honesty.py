@@ -128,6 +128,8 @@ def test_shuffled_frames_are_noticed_and_ordinary_errors_are_not(sample):
     noisy = np.clip(sample.target + rng.normal(0, 20, sample.target.shape), 0, 255).astype(np.uint8)
     assert suspicions(sample, noisy) == []
     assert suspicions(sample, (sample.target // 2).astype(np.uint8)) == []
+    assert suspicions(sample, 255 - sample.target) == []
+    assert suspicions(sample, 255 - sample.target[::-1]) == [REORDERED]
     assert suspicions(sample, sample.target[::-1]) == [REORDERED]
     assert suspicions(sample, sample.source[::-1]) == [REORDERED]
     assert suspicions(sample, noisy[[1, 0, 3, 2, 5, 4]]) == [REORDERED]
