@@ -291,7 +291,8 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
     cost = run.costs.get((task, entry.method), {})
     return Line(
         entry=entry,
-        cost=cost,
+        # who never answers is not fast
+        cost={} if entry.failures == entry.samples else cost,
         mark=mark_of(row),
         parameters=row["parameters"] or cost.get("parameters"),
         notes=tuple(notes),

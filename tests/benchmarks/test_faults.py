@@ -248,3 +248,14 @@ def test_a_failure_ends_in_exit_code_1_and_is_named(toy_dataset, tmp_path, toy_m
     told = capsys.readouterr()
     assert "no luck today" in told.err
     assert "4/4" in told.out
+
+
+def test_who_never_answers_has_no_speed(suite, tmp_path, toy_method):
+    toy_method(lambda clip, *_: clip[:-1])
+    settings = SETTINGS.model_copy(update={"cost_samples": 1})
+    done = run_all(suite, settings, tmp_path)
+    assert ("dehaze", "toy") in done.costs
+    (board,) = make_boards(done, settings)
+    speeds = {line.entry.method: line.seconds_per_frame for line in board.lines}
+    assert speeds.pop("toy") is None
+    assert None not in speeds.values()

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from configs import ConfigError, load
-from datagen import Recipe, build, gates_page, stats
+from datagen import Recipe, build, gates_page, stats, stats_page
 from datagen.replay import replay
 from datagen.sources import find_source
 from datagen.sources.base import Reject
@@ -67,7 +67,7 @@ def test_native_clips_keep_the_size_of_their_videos_whatever_it_is(mixed, codec,
     assert replay(out, dataset.keys("recolor")[0]).faithful
     assert not verify(out, decode=True)
     write_contact_sheet(out, tmp_path / "view.html")
-    stats.write_stats(stats.collect(out), tmp_path / "stats.html")
+    stats_page.write_stats(stats.collect(out), tmp_path / "stats.html")
     gates_page.write_gates(gates_page.collect(out), tmp_path / "gates.html")
 
 
