@@ -195,10 +195,12 @@ def _scored(run: Run, suite: Suite) -> Suite:
 
 
 def _lacking(folder: Path, run: Run, suite: Suite) -> Iterator[str]:
-    """Name the methods whose answers are not kept although the settings say so: nobody can score these again."""
+    """Name the methods whose answers are gone although the settings, or their rows, say that they are kept: nobody can score
+    these again."""
     keep = run.facts["settings"]["keep"]
     keys = {index["key"] for own in suite.rows.values() for index in spread(own, keep)}
-    wanted = [row for row in run.rows if row["status"] == "ok" and row["key"] in keys]
+    # a row says that its answer was kept, whatever `keep` says now
+    wanted = [row for row in run.rows if row["status"] == "ok" and (row["key"] in keys or _is_kept(row))]
     gone = Counter((row["task"], row["method"]) for row in wanted if not prediction_path(folder, row).is_file())
     for (task, method), count in gone.items():
         yield f"{task} {method}: {count} of the answers that are kept are not there; 'bench run' with the same options makes them"
@@ -313,6 +315,10 @@ def _row(folder: Path, row: Row, dataset: Dataset, facts: dict[str, Any]) -> Ite
         for what, path, seen in zip(("answer", "target"), files, TOGETHER[column].look(outcome), strict=False):
             if not path.is_file() or not _alike(np.load(path), seen):
                 yield f"{name}: {path} is not what {TOGETHER[column].kept_as} has of the {what}"
+
+
+def _is_kept(row: Row) -> bool:
+    return isinstance(row.get("kept_sha256"), str)
 
 
 def _has_masks(row: Row) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ def cost_id(job: Job, keys: list[str], limits: LimitSettings, machine: str) -> s
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def timed_keys(job: Job, count: int) -> list[str]:
-    """Return the samples that a job is timed on: of those on which its method does something."""
-    shown = [row for row in job.rows if has_reference(row)] if job.method.needs_reference else []
-    return [row["key"] for row in spread(shown or job.rows, count)]
+def timed_keys(job: Job, count: int, answered: Collection[str]) -> list[str]:
+    """Return the samples that a job is timed on: of those that its method `answered`, ones on which it does something."""
+    rows = [row for row in job.rows if row["key"] in answered]
+    shown = [row for row in rows if has_reference(row)] if job.method.needs_reference else []
+    return [row["key"] for row in spread(shown or rows, count)]
 
 
 def measure_here(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> Iterator[Row]:

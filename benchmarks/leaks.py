@@ -34,11 +34,11 @@ def learnt_from(method: Method, dataset: Dataset, task: str) -> frozenset[str]:
     """Return the sha256 of the videos that a method has learnt from, as far as that is known (`Dataset.videos`).
 
     What a method was trained on it says itself (a VIDiff does, in `training_data.json`); what learns from the dataset's own
-    train split has seen that. Empty for a method that does not say; the table marks it.
+    train split has seen that. Who has seen a video has seen what the dataset knows as its copies. Empty for a method that does
+    not say; the table marks it.
     """
-    if method.learns_here:
-        return dataset.videos(task, "train")
-    return method.trained_on or frozenset()
+    seen = dataset.videos(task, "train") if method.learns_here else method.trained_on or frozenset()
+    return seen.union(*(family for family in dataset.manifest.families if not seen.isdisjoint(family)))
 
 
 def has_seen(index: Mapping[str, Any], seen: Set[str]) -> bool:

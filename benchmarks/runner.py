@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,10 @@ def run(
             cell.keep.unlink(missing_ok=True)
         append_json(out / ROWS, row)
         progress.scored(row)
-    spent = _measure_costs(jobs, settings, out, workers, progress)
+    answered = [
+        {row["key"] for row in job.rows if found[place, row["key"]]["status"] == "ok"} for place, job in enumerate(jobs)
+    ]
+    spent = _measure_costs(jobs, answered, settings, out, workers, progress)
     rows = list(found.values())
     done = Run(
         rows=rows,
@@ -275,18 +278,23 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozen
 
 
 def _measure_costs(
-    jobs: list[Job], settings: BenchSettings, out: Path, workers: int, progress: Progress
+    jobs: Sequence[Job],
+    answered: Sequence[Collection[str]],
+    settings: BenchSettings,
+    out: Path,
+    workers: int,
+    progress: Progress,
 ) -> dict[tuple[str, str], Row]:
     known, found = costs.read_costs(out), {}
     unknown: list[tuple[str, Job, Row]] = []
     waiting: list[tuple[str, Job, list[str]]] = []
-    for job in jobs:
+    for job, answers in zip(jobs, answered, strict=True):
         if not settings.cost_samples and not job.method.made_elsewhere:
             continue
-        keys = costs.timed_keys(job, settings.cost_samples)
+        keys = costs.timed_keys(job, settings.cost_samples, answers)
         name = costs.cost_id(job, keys, settings.limits, f"{machine()}, {'alone' if workers else 'shared'}")
-        if job.method.made_elsewhere:
-            # said, for the time that reading took would stand in for it
+        if job.method.made_elsewhere or not answers:
+            # said, for the time that reading, or failing, took would stand in for it
             unknown.append((name, job, {"warm_seconds_per_frame": None}))
         elif "warm_seconds_per_frame" in known.get(name, {}):
             found[job.task, job.method.name] = known[name]

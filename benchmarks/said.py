@@ -42,4 +42,6 @@ def _grouped(index: dict[str, Any], suite: Suite) -> Row:
     """Return what a sample's source is a part of: the video that is drawn again as one, and the set."""
     # names of videos may repeat from folder to folder, contents do not; edits of one video are one video
     clean, source = index["clean_sha256"], index["source_sha256"]
-    return {"video": clean, "set": "", "part": "", **named_parts(index["source_id"], suite.standard), "source": source}
+    # copies tell nothing new, but papers count the videos of their test sets as they are
+    video = clean if suite.standard else suite.dataset.manifest.first_of_family.get(clean, clean)
+    return {"video": video, "set": "", "part": "", **named_parts(index["source_id"], suite.standard), "source": source}

@@ -259,7 +259,7 @@ def _finish(
     if is_published(ledger.out, recipe, plan, results):
         manifest = load_manifest(ledger.out)
     else:
-        manifest = publish_dataset(ledger.out, recipe, plan, results)
+        manifest = publish_dataset(ledger.out, recipe, plan, results, excluded)
     ledger.place.publish()
     ledger.end_removal()
     return manifest

@@ -21,6 +21,13 @@ class Joined:
             name = parent
         return name
 
+    def families(self, names: Iterable[str]) -> list[tuple[str, ...]]:
+        """Return those of `names` that hang together with another of them, sorted."""
+        found: dict[str, list[str]] = {}
+        for name in sorted(set(names)):
+            found.setdefault(self.root(name), []).append(name)
+        return sorted(tuple(family) for family in found.values() if len(family) > 1)
+
     def join(self, name: str, other: str) -> bool:
         """Join two names; False where they were."""
         first, second = sorted((self.root(name), self.root(other)))

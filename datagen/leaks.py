@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from configs import DatasetError
@@ -16,8 +16,12 @@ _COPY_BITS = 8
 _SHOWN = 3
 
 
-def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> None:
-    """Raise `DatasetError` where a source video, or a clip that looks like another's, is in different splits."""
+def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> list[tuple[str, str]]:
+    """Return pairs of clean videos, by sha256, that look alike.
+
+    Raises:
+        DatasetError: a source video, or a clip that looks like another's, is in different splits.
+    """
     splits: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, int], Seen] = {}
     names: dict[str, str] = {}
@@ -40,7 +44,10 @@ def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> None:
             if not any(is_scene(row["source_id"], sha256, recipe) for recipe in recipes):
                 seen.setdefault((sha256, row["start"]), _seen(row, video))
     _check_videos(splits)
-    _check_looks(seen, names)
+    relatives = find_relatives(seen.values(), _COPY_BITS)
+    _check_looks(seen, relatives.near, names)
+    videos = {clip.sha256: clip.group for clip in seen.values()}
+    return [(videos[one], videos[other]) for one, other in relatives.pairs]
 
 
 def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
@@ -58,8 +65,9 @@ def _check_videos(splits: Mapping[str, Mapping[str, str]]) -> None:
         )
 
 
-def _check_looks(seen: Mapping[tuple[str, int], Seen], names: Mapping[str, str]) -> None:
-    near = find_relatives(seen.values(), _COPY_BITS).near
+def _check_looks(
+    seen: Mapping[tuple[str, int], Seen], near: Collection[tuple[str, int]], names: Mapping[str, str]
+) -> None:
     copies = find_doubles(seen.values(), near, _COPY_BITS)
     found = [each for each in copies if each.clip.split != each.like.split]
     if found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 from configs import ConfigError, DatasetError, OutputError
 from datagen.destination import IDENTITY, NOTES
+from datagen.joined import Joined
 from datagen.leaks import check_leaks
 from datagen.ledger import check_foreign, clear, locked
 from datagen.plan import clips_for_parallelism
@@ -118,13 +120,13 @@ def merge(
         shares: Sequence[float | None] = weights or [None] * len(folders)
         parts = [_open(folder, share, step) for folder, share in zip(folders, shares, strict=True)]
         found = [pick for number, part in enumerate(parts) for pick in _picks(number, part.dataset)]
-        check_leaks([(part.name, part.dataset) for part in parts])
+        alike = check_leaks([(part.name, part.dataset) for part in parts])
         own = _without_doubles(parts, found)
         picks = weighted(parts, own, seed) if weights else own
         recipe = _recipe(parts, own, picks, seed)
         _claim(out, recipe)
         shards = _write(out, parts, picks, recipe["shard_megabytes"] * 2**20, step)
-        manifest = _publish(out, parts, recipe, shards)
+        manifest = _publish(out, parts, recipe, shards, alike)
         shutil.rmtree(out / NOTES)
     return manifest
 
@@ -242,7 +244,8 @@ def weighted(parts: Sequence[Part], picks: Iterable[Pick], seed: int) -> list[Pi
     # exactly, since 7 / 0.7 is not 10 in floating point
     shares = [Fraction(str(part.weight)) for part in parts]
     total = min(len(found) / share for found, share in zip(train, shares, strict=True) if share)
-    counts = [int(total * share) for share in shares]
+    # to the nearest whole sample, which is never more than there are; of a tie the fewer
+    counts = [math.ceil(total * share - Fraction(1, 2)) for share in shares]
     kept = [pick for found, count in zip(train, counts, strict=True) for pick in _taking_turns(found, seed)[:count]]
     return [pick for pick in picks if pick.split != "train"] + kept
 
@@ -322,12 +325,18 @@ def _copied(parts: Sequence[Part], pick: Pick) -> EncodedSample:
     return EncodedSample(key=pick.key, members=dataset.members(pick.key), row=dataset.row(pick.key))
 
 
-def _publish(out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: list[Shard]) -> Manifest:
+def _publish(
+    out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: list[Shard], alike: Iterable[tuple[str, str]]
+) -> Manifest:
     with publishing(out / REJECTS) as file:
         for line in _rejects(parts):
             file.write(line)
     rejects = Counter(kind_of(reject) for reject in read_rejects(out))
     licences, sources, members = contents(out, shards)
+    joined = Joined(alike)
+    for family in (family for part in parts for family in part.dataset.manifest.families):
+        for video in family:
+            joined.join(family[0], video)
     inputs = "\n".join(sorted(part.dataset.manifest.inputs for part in parts))
     manifest = Manifest(
         recipe=recipe,
@@ -337,6 +346,7 @@ def _publish(out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: l
         shards=tuple(shards),
         rejects=dict(sorted(rejects.items())),
         sources=len(sources),
+        families=tuple(joined.families(sources)),
     )
     write_card(out, manifest, licences, members)
     manifest.save(out)

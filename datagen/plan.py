@@ -170,6 +170,15 @@ def alike_groups(excluded: Excluded, videos: Mapping[str, SourceVideo]) -> list[
     return [(videos[one].group, videos[other].group) for one, other in pairs]
 
 
+def joined_videos(excluded: Excluded, videos: Sequence[SourceVideo]) -> Joined:
+    """Return which clean videos, by their sha256, belong in one split: of one group or pair, or with copies of each other."""
+    by_sha256 = {video.sha256: video for video in videos}
+    joined = Joined(alike_groups(excluded, by_sha256))
+    for video in videos:
+        joined.join(video.content, video.group)
+    return joined
+
+
 def _unit(assigned: Assigned, videos: Mapping[str, SourceVideo], excluded: Excluded) -> Unit:
     clips = [
         (videos[sha256], window)

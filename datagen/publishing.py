@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from configs import SourceError
 from datagen.duplicates import Double, Seen, find_doubles, find_relatives, leaks
-from datagen.plan import Assigned, Excluded, Plan, alike_groups
+from datagen.plan import Assigned, Excluded, Plan, alike_groups, joined_videos
 from datagen.rejects import NAME as REJECTS
 from datagen.rejects import in_lines
 from datagen.settings import Recipe
@@ -143,7 +143,9 @@ def _lines(rejects: list[Reject]) -> str:
     return "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in plain)
 
 
-def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult]) -> Manifest:
+def publish_dataset(
+    out: Path, recipe: Recipe, plan: Plan, results: Sequence[UnitResult], excluded: Excluded
+) -> Manifest:
     """Write what lies beside the shards, the manifest last, and return it."""
     rejects = _rejects(plan, results)
     shards = _shards(results)
@@ -160,6 +162,7 @@ def publish_dataset(out: Path, recipe: Recipe, plan: Plan, results: Sequence[Uni
         shards=tuple(shards),
         rejects=dict(sorted(Counter(reject.kind for reject in rejects).items())),
         sources=len(sources),
+        families=tuple(joined_videos(excluded, plan.videos).families(sources)),
     )
     # what a worker left that was killed and replaced
     remove_temporaries(out)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,24 @@ class Manifest:
     """Digest of the source videos' names and contents."""
     sources: int = 0
     """How many clean videos or scenes gave at least one clip: each counts once, whatever captions and masks it came with."""
+    families: tuple[tuple[str, ...], ...] = ()
+    """Clean videos, by sha256, that are one video to statistics: copies of each other, one still camera's, of one group, or
+    sides of one pair. Those that stand alone are not named, nor any where that was not recorded."""
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "families", tuple(map(tuple, self.families)))
 
     @property
     def sha256(self) -> str:
         """Hash of the content: of every shard's path and sha256."""
         text = "\n".join(f"{shard.path} {shard.sha256}" for shard in self.shards)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def first_of_family(self) -> dict[str, str]:
+        """The video that stands for its family, by `clean_sha256`, of each that has one."""
+        return {video: family[0] for family in self.families for video in family}
 
     @property
     def parts(self) -> tuple[Mapping[str, Any], ...]:
@@ -78,6 +90,9 @@ class Manifest:
     def save(self, root: Path) -> None:
         """Write `root/manifest.json`; do this after everything else."""
         values = asdict(self) | {"dataset_sha256": self.sha256}
+        # earlier versions, which do not know them, still read what has none
+        if not self.families:
+            del values["families"]
         publish_json(root / NAME, values | {"manifest_sha256": _digest(values)})
 
 

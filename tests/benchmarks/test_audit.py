@@ -90,6 +90,14 @@ def test_a_number_changed_in_any_form_of_the_table_is_found(folder, name):
     assert [f"{name} is missing" in words for words in audit(folder).wrong] == [True]
 
 
+def test_a_cell_that_is_sorted_by_another_number_than_it_shows_is_shown_whole(folder):
+    path, text = folder / "index.html", (folder / "index.html").read_text()
+    path.write_text(re.sub(r'data-value="(\d+)\.', r'data-value="9\1.', text, count=1))
+    (words,) = audit(folder).wrong
+    ours, theirs = re.findall(r'data-value=\\?"([^"\\]+)', words)
+    assert ours == f"9{theirs}"
+
+
 def clips_exchanged(text):
     clips = list(dict.fromkeys(re.findall(r"data:video/mp4;base64,[^\"]+", text)))
     return text.replace(clips[0], "first").replace(clips[1], clips[0]).replace('"first"', f'"{clips[1]}"')
@@ -286,6 +294,18 @@ def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):
     next((folder / "predictions" / "good").glob(f"{key}-*")).unlink()
     rewrite_everywhere(folder, made_up)
     assert any("dehaze good: 1 of the answers that are kept are not there" in words for words in audit(folder).wrong)
+
+
+def test_answers_that_rows_say_were_kept_are_missed_though_the_settings_ask_for_none(folder):
+    gone = list((folder / "predictions" / "good").iterdir())
+    for path in gone:
+        path.unlink()
+    settings = json.loads((folder / "run.json").read_text())["settings"]
+    sign(folder, settings={**settings, "keep": 0})
+    report(folder)
+    assert any(
+        f"dehaze good: {len(gone)} of the answers that are kept are not" in words for words in audit(folder).wrong
+    )
 
 
 def test_what_is_odd_about_an_answer_cannot_be_kept_quiet(folder):

@@ -120,10 +120,12 @@ def test_a_second_run_computes_nothing_and_gives_the_same_rows(suite, add_method
 
 def test_what_needs_a_picture_is_timed_where_there_is_one():
     rows = [{"key": f"k{n}", "clean_sha256": f"v{n}", "members": [{"name": "source.mkv"}]} for n in range(6)]
+    answered = {row["key"] for row in rows}
     rows[4]["members"].append({"name": "reference.png"})
     for name, keys in (("levin", ["k4"]), ("mean_chroma", ["k0", "k1"])):
-        assert timed_keys(SimpleNamespace(method=METHODS[name], rows=rows), 2) == keys
-    assert timed_keys(SimpleNamespace(method=METHODS["levin"], rows=rows[:3]), 2) == ["k0", "k1"]
+        assert timed_keys(SimpleNamespace(method=METHODS[name], rows=rows), 2, answered) == keys
+    assert timed_keys(SimpleNamespace(method=METHODS["levin"], rows=rows[:3]), 2, answered) == ["k0", "k1"]
+    assert timed_keys(SimpleNamespace(method=METHODS["identity"], rows=rows), 2, answered - {"k0"}) == ["k1", "k2"]
 
 
 def test_costs_are_counted_apart_from_what_is_scored(toy_dataset, tmp_path):
@@ -146,6 +148,27 @@ def test_costs_are_counted_apart_from_what_is_scored(toy_dataset, tmp_path):
     assert {first, second} == {"timing dehaze / clahe", "timing dehaze / identity"}
     # once they are known there is nothing to count
     assert [(done, count) for _, done, count in told] == [(0, 2), (1, 2), (2, 2), (0, 0)]
+
+
+def test_a_method_is_timed_on_what_it_answers_and_not_at_all_where_that_is_nothing(suite, add_method, tmp_path):
+    shy, key = crash_on("0014", suite), suite.rows["dehaze"][0]["key"]
+    assert "0014" in key
+    calls = []
+
+    def never(*_):
+        calls.append(1)
+        raise RuntimeError("no")
+
+    add_method("shy", shy)
+    add_method("never", never)
+    settings = SETTINGS.model_copy(update={"methods": ("shy", "never")})
+    suite = make_suite(suite.dataset.root, ["dehaze"], settings)
+    run_all(suite, settings, tmp_path)
+    asked = len(calls)
+    done = run_all(suite, settings.model_copy(update={"cost_samples": 1}), tmp_path / "timed")
+    assert len(calls) == 2 * asked
+    assert done.costs["dehaze", "shy"]["warm_seconds_per_frame"] > 0
+    assert done.costs["dehaze", "never"]["warm_seconds_per_frame"] is None
 
 
 def test_a_killed_run_loses_at_most_the_line_it_was_writing(suite, tmp_path):

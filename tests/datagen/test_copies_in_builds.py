@@ -10,7 +10,7 @@ from configs import SourceError
 from datagen import build
 from datagen.builder import take_out
 from datagen.ledger import Ledger
-from shards import verify, write_video
+from shards import Dataset, verify, write_video
 from tests.conftest import moving_clip
 from tests.datagen.conftest import contents
 from tests.datagen.growing import before_a_camera, copy_of, recipe, rejects, samples, some, splits, stamps
@@ -204,6 +204,10 @@ def test_videos_of_one_camera_are_in_one_split_and_lose_no_clip(tmp_path):
     assert len(found) == 16, manifest.rejects
     assert len({split for name, split in found.items() if name.startswith("street")}) == 1
     assert set(found.values()) == {"train", "val", "test"}
+    # and one video to statistics
+    names = {row["clean_sha256"]: row["source_id"] for row in Dataset(tmp_path / "out").index().to_pylist()}
+    (family,) = manifest.families
+    assert sorted(names[video] for video in family) == [f"street {k}" for k in range(8)]
 
 
 @pytest.mark.parametrize("order", [1, -1])

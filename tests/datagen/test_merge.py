@@ -141,6 +141,24 @@ def test_a_sample_that_both_have_is_kept_once(parts, merged, tmp_path):
     assert [part["samples"] for part in manifest.parts] == [len(table(merged)), 0]
 
 
+def test_copies_in_two_parts_are_one_video_to_statistics(tmp_path):
+    everything = "splits={train: 1, val: 0, test: 0}"
+    for side in "ab":
+        for seed in range(2):
+            write_video(
+                tmp_path / side / f"{seed}.mp4",
+                moving_clip(seed, frames=16, height=64, width=64),
+                fps=25,
+                crf=18 if side == "a" else 26,
+            )
+    write_video(tmp_path / "b" / "own.mp4", moving_clip(9, frames=16, height=64, width=64), fps=25)
+    parts = [made(tmp_path / f"{side} made", everything, sources=[tmp_path / side]) for side in "ab"]
+    manifest = merge(parts, tmp_path / "out")
+    names = {row["clean_sha256"]: row["source_id"] for row in Dataset(tmp_path / "out").index().to_pylist()}
+    assert sorted(sorted(names[video] for video in family) for family in manifest.families) == [["0", "0"], ["1", "1"]]
+    assert merge([tmp_path / "out", parts[0]], tmp_path / "again").families == manifest.families
+
+
 def test_what_counts_for_another_part_is_said(parts, merged, tmp_path, capsys):
     both, a = len(table(merged)), len(table(parts[0]))
     for weights in ([], [1, 0]):

@@ -25,7 +25,7 @@ def test_weights_are_the_shares_of_the_train_split_as_large_as_possible(parts, w
     kept = [len(rows) for rows in by_part(parts, tmp_path / "out", "train")]
     whole = min(n / w for n, w in zip(had, weights, strict=True) if w)
     for count, weight in zip(kept, weights, strict=True):
-        assert whole * weight - 1 < count <= whole * weight + 1e-9
+        assert abs(count - whole * weight) <= 0.5 + 1e-9
     assert any(count == n for count, n, weight in zip(kept, had, weights, strict=True) if weight)
     rows, out = table(*parts), table(tmp_path / "out")
     assert set(rows[rows["split"] != "train"]["key"]) == set(out[out["split"] != "train"]["key"])

@@ -84,6 +84,16 @@ def test_a_row_without_a_group_takes_that_of_another_row_of_its_video(tmp_path):
     assert {item.group for item in items(table(tmp_path / "t.csv", rows))} == {"t.csv film"}
 
 
+def test_the_videos_of_a_group_are_one_to_statistics(tmp_path):
+    rows = [{"path": f"{n}.mp4", "group": "film" if n < 2 else ""} for n in range(4)]
+    for seed, row in enumerate(rows):
+        video(tmp_path / row["path"], seed)
+    spec = table(tmp_path / "t.csv", rows)
+    manifest = build(load(Recipe, "default", [*RECIPE, "tasks={recolor: {}}"]), tmp_path / "out", sources=[spec])
+    names = {row["clean_sha256"]: row["source_id"] for row in Dataset(tmp_path / "out").index().to_pylist()}
+    assert [sorted(names[video] for video in family) for family in manifest.families] == [["0", "1"]]
+
+
 def test_rows_of_equal_names_in_another_order_give_the_same_dataset(tmp_path):
     rows = [{"path": f"{folder}/x.mp4", "caption": f"in {folder}"} for folder in "abcd"]
     for seed, row in enumerate(rows):
