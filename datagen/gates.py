@@ -23,8 +23,12 @@ _JUMP_FLOOR = 4.0
 """Grey levels: in a clip in which nothing moves a small change is no cut."""
 _BLACK = 20.0
 """Grey level up to which a bar is black: 16 is black to many encoders, and there is noise."""
-_SUBTITLE = 0.5
-"""Share of a line that subtitles may cover."""
+_HALF = 0.5
+"""Share of a line that subtitles may cover, and that is more than black where a bar ends."""
+_EDGE = 2
+"""Lines in which a bar ends, thinned out: one may be of both."""
+_JUST_VISIBLE = 4.0
+"""Grey levels by which a dark picture is lighter than the bar beside it."""
 _DARK = 0.01
 """Share of the pixels that lie below a clip's black point."""
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
@@ -88,19 +92,27 @@ def _sharpness(frame: NDArray[np.uint8]) -> float:
 
 def _borders(gray: NDArray[np.float32]) -> float:
     """Return the share of [t h w] under black bars: above and below, or left and right, and black in all frames."""
-    lit = gray.max(0) > _BLACK
+    brightest = gray.max(0)
     shares = []
-    for lines in (lit.mean(1), lit.mean(0)):
-        first, last = (_bar(side) for side in (lines, lines[::-1])) if lines.any() else (0, 0)
+    for picture in (brightest, brightest.T):
+        sides = (picture, picture[::-1])
+        bars = [_bar((side > _BLACK).mean(1)) for side in sides] if (picture > _BLACK).any() else [0, 0]
         # one dark side is a night sky; bars come in pairs
-        shares.append((first + last) / len(lines) if min(first, last) > 0 else 0.0)
+        paired = min(bars) > 0 and any(_ends_at_once(side, bar) for side, bar in zip(sides, bars, strict=True))
+        shares.append(sum(bars) / len(picture) if paired else 0.0)
     return float(max(shares))
+
+
+def _ends_at_once(side: NDArray[np.float32], bar: int) -> bool:
+    """Whether a picture begins all along a bar's edge, as the black around a globe or a stage does not end."""
+    within = side[bar : bar + _EDGE] > np.median(side[:bar]) + _JUST_VISIBLE
+    return bool((within.mean(1) > _HALF).any())
 
 
 def _bar(lit: NDArray[np.float64]) -> int:
     """Return how many lines the bar has whose lines, from the picture's edge on, are lit by these shares. Subtitles within it,
     black lines above and below them, belong to it."""
-    bright = np.flatnonzero(lit > _SUBTITLE)
+    bright = np.flatnonzero(lit > _HALF)
     dark = np.flatnonzero(lit[: bright[0] if len(bright) else len(lit)] == 0)
     return int(dark[-1]) + 1 if len(dark) and lit[0] == 0 else 0
 

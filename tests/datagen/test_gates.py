@@ -61,6 +61,19 @@ def test_black_bars_are_measured_and_one_dark_side_is_none(side):
     assert verdict(night) == ""
 
 
+@pytest.mark.parametrize("radius", [24, 40, 52])
+def test_what_shines_before_black_has_no_bars_and_a_dark_picture_between_bars_has(radius):
+    clip = textured()
+    height, width = clip.shape[1:3]
+    y, x = np.mgrid[:height, :width]
+    globe = (y - height / 2) ** 2 + (x - width / 2) ** 2 < radius**2
+    assert score(np.where(globe[..., None], np.maximum(clip, 60), 0).astype(np.uint8))["borders"] == 0
+    dark = (255 * (clip / 255.0) ** 2.5 * 0.5).astype(np.uint8)
+    bar = height // 8
+    dark[:, :bar], dark[:, -bar:] = 1, 0
+    assert score(dark)["borders"] >= 0.2
+
+
 def test_sharpness_is_the_variance_of_the_laplacian_as_scikit_image_has_it():
     clip = textured()
     gray = [cv2.cvtColor(clip[i], cv2.COLOR_RGB2GRAY).astype(float) for i in (0, 4, 7)]
