@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from datagen.effects.colour import colourfulness
 from datagen.lettering import lettering
 from datagen.settings import EngineSettings, GateSettings
+from datagen.shots import unexplained
 from shards.codecs import pooled_psnr
 from shards.sample import Video
 
@@ -21,6 +22,8 @@ _VISIBLE = 10
 """Grey levels: a difference that one sees."""
 _JUMP_FLOOR = 4.0
 """Grey levels: in a clip in which nothing moves a small change is no cut."""
+_STANDS_OUT = 1.5
+"""From what `jump` on motion is looked for: most clips have no such frames."""
 _BLACK = 20.0
 """Grey level up to which a bar is black: 16 is black to many encoders, and there is noise."""
 _HALF = 0.5
@@ -39,10 +42,11 @@ def score(video: Video) -> dict[str, float]:
 
     `brightness` and `contrast` (gray, 0..255), `motion` (mean absolute difference of neighbouring frames),
     `duplicates` (share of frames equal to the one before), `jump` (the largest such difference over the median one and
-    a floor: a cut), `borders` (share of the picture under black bars), `lettering` (share of it under lettering that was
-    laid over it, see `datagen.lettering`), `colourfulness` (Hasler & Suesstrunk), `black_point` (grey level of the least
-    channel that one pixel in a hundred stays below: what haze lifts, as the dark channel prior says),
-    `sharpness` (variance of the Laplacian of the sharpest of three whole frames; Pech-Pacheco et al. 2000).
+    a floor: a cut; of one that stands out, what motion does not explain), `borders` (share of the picture under black bars),
+    `lettering` (share of it under lettering that was laid over it, see `datagen.lettering`), `colourfulness` (Hasler &
+    Suesstrunk), `black_point` (grey level of the least channel that one pixel in a hundred stays below: what haze lifts, as
+    the dark channel prior says), `sharpness` (variance of the Laplacian of the sharpest of three whole frames;
+    Pech-Pacheco et al. 2000).
     """
     every = max(max(video.shape[1:3]) // _LONG_SIDE, 1)
     small = _thinned(video, every)
@@ -55,12 +59,21 @@ def score(video: Video) -> dict[str, float]:
         "duplicates": (changes == 0).mean() if len(changes) else 0.0,
         "colourfulness": colourfulness(small),
         "black_point": _percentile(_least(small[::4]), _DARK),
-        "jump": changes.max() / (_JUMP_FLOOR + np.median(changes)) if len(changes) > 1 else 0.0,
+        "jump": _jump(gray.reshape(small.shape[:3]), changes) if len(changes) > 1 else 0.0,
         "borders": _borders(gray.reshape(small.shape[:3])),
         "lettering": lettering(video),
         "sharpness": max(_sharpness(video[i]) for i in (0, len(video) // 2, len(video) - 1)),
     }
     return {name: round(float(value), 4) for name, value in values.items()}
+
+
+def _jump(gray: NDArray[np.float32], changes: NDArray[np.float32]) -> float:
+    usual = _JUMP_FLOOR + float(np.median(changes))
+    found = [
+        unexplained(gray[i], gray[i + 1]) if change > _STANDS_OUT * usual else change
+        for i, change in enumerate(map(float, changes))
+    ]
+    return max(found) / usual
 
 
 def _thinned(video: Video, every: int) -> Video:

@@ -46,6 +46,17 @@ def test_a_fast_pan_is_no_cut():
     assert verdict(np.stack([wide[:, 12 * t : 12 * t + 160] for t in range(8)])) == ""
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_jumps_before_a_still_ground_is_no_cut(seed):
+    ground, figure = textured(seed)[0] // 8 + 200, textured(seed + 20)[0][20:84, 40:104] // 2
+    clip = np.stack([ground] * 8)
+    for frame, x in zip(clip, (10, 10, 11, 11, 12, 30, 31, 31), strict=True):
+        frame[30:94, x : x + 64] = figure
+    changes = np.abs(np.diff(clip.mean(-1), axis=0)).mean((1, 2))
+    assert changes.max() > 2.5 * (4 + np.median(changes)), "it would be one by its size alone"
+    assert verdict(clip) == ""
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_black_bars_are_measured_and_one_dark_side_is_none(side):
     clip = textured()
