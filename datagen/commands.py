@@ -20,11 +20,11 @@ from datagen.build_bar import BuildBar
 from datagen.builder import build, take_out
 from datagen.destination import find_destination
 from datagen.diff import compare
+from datagen.naming import SHOWN
 from datagen.settings import Recipe
 from datagen.sources import any_masks, find_source, source_summaries
 from datagen.tasks import builder, builder_names
 from datagen.telling import (
-    SHOWN,
     told_contents,
     told_differences,
     told_left,

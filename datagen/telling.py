@@ -10,6 +10,7 @@ from pathlib import Path
 from configs import counted
 from datagen.destination import NOTES
 from datagen.diff import Comparison
+from datagen.naming import some_names
 from datagen.rejects import NAME as REJECTS
 from datagen.rejects import in_lines, read_rejects
 from datagen.settings import SplitSettings
@@ -18,8 +19,6 @@ from shards import Dataset, Manifest
 
 _SAME_RATE = 0.01
 """Share by which a clip's frame rate may miss the one wanted without a word: 29.97 is 30."""
-SHOWN = 5
-"""Of many names so many are said."""
 _LONGEST_PHRASE = 160
 
 
@@ -84,8 +83,7 @@ def told_rejected(names: Mapping[str, bool]) -> Iterator[str]:
     """Say which videos are rejected now, and which were before; a few of each by name."""
     for title, before in (("rejected now", False), ("rejected before", True)):
         if found := [name for name, was in names.items() if was is before]:
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            yield f"{title}: {', '.join(found[:SHOWN])}{more}"
+            yield f"{title}: {some_names(found)}"
 
 
 def told_left(manifest: Manifest, folder: Path) -> Iterator[str]:
