@@ -91,10 +91,11 @@ def build_dataset(
         )
     made = "nothing to do, " if bar.made + bar.clips == 0 else ""
     out_console.print(f"{made}{told_contents(manifest)} ({time.monotonic() - started:.1f} s)")
-    for line in told_rejects(place.folder):
+    dataset = Dataset(place.folder)
+    for line in told_rejects(dataset):
         out_console.print(line)
     if settings.clip.fps is not None:
-        for line in told_rates(Dataset(place.folder), settings.clip.fps):
+        for line in told_rates(dataset, settings.clip.fps):
             out_console.print(line)
     for line in told_splits(manifest, settings.splits, place.folder):
         out_console.print(line)
@@ -189,7 +190,7 @@ def show_info(folder: Path) -> None:
     sources = len(dataset.index()["clean_sha256"].unique())
     in_shards = counted(len(manifest.shards), "shard")
     out_console.print(f"{counted(len(dataset), 'sample')} of {counted(sources, 'source')} in {in_shards}")
-    for line in told_rejects(folder):
+    for line in told_rejects(dataset):
         out_console.print(line)
     out_console.print(f"content {manifest.sha256}")
     out_console.print(f"made by datagen {manifest.code_version}")
