@@ -160,9 +160,10 @@ def take_out_sources(
     if reason is not None:
         for line in told_rejected(bar.taken_out):
             out_console.print(line)
+    made = bar.made + bar.clips
+    again = f"{counted(made, 'clip')} made again" if made else "nothing to build"
     out_console.print(
-        f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; "
-        f"{counted(bar.made + bar.clips, 'clip')} made again"
+        f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; {again}"
     )
     for line in told_left(manifest, find_destination(folder, workers=count, staging=staging).folder):
         out_console.print(line)

@@ -1,5 +1,6 @@
 """What is left out is counted in one way, by everything that says it."""
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -93,6 +94,23 @@ def test_videos_without_a_sample_are_named_and_a_task_that_lost_most_of_its_pair
         == f"  recolor lost most of its pairs; what helps against 'colourless': {REMEDIES['colourless']}"
     )
     assert "dehaze lost" not in done.stdout
+
+
+def test_a_build_that_has_nothing_to_do_draws_no_bar_of_clips(mixed, tmp_path):
+    given = ["--from", mixed, "--out", tmp_path / "x", "--workers", 0, *(w for s in RECIPE for w in ("--set", s))]
+    assert " clips/s " in command("build", *given).stderr
+    again = command("build", *given)
+    assert again.stdout.startswith("nothing to do, ")
+    assert "samples, left out: " in again.stderr
+    assert not [words for words in ("building clips", "examining", "without copies") if words in again.stderr]
+
+
+def test_the_hashes_of_a_reject_come_after_all_that_one_reads(mixed, tmp_path):
+    build(load(Recipe, "default", RECIPE), tmp_path / "x", sources=[str(mixed)])
+    lines = [line for line in (tmp_path / "x" / "rejects.jsonl").read_text().splitlines() if "phash" in line]
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r'[^\[]*"sharpness": [\d.]+, "phash": \[[^\[]*\], "phash_moving": \[[^\[]*\]\}\}', line)
 
 
 def test_of_many_videos_and_reasons_a_few_are_named():

@@ -144,6 +144,8 @@ def test_what_was_rejected_before_is_told_from_what_is_rejected_now(videos, tmp_
     assert done.stdout.splitlines()[:2] == ["rejected now: v02.mp4", "rejected before: v01.mp4"]
     done = command("reject", out, "--workers", 0, "--source", "v01")
     assert done.stdout.splitlines()[0] == "rejected before: v01.mp4"
+    assert done.stdout.splitlines()[1].endswith(" left; nothing to build")
+    assert done.stderr == ""
     assert "rejected" not in command("forget", out, "--workers", 0, "--source", "v01").stdout.replace(str(out), "")
 
 
