@@ -253,6 +253,7 @@ def _check_translation(
 
 
 def _translate_one(model: Path, source: Path, out: Path, instruction: str, options: dict[str, Any]) -> None:
+    from vidiff.seams import told_seam
     from vidiff.translate import translate_file
 
     with _watched() as (_, on_frame):
@@ -260,8 +261,7 @@ def _translate_one(model: Path, source: Path, out: Path, instruction: str, optio
     mask = options["mask"]
     typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
     if seams is not None:
-        where = "in every step of the fade from window to window" if options["blend"] else "from window to window"
-        typer.echo(f"{where} the change jumps {seams:.2f} times as far as between other frames")
+        typer.echo(told_seam(seams, blended=options["blend"]))
 
 
 @contextmanager
