@@ -57,8 +57,7 @@ class BuildBar(Progress):
         self.bars.advance(self.looking)
 
     def planned(self, plan: Plan, finished: Sequence[UnitResult]) -> None:
-        """Start the bar of the clips, and count anew: the plan has all rejects of before, and copies leave it."""
-        self._show()
+        """Start the bar of the clips if any is to be built, and count anew: the plan has all rejects, and copies leave it."""
         done = {result.unit for result in finished}
         self.made += self.clips
         self.before = sum(len(unit.clips) for unit in plan.units if unit.name in done)
@@ -68,10 +67,16 @@ class BuildBar(Progress):
         for result in finished:
             self._count(result)
         self.samples = self.earlier = self.finished
+        self.bars.note = self._note()
+        if self.before == plan.clips:
+            # a bar that is full from the start would say that something was at work
+            if self.building is None:
+                self.bars.update(self.looking, visible=False)
+            return
+        self._show()
         self.bars.remove_task(self.looking if self.building is None else self.building)
         what = "building clips" if self.building is None else "without copies"
         self.building = self.bars.add_task(what, total=plan.clips, completed=self.before, rate="")
-        self.bars.note = self._note()
 
     def at_work(self, clips: int, kept: int) -> None:
         """Move the bar of the clips."""
@@ -109,7 +114,7 @@ class BuildBar(Progress):
 
     def _note(self) -> str:
         left_out = in_short(self.left_out)
-        told = [counted(self.samples, "sample")] * (self.building is not None)
+        told = [counted(self.samples, "sample")] * (self.samples > 0 or self.building is not None)
         return ", ".join([*told, f"left out: {left_out}"] if left_out else told)
 
 

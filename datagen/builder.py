@@ -16,7 +16,7 @@ from datagen.clip_depth import check_depth
 from datagen.destination import PAGES, Destination, RemoteDestination, find_destination
 from datagen.joined import Joined
 from datagen.ledger import Ledger, begun_removal, check_foreign, load_examined, locked, save_examined
-from datagen.naming import bare_files, named_videos
+from datagen.naming import bare_files, named_videos, told_apart
 from datagen.plan import Excluded, Plan, Unit, make_plan
 from datagen.publishing import Standing, find_copies, is_published, publish_dataset, standing_of
 from datagen.settings import Recipe
@@ -47,7 +47,7 @@ class Progress:
         """One unit's shards are in place."""
 
     def taking_out(self, names: Mapping[str, bool]) -> None:
-        """These source videos, by id, are taken out, and whether each of them was out before."""
+        """These source videos, by name, are taken out, and whether each of them was out before."""
 
     def page_removed(self, name: str) -> None:
         """A page that showed what is being taken out was removed."""
@@ -151,7 +151,7 @@ def take_out(
         # a removal that was killed has noted its own videos already
         known = {} if begun else out_before.videos
         named = [item for item in found if isinstance(item, SourceVideo) and item.sha256 in chosen]
-        progress.taking_out({video.id: video.sha256 in known for video in named})
+        progress.taking_out({name: video.sha256 in known for name, video in zip(told_apart(named), named, strict=True)})
         if reason is None:
             found = [item for item in found if item.sha256 not in chosen]
         before = ledger.assigned() if reason is not None else tuple(unit.without(chosen) for unit in ledger.assigned())

@@ -21,6 +21,8 @@ _PLOT = 96
 _LABELS = 14
 """Height that one row of threshold labels takes."""
 _BINS = 24
+_FEWEST = 6
+"""Bins there are at least: one bar as wide as the plot is no bar."""
 _LEAST = 1.5
 """Height of the shortest bar: one sample among thousands must still be seen."""
 _ROW, _NAMES, _ROOM = 20, 160, 21
@@ -114,17 +116,17 @@ def counted_bars(counts: Mapping[str, int], limit: int = 12, what: str = "more")
 def bin_edges(values: NDArray[np.float64], also: Sequence[float] = ()) -> NDArray[np.float64]:
     """Return evenly spaced edges at round numbers, about 24 bins, that reach over the values and over `also`.
 
-    Few different whole numbers get a bin each, with the number in its middle.
+    Few different whole numbers get a bin each, with the number in its middle. A few values alone leave empty bins above them.
     """
     low, high = min(values.min(), *also, math.inf), max(values.max(), *also, -math.inf)
     whole = not also and bool((values == np.round(values)).all())
     if whole and high - low < _BINS:
-        return np.arange(low - 0.5, high + 1)
+        return np.arange(low - 0.5, max(high, low + _FEWEST - 1) + 1)
     step = round_step((high - low) / _BINS) if high > low else round_step(abs(high) / 10 or 1)
     if whole:
         step = max(step, 1.0)
     first = math.floor(low / step)
-    last = max(math.ceil(high / step), first + 1)
+    last = max(math.ceil(high / step), first + (1 if high > low else _FEWEST))
     edges: NDArray[np.float64] = np.arange(first, last + 1) * step
     # what rounding cut off
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)

@@ -150,7 +150,7 @@ Names = Annotated[
     typer.Option(
         "--source",
         "-s",
-        help="Id, file name or sha256 (of it, or of its file) of a source video; may be repeated.",
+        help="Id, path, file name or sha256 (of it, or of its file) of a source video; may be repeated.",
         show_default=False,
     ),
 ]

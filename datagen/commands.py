@@ -20,11 +20,11 @@ from datagen.build_bar import BuildBar
 from datagen.builder import build, take_out
 from datagen.destination import find_destination
 from datagen.diff import compare
+from datagen.naming import SHOWN
 from datagen.settings import Recipe
 from datagen.sources import any_masks, find_source, source_summaries
 from datagen.tasks import builder, builder_names
 from datagen.telling import (
-    SHOWN,
     told_contents,
     told_differences,
     told_left,
@@ -91,10 +91,11 @@ def build_dataset(
         )
     made = "nothing to do, " if bar.made + bar.clips == 0 else ""
     out_console.print(f"{made}{told_contents(manifest)} ({time.monotonic() - started:.1f} s)")
-    for line in told_rejects(place.folder):
+    dataset = Dataset(place.folder)
+    for line in told_rejects(dataset):
         out_console.print(line)
     if settings.clip.fps is not None:
-        for line in told_rates(Dataset(place.folder), settings.clip.fps):
+        for line in told_rates(dataset, settings.clip.fps):
             out_console.print(line)
     for line in told_splits(manifest, settings.splits, place.folder):
         out_console.print(line)
@@ -159,9 +160,10 @@ def take_out_sources(
     if reason is not None:
         for line in told_rejected(bar.taken_out):
             out_console.print(line)
+    made = bar.made + bar.clips
+    again = f"{counted(made, 'clip')} made again" if made else "nothing to build"
     out_console.print(
-        f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; "
-        f"{counted(bar.made + bar.clips, 'clip')} made again"
+        f"{folder}: {counted(manifest.samples, 'sample')} of {counted(manifest.sources, 'source')} left; {again}"
     )
     for line in told_left(manifest, find_destination(folder, workers=count, staging=staging).folder):
         out_console.print(line)
@@ -189,7 +191,7 @@ def show_info(folder: Path) -> None:
     sources = len(dataset.index()["clean_sha256"].unique())
     in_shards = counted(len(manifest.shards), "shard")
     out_console.print(f"{counted(len(dataset), 'sample')} of {counted(sources, 'source')} in {in_shards}")
-    for line in told_rejects(folder):
+    for line in told_rejects(dataset):
         out_console.print(line)
     out_console.print(f"content {manifest.sha256}")
     out_console.print(f"made by datagen {manifest.code_version}")

@@ -130,7 +130,7 @@ class Ledger:
 
     def names(self) -> dict[str, str]:
         """Return what the source videos of the last run are called, by sha256."""
-        return {sha256: values["name"] for sha256, values in self._read(_SOURCES, {}).items()}
+        return noted_names(self.out)
 
     def excluded(self) -> Excluded:
         """Return what was taken out."""
@@ -293,6 +293,11 @@ def _noted(path: Path, default: Any, *keys: str) -> Any:
             "again), or bring the file back"
         )
     return value
+
+
+def noted_names(out: Path) -> dict[str, str]:
+    """Return what the source videos of a dataset's last build are called, by sha256; nothing where it came without notes."""
+    return {sha256: values["name"] for sha256, values in _noted(out / NOTES / _SOURCES, {}).items()}
 
 
 def load_examined(out: Path) -> Examined:

@@ -1,16 +1,41 @@
-"""Which source videos somebody means who wants them out of a dataset."""
+"""Which source videos somebody means who wants them out of a dataset, and what they are called."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from configs import DatasetError, unknown_name
 from datagen.sources.base import Reject, SourceVideo
 
+SHOWN = 5
+"""Of many names so many are said."""
+
+
+def some_names(names: Sequence[str]) -> str:
+    """Say a few of many names."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def told_apart(videos: Sequence[SourceVideo]) -> list[str]:
+    """Return what to call each video: its path, with the beginning of its sha256 where several files have the same one."""
+    files = Counter(name for name, _ in {(video.name, video.content) for video in videos})
+    return [with_sha256(video.name, video.content) if files[video.name] > 1 else video.name for video in videos]
+
+
+def with_sha256(name: str, sha256: str) -> str:
+    """Say of which file a name is."""
+    return f"{name} (sha256 {sha256[:12]})"
+
 
 def named_videos(names: Sequence[str], found: Sequence[SourceVideo | Reject], out: Path) -> set[str]:
-    """Return the sha256 of the videos that are meant."""
+    """Return the sha256 of the videos that are meant.
+
+    Raises:
+        DatasetError: a name fits no video, or several different files.
+    """
     videos = [item for item in found if isinstance(item, SourceVideo)]
     chosen: set[str] = set()
     for name in names:
@@ -19,6 +44,13 @@ def named_videos(names: Sequence[str], found: Sequence[SourceVideo | Reject], ou
         meant |= {video.content for video in videos if _begins(video.content, name)}
         # of a dataset made before other sides were recorded the pair itself is all that is known
         meant |= {video.pair_sha256 or video.sha256 for video in videos if _shows_beside(video, name)}
+        files = _fitting(videos, name)
+        if len(set(files.values())) > 1:
+            raise DatasetError(
+                f"{out}: source {name!r} fits {len(files)} files: "
+                f"{some_names([with_sha256(*file) for file in sorted(files.values())])}; give --source the path or the sha256 "
+                "of one as written here, once for each that is meant"
+            )
         if not meant:
             known = [video.id for video in videos]
             raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
@@ -39,6 +71,16 @@ def bare_files(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -
         for video in videos
         if video.sha256 in chosen and video.content not in (left | beside if video.pair_sha256 else left)
     }
+
+
+def _fitting(videos: Sequence[SourceVideo], name: str) -> dict[str, tuple[str, str]]:
+    """Return the files that a name fits, by where they lie: what they are called, and their sha256."""
+    beside = {
+        video.tracks.get("pair", ""): (f"the other side of {video.name}", video.pair_sha256 or video.sha256)
+        for video in videos
+        if _shows_beside(video, name)
+    }
+    return beside | {video.locator: (video.name, video.content) for video in videos if _is_called(video, name)}
 
 
 def _is_called(video: SourceVideo, name: str) -> bool:

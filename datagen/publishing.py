@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -138,9 +139,14 @@ def _rejects(plan: Plan, results: Sequence[UnitResult]) -> list[Reject]:
 
 
 def _lines(rejects: list[Reject]) -> str:
-    # scores in one order, whether they come from this run or from the notes of another
-    plain = (vars(reject) | {"scores": dict(sorted(reject.scores.items()))} for reject in rejects)
+    plain = (vars(reject) | {"scores": _ordered(reject.scores)} for reject in rejects)
     return "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in plain)
+
+
+def _ordered(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scores in one order, whether they come from this run or from the notes of another: hashes, long and of no use to
+    whoever reads the line, last."""
+    return dict(sorted(scores.items(), key=lambda item: (isinstance(item[1], list), item[0])))
 
 
 def publish_dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,22 @@ def unit_of(reject: Mapping[str, Any]) -> str:
     if reject["where"] == "frames":
         return ""
     return UNITS[2] if reject["task"] else UNITS[0] if reject["start"] in (-1, None) else UNITS[1]
+
+
+def without_samples(rejects: Iterable[Mapping[str, Any]], kept: Collection[str]) -> dict[str, list[str]]:
+    """Return the names of the videos that were left out wholly, by the kinds of reason.
+
+    `kept`: sha256 of the sources that samples were made of.
+    """
+    videos: dict[tuple[str, str], set[str]] = {}
+    for reject in rejects:
+        unit = unit_of(reject)
+        if unit == UNITS[0] or (unit and reject["sha256"] not in kept):
+            videos.setdefault((reject["source"], reject["sha256"]), set()).add(kind_of(reject))
+    found: dict[str, list[str]] = {}
+    for (name, _), kinds in sorted(videos.items()):
+        found.setdefault(", ".join(sorted(kinds)), []).append(name)
+    return dict(sorted(found.items()))
 
 
 def in_short(units: Mapping[str, int]) -> str:

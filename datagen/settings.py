@@ -150,7 +150,7 @@ class GateSettings(Settings):
     max_borders: Share = 0.04
     """Share of the picture under black bars."""
     max_lettering: Share = 0.004
-    """Share of the picture under lettering that was laid over it: subtitles, watermarks, time stamps."""
+    """Share of the picture under lettering that was laid over it: subtitles, watermarks, time stamps; titles on a flat ground."""
     min_sharpness: float = Field(4.0, ge=0)
     """Variance of the Laplacian: below it even the sharpest frame is out of focus, and no target for anything."""
     copy_bits: int = Field(8, ge=0, le=8)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from configs import counted
 from datagen.destination import NOTES
 from datagen.diff import Comparison
+from datagen.naming import some_names
 from datagen.rejects import NAME as REJECTS
-from datagen.rejects import in_lines, read_rejects
+from datagen.rejects import in_lines, kind_of, read_rejects, without_samples
+from datagen.remedies import REMEDIES
 from datagen.settings import SplitSettings
 from datagen.splits import SPLITS
 from shards import Dataset, Manifest
 
 _SAME_RATE = 0.01
 """Share by which a clip's frame rate may miss the one wanted without a word: 29.97 is 30."""
-SHOWN = 5
-"""Of many names so many are said."""
+_KINDS = 8
+"""Of the kinds of reason for which whole videos were left out so many get a line."""
 _LONGEST_PHRASE = 160
 
 
@@ -29,12 +32,34 @@ def told_contents(manifest: Manifest) -> str:
     return f"{samples} of {sources} in {counted(len(manifest.shards), 'shard')}"
 
 
-def told_rejects(folder: Path) -> Iterator[str]:
-    """Say how many videos, clips and pairs were left out, and why."""
-    lines = list(in_lines(read_rejects(folder)))
+def told_rejects(dataset: Dataset) -> Iterator[str]:
+    """Say how many videos, clips and pairs were left out, and why, which videos gave nothing, and what helps a task that
+    lost most of its pairs."""
+    folder, rejects = dataset.root, list(read_rejects(dataset.root))
+    lines = list(in_lines(rejects))
     yield from (f"  {line}" for line in lines or ["nothing left out"])
     if lines:
+        index = dataset.index().select(["task", "source_sha256"])
+        yield from _told_videos(without_samples(rejects, set(index["source_sha256"].to_pylist())))
+        yield from _told_tasks(rejects, Counter(index["task"].to_pylist()))
         yield f"  each with its reason: {folder / REJECTS}; what helps: datagen gates {folder}"
+
+
+def _told_videos(names: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    kinds = list(names)
+    if kinds:
+        yield "  videos without a sample:"
+    yield from (f"    {kind}: {some_names(names[kind])}" for kind in kinds[:_KINDS])
+    if len(kinds) > _KINDS:
+        yield f"    for other reasons: {some_names([name for kind in kinds[_KINDS:] for name in names[kind]])}"
+
+
+def _told_tasks(rejects: Sequence[Mapping[str, Any]], kept: Mapping[str, int]) -> Iterator[str]:
+    for task in sorted({reject["task"] for reject in rejects} - {""}):
+        kinds = Counter(kind_of(reject) for reject in rejects if reject["task"] == task)
+        kind = kinds.most_common(1)[0][0]
+        if kinds.total() > kept.get(task, 0) and kind in REMEDIES:
+            yield f"  {task} lost most of its pairs; what helps against {kind!r}: {REMEDIES[kind]}"
 
 
 def told_splits(manifest: Manifest, splits: SplitSettings, folder: Path) -> Iterator[str]:
@@ -84,8 +109,7 @@ def told_rejected(names: Mapping[str, bool]) -> Iterator[str]:
     """Say which videos are rejected now, and which were before; a few of each by name."""
     for title, before in (("rejected now", False), ("rejected before", True)):
         if found := [name for name, was in names.items() if was is before]:
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            yield f"{title}: {', '.join(found[:SHOWN])}{more}"
+            yield f"{title}: {some_names(found)}"
 
 
 def told_left(manifest: Manifest, folder: Path) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from configs import DatasetError, counted, unknown_name
+from datagen.ledger import noted_names
+from datagen.naming import with_sha256
 from shards import Dataset, Sample, encode_preview
 from shards.codecs import LOSSLESS_PSNR, encode_image
 from shards.pages import data_url, write_html
@@ -50,6 +52,7 @@ def write_contact_sheet(
     shown = _told_shown(len(chosen), len(rows))
     on_chosen(shown)
     page = out or folder / "view.html"
+    names = _names(rows, noted_names(folder))
     write_html(
         page,
         _TEMPLATE,
@@ -59,7 +62,7 @@ def write_contact_sheet(
         shown=shown,
         tasks=sorted({row["task"] for row in chosen}),
         splits=sorted({row["split"] for row in chosen}),
-        pairs=[_pair(row, dataset[row["key"]]) for row in chosen],
+        pairs=[_pair(row, dataset[row["key"]], names[row["source_sha256"]]) for row in chosen],
     )
     return page
 
@@ -95,13 +98,27 @@ def _taking_turns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for _, row in sorted(zip(turns, rows, strict=True), key=lambda pair: pair[0])]
 
 
-def _pair(row: dict[str, Any], sample: Sample) -> dict[str, Any]:
+def _names(rows: list[dict[str, Any]], noted: Mapping[str, str]) -> dict[str, str]:
+    """Return what to call the sources, by sha256: their id, or where several files share it the path that the build noted."""
+    files: dict[str, set[str]] = {}
+    for row in rows:
+        files.setdefault(row["source_id"], set()).add(row["clean_sha256"])
+    return {
+        row["source_sha256"]: with_sha256(noted.get(row["source_sha256"], row["source_id"]), row["clean_sha256"])
+        if len(files[row["source_id"]]) > 1
+        else row["source_id"]
+        for row in rows
+    }
+
+
+def _pair(row: dict[str, Any], sample: Sample, video: str) -> dict[str, Any]:
     height, width = sample.source.shape[1:3]
     mask = None if sample.mask is None else np.repeat(sample.mask[..., None], 3, axis=-1)
     return {
-        **{name: row[name] for name in ("key", "task", "split", "instruction", "source_id", "start")},
+        **{name: row[name] for name in ("key", "task", "split", "instruction", "start")},
+        "video": video,
         "end": row["start"] + (row["frames"] - 1) * row["step"],
-        "words": f"{row['instruction']} {row['source_id']} {row['key']}".lower(),
+        "words": f"{row['instruction']} {video} {row['key']}".lower(),
         "psnr": f"codec PSNR: source {row['psnr_source']:.1f}, target {row['psnr_target']:.1f} dB",
         "aspect": f"{width} / {height}",
         "source": _preview(sample.source, row["fps"]),

@@ -47,7 +47,9 @@ def _spin_briefly() -> None:
 
 @train_app.command()
 def train_command(
-    data: Annotated[Path | None, typer.Option(help="Dataset folder.", show_default=False)] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Dataset folder. [with --resume: the run's own]", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)] = None,
     task: Annotated[
         list[str] | None,
@@ -94,6 +96,10 @@ def train_command(
     if print_config:
         typer.echo(settings.to_yaml(explained=True), nl=False)
         return
+    if data is None and resume and out is not None:
+        from vidiff.run_folder import RunFolder
+
+        data = RunFolder(out).data()
     if data is None or out is None:
         lacking = [name for name, value in (("--data DATASET", data), ("--out FOLDER", out)) if value is None]
         raise typer.BadParameter(f"give {' and '.join(lacking)}")
@@ -247,6 +253,7 @@ def _check_translation(
 
 
 def _translate_one(model: Path, source: Path, out: Path, instruction: str, options: dict[str, Any]) -> None:
+    from vidiff.seams import told_seam
     from vidiff.translate import translate_file
 
     with _watched() as (_, on_frame):
@@ -254,8 +261,7 @@ def _translate_one(model: Path, source: Path, out: Path, instruction: str, optio
     mask = options["mask"]
     typer.echo(f"wrote {out}" + (f" and {mask}" if mask else ""))
     if seams is not None:
-        where = "in every step of the fade from window to window" if options["blend"] else "from window to window"
-        typer.echo(f"{where} the change jumps {seams:.2f} times as far as between other frames")
+        typer.echo(told_seam(seams, blended=options["blend"]))
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from configs import ConfigError, OutputError, check
+from configs import ConfigError, DatasetError, OutputError, check
+from shards import load_manifest
 from shards.storage import append_json
 from vidiff.checkpoint import checkpoints, publish_folder
 from vidiff.pipeline import VIDiffPipeline
@@ -21,7 +22,7 @@ _OURS = ("checkpoints", "model", "validation", "log.jsonl", "run.json")
 
 
 class RunFolder:
-    """`run.json` (settings and dataset), `log.jsonl`, `checkpoints/`, `validation/`, and `model/`, which is a pipeline."""
+    """`run.json` (settings, dataset), `log.jsonl`, `checkpoints/`, `validation/`, and `model/`, which is a pipeline."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -31,8 +32,10 @@ class RunFolder:
         self._identity = root / "run.json"
         self._log = root / "log.jsonl"
 
-    def open(self, settings: TrainSettings, dataset: str, *, resume: bool, overwrite: bool) -> Path | None:
+    def open(self, settings: TrainSettings, dataset: str, data: Path, *, resume: bool, overwrite: bool) -> Path | None:
         """Make the folder, or check that it is this run's; return the checkpoint to go on from, if any.
+
+        `dataset`: the sha256 of its content; `data`: its folder.
 
         Raises:
             OutputError: it holds something else or another recipe's run, it holds this run and neither `resume` nor
@@ -51,7 +54,7 @@ class RunFolder:
             raise OutputError(
                 f"{self.root} holds this run at {latest.name}: --resume goes on, --overwrite starts again"
             )
-        self._write_identity(wanted)
+        self._write_identity(wanted | {"data": str(data.absolute())})
         return latest
 
     def recorded(self) -> dict[str, Any] | None:
@@ -62,6 +65,23 @@ class RunFolder:
         """
         found = self._read_identity()
         return found and dict(found["settings"])
+
+    def data(self) -> Path | None:
+        """Return the folder of the dataset that the run here was trained on; None where there is no run.
+
+        Raises:
+            OutputError: it was not noted, is gone, or holds something else by now.
+        """
+        found = self._read_identity()
+        if found is None:
+            return None
+        data = Path(found.get("data", ""))
+        trouble = (
+            "it does not say where its dataset lies" if not found.get("data") else _trouble(data, found["dataset"])
+        )
+        if trouble:
+            raise OutputError(f"{self._identity}: {trouble}; give --data with the dataset that the run began with")
+        return data
 
     def looked_at(self, step: int) -> bool:
         """Whether the model of this step is here, and its validation clips are in the log."""
@@ -135,6 +155,15 @@ class RunFolder:
             partial.replace(self._identity)
         except OSError as error:
             raise OutputError(f"cannot write to {self.root}: {error.strerror}") from None
+
+
+def _trouble(data: Path, dataset: str) -> str:
+    """Say why a folder is not the dataset with this sha256; nothing where it is."""
+    try:
+        same = load_manifest(data).sha256 == dataset
+    except DatasetError as error:
+        return f"of its dataset: {error}"
+    return "" if same else f"its dataset, {data}, has other content now"
 
 
 def _completed(settings: dict[str, Any]) -> dict[str, Any]:

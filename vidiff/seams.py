@@ -10,6 +10,26 @@ from numpy.typing import NDArray
 Frame = NDArray[np.uint8]
 
 
+_EVEN = 1.2
+"""Up to here a seam is no more than chance: no advice is given."""
+
+
+def told_seam(ratio: float, *, blended: bool) -> str:
+    """Say in words what `SeamMeter.ratio` means and, where it is a seam, what may lessen it."""
+    where = (
+        "in every step of the fade from one window of frames to the next"
+        if blended
+        else "where two windows of frames meet"
+    )
+    seen = (
+        f"{where}, what the model changes jumps by {ratio:.2f} times what it jumps by between other neighbouring frames "
+        "(1 would be no seam)"
+    )
+    if ratio <= _EVEN:
+        return seen
+    return f"{seen}; if that shows, try a larger --overlap, --carry corrected with more --steps, or --carry nothing --blend"
+
+
 class SeamMeter:
     """Takes a translation frame by frame, and compares its steps across seams with all others.
 

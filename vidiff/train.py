@@ -48,7 +48,7 @@ def train_model(
         model_folder(settings.base)
     dataset, run = Dataset(data), RunFolder(Path(out))
     clips = TrainingClips(dataset, settings)
-    checkpoint = run.open(settings, dataset.manifest.sha256, resume=resume, overwrite=overwrite)
+    checkpoint = run.open(settings, dataset.manifest.sha256, dataset.root, resume=resume, overwrite=overwrite)
     trainer = Trainer(settings, dataset, clips, run)
     if checkpoint is not None:
         trainer.resume(checkpoint)

@@ -167,6 +167,37 @@ def test_a_sign_that_moves_with_the_scene_is_no_lettering_over_it():
     assert score(still[:1])["lettering"] == 0
 
 
+def card(paint, *, ground: int, seed: int = 0) -> np.ndarray:
+    """A clip of a flat ground with something painted on it, and grain."""
+    rng, frame = np.random.default_rng(seed), np.full((270, 480, 3), ground, np.uint8)
+    paint(frame)
+    return np.clip(frame + rng.normal(0, 3, (8, *frame.shape)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("font", [cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX])
+@pytest.mark.parametrize(("size", "weight"), [(0.8, 1), (1.2, 2), (2.0, 5)])
+@pytest.mark.parametrize(("ink", "ground"), [(235, 16), (20, 240)])
+def test_a_title_on_a_flat_ground_is_lettering(font, size, weight, ink, ground):
+    title = card(lambda f: cv2.putText(f, "COMING SOON", (15, 150), font, size, (ink,) * 3, weight), ground=ground)
+    assert verdict(title) == "lettering"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_lit_windows_and_lights_in_the_night_are_no_title(seed):
+    rng = np.random.default_rng(seed)
+    wide, high, gap = rng.integers(8, 16), rng.integers(10, 22), 1.8
+
+    def paint(frame):
+        for y in range(40, 200, int(high * gap)):
+            for x in range(60, 420, int(wide * gap)):
+                if seed % 2:
+                    cv2.rectangle(frame, (x, y), (x + int(wide), y + int(high)), (230, 220, 190), -1)
+                else:
+                    cv2.circle(frame, (x, y), int(wide) // 2, (230, 220, 190), -1)
+
+    assert score(card(paint, ground=8, seed=seed))["lettering"] == 0
+
+
 def test_subtitles_do_not_hide_the_bar_that_they_stand_in():
     barred = textured()
     barred[:, :20], barred[:, -32:] = 0, 0

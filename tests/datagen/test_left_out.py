@@ -1,5 +1,6 @@
 """What is left out is counted in one way, by everything that says it."""
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,8 +13,10 @@ from configs import counted, load
 from datagen import Recipe, build, commands
 from datagen.build_bar import BuildBar
 from datagen.gates_page import collect, summary
-from datagen.rejects import in_lines, read_rejects
-from shards import write_video
+from datagen.rejects import in_lines, read_rejects, without_samples
+from datagen.remedies import REMEDIES
+from datagen.telling import _told_videos
+from shards import Dataset, write_video
 from tests.conftest import moving_clip
 from tests.datagen.conftest import SMALL, command
 
@@ -74,6 +77,53 @@ def test_bar_summary_info_and_gates_count_alike(mixed, tmp_path, capsys):
     assert told[start + 1 : start + 4] == [f"  {line}" for line in LINES]
     told = list(summary(collect(out)))
     assert told[told.index(LINES[0]) :][:3] == LINES
+
+
+def test_videos_without_a_sample_are_named_and_a_task_that_lost_most_of_its_pairs_hears_what_helps(mixed, tmp_path):
+    limits = "tasks={dehaze: {max_black_point: 255}, recolor: {min_colourfulness: 300}}"
+    given = [word for setting in (*RECIPE, limits) for word in ("--set", setting)]
+    done = command("build", "--from", mixed, "--out", tmp_path / "x", "--workers", 0, *given)
+    told = done.stdout.splitlines()
+    start = told.index("  videos without a sample:") + 1
+    kept = {row["source_id"] for row in Dataset(tmp_path / "x").index().to_pylist()}
+    (copy,) = {"v0", "lighter"} - kept
+    named = ["black: black.mp4", "duplicate: again.mp4", f"near-duplicate: {copy}.mp4", "too short: short.mp4"]
+    assert [line.strip() for line in told[start : start + 5]] == [*named, "unreadable: cut.mp4, text.mp4"]
+    assert (
+        told[start + 5]
+        == f"  recolor lost most of its pairs; what helps against 'colourless': {REMEDIES['colourless']}"
+    )
+    assert "dehaze lost" not in done.stdout
+
+
+def test_a_build_that_has_nothing_to_do_draws_no_bar_of_clips(mixed, tmp_path):
+    given = ["--from", mixed, "--out", tmp_path / "x", "--workers", 0, *(w for s in RECIPE for w in ("--set", s))]
+    assert " clips/s " in command("build", *given).stderr
+    again = command("build", *given)
+    assert again.stdout.startswith("nothing to do, ")
+    assert "samples, left out: " in again.stderr
+    assert not [words for words in ("building clips", "examining", "without copies") if words in again.stderr]
+
+
+def test_the_hashes_of_a_reject_come_after_all_that_one_reads(mixed, tmp_path):
+    build(load(Recipe, "default", RECIPE), tmp_path / "x", sources=[str(mixed)])
+    lines = [line for line in (tmp_path / "x" / "rejects.jsonl").read_text().splitlines() if "phash" in line]
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r'[^\[]*"sharpness": [\d.]+, "phash": \[[^\[]*\], "phash_moving": \[[^\[]*\]\}\}', line)
+
+
+def test_of_many_videos_and_reasons_a_few_are_named():
+    rejects = [
+        {"where": "source", "source": f"{kind}-{n}.mp4", "sha256": "", "start": -1, "task": "", "reason": f"{kind}: x"}
+        for kind in "abcdefghijk"
+        for n in range(7)
+    ]
+    told = list(_told_videos(without_samples(rejects, set())))
+    assert told[1] == "    a: a-0.mp4, a-1.mp4, a-2.mp4, a-3.mp4, a-4.mp4 and 2 more"
+    assert len(told) == 10
+    assert told[-1].startswith("    for other reasons: i-0.mp4, ")
+    assert told[-1].endswith(" and 16 more")
 
 
 def test_what_lost_frames_alone_is_not_left_out():

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from datagen.stats import collect
 from datagen.stats_page import write_stats
 from datagen.view import write_contact_sheet
 from shards import Dataset, verify
+from shards.storage import sha256_of
 from tests.datagen.conftest import command
 from tests.datagen.growing import (
     copy_of,
@@ -136,12 +138,14 @@ def test_what_was_rejected_before_is_told_from_what_is_rejected_now(videos, tmp_
     inputs, out = some(videos, tmp_path / "in", range(4)), tmp_path / "out"
     build(recipe("tasks={recolor: {}}"), out, sources=[str(inputs)])
     done = command("reject", out, "--workers", 0, "--source", "v01")
-    assert done.stdout.splitlines()[0] == "rejected now: v01"
+    assert done.stdout.splitlines()[0] == "rejected now: v01.mp4"
     assert "rejected before" not in done.stdout
     done = command("reject", out, "--workers", 0, "--source", "v01", "--source", "v02.mp4")
-    assert done.stdout.splitlines()[:2] == ["rejected now: v02", "rejected before: v01"]
+    assert done.stdout.splitlines()[:2] == ["rejected now: v02.mp4", "rejected before: v01.mp4"]
     done = command("reject", out, "--workers", 0, "--source", "v01")
-    assert done.stdout.splitlines()[0] == "rejected before: v01"
+    assert done.stdout.splitlines()[0] == "rejected before: v01.mp4"
+    assert done.stdout.splitlines()[1].endswith(" left; nothing to build")
+    assert done.stderr == ""
     assert "rejected" not in command("forget", out, "--workers", 0, "--source", "v01").stdout.replace(str(out), "")
 
 
@@ -267,3 +271,41 @@ def test_what_is_no_source_or_all_there_is_cannot_be_taken_out(videos, tmp_path)
     with pytest.raises(SourceError, match="nothing would be left"):
         take_out(out, ["v01", "v02"], reason="x")
     assert stamps(out) == before
+
+
+@pytest.fixture
+def of_one_stem(videos, tmp_path) -> Path:
+    """A dataset of four videos, two of which are called `clip`."""
+    inputs = some(videos, tmp_path / "in", range(2))
+    for number, path in enumerate(("a/clip.mp4", "b/clip.mkv"), start=2):
+        (inputs / path).parent.mkdir()
+        shutil.copy(videos / f"v{number:02d}.mp4", inputs / path)
+    build(recipe("tasks={recolor: {}}", "clip.per_video=1"), tmp_path / "out", sources=[str(inputs)])
+    return tmp_path / "out"
+
+
+def test_a_stem_that_several_files_share_is_refused_and_a_path_or_sha256_says_which(of_one_stem):
+    done = command("reject", of_one_stem, "--workers", 0, "--source", "clip")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    digest = sha256_of(of_one_stem.parent / "in" / "b" / "clip.mkv")
+    assert "source 'clip' fits 2 files: a/clip.mp4 (sha256 " in done.stderr
+    assert f"b/clip.mkv (sha256 {digest[:12]})" in done.stderr
+    for name in ("clip.mkv", "b/clip.mkv", digest[:12]):
+        told = command("reject", of_one_stem, "--workers", 0, "--source", name).stdout
+        assert told.splitlines()[0].endswith(": b/clip.mkv")
+    told = command("reject", of_one_stem, "--workers", 0, "--source", "a/clip.mp4", "--source", "b/clip.mkv").stdout
+    assert told.splitlines()[:2] == ["rejected now: a/clip.mp4", "rejected before: b/clip.mkv"]
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart_by_their_sha256(videos, tmp_path):
+    folders = [some(videos, tmp_path / name, [number]) for number, name in enumerate("xyz")]
+    for number, folder in enumerate(folders):
+        (folder / f"v{number:02d}.mp4").rename(folder / "clip.mp4")
+    out = tmp_path / "out"
+    build(recipe("tasks={recolor: {}}", "clip.per_video=1"), out, sources=list(map(str, folders)))
+    with pytest.raises(DatasetError, match=r"'clip\.mp4' fits 3 files"):
+        take_out(out, ["clip.mp4"], reason="x")
+    digests = [sha256_of(folder / "clip.mp4")[:12] for folder in folders]
+    told = command("reject", out, "--workers", 0, "--source", digests[0], "--source", digests[1]).stdout.splitlines()[0]
+    assert all(f"clip.mp4 (sha256 {digest})" in told for digest in digests[:2])
+    assert digests[2] not in told

@@ -284,8 +284,16 @@ def test_bins_hold_every_value_and_have_round_edges(seed):
 def test_few_whole_numbers_have_a_bin_each():
     edges = bin_edges(np.array([7.0, 9, 9, 13]))
     assert edges.tolist() == [6.5, 7.5, 8.5, 9.5, 10.5, 11.5, 12.5, 13.5]
-    assert bin_edges(np.array([5.0])).tolist() == [4.5, 5.5]
-    assert len(bin_edges(np.array([0.123]))) == 2
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, 0.123, -2.5])
+def test_one_value_alone_is_a_bar_and_not_the_whole_plot(value):
+    edges = bin_edges(np.array([value]))
+    assert np.histogram([value], edges)[0][0] == 1
+    assert len(edges) == 7
+    svg = str(histogram([Series(name="kept", values=[value] * 30)]))
+    assert svg.count("<rect") == 1
+    assert float(re.search(r'<rect[^>]* width="([\d.]+)"', svg)[1]) < 340 / 5
 
 
 def test_a_line_outside_of_the_values_is_still_in_the_picture():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datagen.commands import view_dataset
-from datagen.view import spread, write_contact_sheet
+from datagen.view import _names, spread, write_contact_sheet
 from shards import Dataset, Manifest, encode_sample, write_shard
 from tests.conftest import make_sample
 
@@ -104,3 +104,18 @@ def test_page_and_terminal_say_how_many_pairs_are_shown_and_how_to_see_more(toy_
     assert len(shown) == 2
     assert {target for _, target in shown} <= {f"{psnr:.1f}" for psnr in rows}
     assert "Codec PSNR: of the stored clip against the one that was encoded" in page
+
+
+def test_sources_of_one_id_are_called_by_path_and_sha256():
+    rows = [
+        {"source_id": name, "source_sha256": sha256, "clean_sha256": sha256 * 12}
+        for name, sha256 in (("clip", "a"), ("clip", "b"), ("other", "c"))
+    ]
+    # the same video with other words beside it is no other file
+    rows.append({"source_id": "other", "source_sha256": "d", "clean_sha256": "c" * 12})
+    assert _names(rows, {"a": "x/clip.mp4", "c": "x/other.mp4"}) == {
+        "a": "x/clip.mp4 (sha256 aaaaaaaaaaaa)",
+        "b": "clip (sha256 bbbbbbbbbbbb)",
+        "c": "other",
+        "d": "other",
+    }

@@ -1,8 +1,11 @@
+import json
+import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 
-from shards import write_video
+from shards import load_manifest, write_video
 from vidiff import cli
 
 
@@ -65,6 +68,35 @@ def test_resume_goes_on_with_the_run_s_own_settings(monkeypatch, capsys, tmp_pat
         assert "--resume with no --config, --set or --task goes on with it" in err
     _, out, _ = run(monkeypatch, capsys, cli.train, "--out", tmp_path / "run", "--resume", "--print-config")
     assert "lr: 0.0005" in out
+
+
+def test_resume_goes_on_with_the_run_s_own_dataset_or_says_why_not(monkeypatch, capsys, tmp_path, toy_dataset):
+    data, note = shutil.copytree(toy_dataset, tmp_path / "data"), tmp_path / "run" / "run.json"
+    monkeypatch.chdir(tmp_path)
+    begin = ["--data", "data", "--out", "run", "--config", "tiny-fast", "--steps", "1"]
+    assert run(monkeypatch, capsys, cli.train, *begin)[0] == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume = ["--out", note.parent, "--resume", "--steps"]
+    code, out, _ = run(monkeypatch, capsys, cli.train, *resume, "2")
+    assert (code, out.split(" in ")[0]) == (0, "trained 2 steps")
+
+    def refusal():
+        code, _, err = run(monkeypatch, capsys, cli.train, *resume, "3")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "give --data with the dataset that the run began with" in err
+        return err
+
+    manifest = load_manifest(data)
+    replace(manifest, shards=manifest.shards[1:]).save(data)
+    assert f"its dataset, {data}, has other content now" in refusal()
+    shutil.rmtree(data)
+    assert f"{data} is not a dataset folder" in refusal()
+    assert run(monkeypatch, capsys, cli.train, "--data", toy_dataset, *resume, "3")[0] == 0
+    assert run(monkeypatch, capsys, cli.train, *resume, "4")[0] == 0
+    # as earlier versions left it
+    note.write_text(json.dumps({name: value for name, value in json.loads(note.read_text()).items() if name != "data"}))
+    assert "it does not say where its dataset lies" in refusal()
 
 
 def test_a_finished_run_without_its_model_makes_it_again(monkeypatch, capsys, tmp_path, toy_dataset):

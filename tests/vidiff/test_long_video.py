@@ -6,7 +6,7 @@ import pytest
 from configs import ModelError
 from vidiff import translate_clip, translate_long
 from vidiff.long_video import faded, prefixed, seam_places
-from vidiff.seams import SeamMeter
+from vidiff.seams import SeamMeter, told_seam
 
 
 class CopyingPipe:
@@ -210,3 +210,11 @@ def test_frames_are_read_as_they_are_needed():
 def test_an_untrained_pipeline_gives_a_long_clip_back_exactly(pipe):
     video = np.random.default_rng(0).integers(0, 256, (11, 32, 32, 3), dtype=np.uint8)
     assert np.array_equal(translate_clip(pipe, video, "Remove the haze."), video)
+
+
+@pytest.mark.parametrize(("ratio", "blended"), [(1.0, False), (1.41, False), (3.0, True)])
+def test_a_seam_is_told_with_what_it_is_measured_against_and_what_helps(ratio, blended):
+    told = told_seam(ratio, blended=blended)
+    assert f"jumps by {ratio:.2f} times what it jumps by between other neighbouring frames (1 would be no seam)" in told
+    assert ("fade" in told) is blended
+    assert ("--overlap" in told) is (ratio > 1.2)

@@ -169,14 +169,14 @@ def test_a_folder_with_another_run_is_refused_with_the_difference(toy_dataset, t
 
 def test_a_setting_that_came_later_and_stands_at_its_default_makes_no_other_run(tmp_path):
     run, note = RunFolder(tmp_path), tmp_path / "run.json"
-    run.open(recipe("steps=1"), "data", resume=False, overwrite=False)
+    run.open(recipe("steps=1"), "data", tmp_path, resume=False, overwrite=False)
     said = json.loads(note.read_text())
     del said["settings"]["guidance_rule"], said["settings"]["noise"]["shared"]
     note.write_text(json.dumps(said))
-    run.open(recipe("steps=1"), "data", resume=False, overwrite=False)
+    run.open(recipe("steps=1"), "data", tmp_path, resume=False, overwrite=False)
     note.write_text(json.dumps({**said, "settings": said["settings"] | {"fog": 1}}))
     with pytest.raises(OutputError, match=r"another recipe \(fog was 1, is None"):
-        run.open(recipe("steps=1"), "data", resume=False, overwrite=False)
+        run.open(recipe("steps=1"), "data", tmp_path, resume=False, overwrite=False)
 
 
 def test_folders_that_are_no_run_are_left_alone(toy_dataset, tmp_path):
