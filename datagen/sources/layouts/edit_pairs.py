@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,12 +99,13 @@ def _pair(root: Path, file: Path, number: int, row: Mapping[str, Any]) -> Entry 
 def _unusable(root: Path, file: Path, rows: Sequence[Mapping[str, Any]], lacking: Sequence[int]) -> Entry:
     """Return the reject of a list in which some rows, or all, are no pairs."""
     first = rows[lacking[0] - 1]
+    said = f"with {', '.join(map(str, first))}" if first else "which is no JSON object, or an empty one"
     return Entry(
         id=file.stem,
         name=file.relative_to(root).as_posix() if root.is_dir() else file.name,
         main=str(file.resolve()),
         problem=f"rows without a source, an edited video or an instruction: {len(lacking)} of {len(rows)}; "
-        f"the first is row {lacking[0]}, with {', '.join(map(str, first))}"[:300],
+        f"the first is row {lacking[0]}, {said}"[:300],
     )
 
 
@@ -128,12 +130,22 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     import pandas as pd
 
     try:
-        csv = file.suffix == ".csv"
-        table = pd.read_csv(file, dtype=str, keep_default_na=False) if csv else pd.read_json(file, lines=True)
-        rows = table.to_dict("records")
+        if file.suffix == ".jsonl":
+            yield from map(_object, filter(str.strip, file.read_text(encoding="utf-8-sig").split("\n")))
+        else:
+            rows = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
+            yield from ({str(name): value for name, value in row.items()} for row in rows)
     except (ValueError, OSError) as error:
         raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None
-    yield from ({str(name): value for name, value in row.items()} for row in rows)
+
+
+def _object(line: str) -> Mapping[str, Any]:
+    """Return the object on a line; an empty one where there is none, which is no pair."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def _flat(values: Any) -> Iterator[Mapping[str, Any]]:

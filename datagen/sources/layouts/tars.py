@@ -18,24 +18,40 @@ _CAPTION = ("caption", "text", "enhanced_caption")
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yield every video in a tar file, or in the tar files of a folder; captions and licences from its `.json` or `.txt`."""
+    """Yield every video in a tar file, or in the tar files of a folder; captions and licences from its `.json` or `.txt`.
+
+    A tar file that is damaged, as a writer that was killed leaves it, is a reject beside the samples before the damage; the
+    last of them is not taken, for its caption may be lost.
+    """
     tars = sorted(path.rglob("*.tar")) if path.is_dir() else [path]
     if not tars:
         raise SourceError(f"no .tar files in {path}")
-    found = 0
+    found, damage = 0, None
     for tar in tars:
-        for key, members in _samples(tar):
-            videos = [member for ending, member in sorted(members.items()) if Path(f"x.{ending}").suffix in EXTENSIONS]
-            for video in videos[:1]:
-                found += 1
-                yield Entry(
-                    id=key.rsplit("/", 1)[-1],
-                    name=f"{tar.name}/{video.name}",
-                    main=Member(tar=tar.resolve(), offset=video.offset, size=video.size).locator,
-                    **_said(members),
-                )
+        try:
+            for key, members in _samples(tar):
+                for video in _videos(members)[:1]:
+                    found += 1
+                    yield _entry(tar, key, video, members)
+        except SourceError as error:
+            damage = error
+            reason = str(error).removeprefix(f"{tar}: ")
+            yield Entry(id=tar.stem, name=tar.name, main=str(tar.resolve()), problem=f"unreadable: {reason}")
     if not found:
-        raise SourceError(f"no videos in the .tar files of {path}; looked for {' '.join(sorted(EXTENSIONS))}")
+        raise damage or SourceError(f"no videos in the .tar files of {path}; looked for {' '.join(sorted(EXTENSIONS))}")
+
+
+def _entry(tar: Path, key: str, video: Member, members: dict[str, Member]) -> Entry:
+    return Entry(
+        id=key.rsplit("/", 1)[-1],
+        name=f"{tar.name}/{video.name}",
+        main=Member(tar=tar.resolve(), offset=video.offset, size=video.size).locator,
+        **_said(members),
+    )
+
+
+def _videos(members: dict[str, Member]) -> list[Member]:
+    return [member for ending, member in sorted(members.items()) if Path(f"x.{ending}").suffix in EXTENSIONS]
 
 
 def _samples(tar: Path) -> Iterator[tuple[str, dict[str, Member]]]:
