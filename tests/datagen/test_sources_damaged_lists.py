@@ -115,6 +115,29 @@ def test_of_a_cut_tar_what_is_whole_is_read_and_the_rest_is_a_reject(tmp_path):
         listed(f"tars:{tars / '2.tar'}")
 
 
+def test_videos_of_a_tar_whose_names_have_dots_are_all_taken(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for number in range(3):
+            write_video(tmp_path / "v.mp4", moving_clip(number, frames=4), fps=20)
+            tar.add(tmp_path / "v.mp4", f"./walk.v{number}.mp4")
+            tar.add(tmp_path / "v.mp4", f"./._walk.v{number}.mp4")
+    assert listed(str(tmp_path / "0.tar")) == (["walk.v0", "walk.v1", "walk.v2"], {})
+
+
+def test_what_macos_leaves_beside_files_is_not_read(tmp_path):
+    for seed, name in enumerate("ab"):
+        write_video(tmp_path / f"{name}.mp4", moving_clip(seed, frames=4), fps=20)
+        (tmp_path / f"._{name}.mp4").write_bytes(b"\0\5\x16\7\xb0")
+    (tmp_path / "list.json").write_text(
+        json.dumps([{"source": "a.mp4", "edited": "b.mp4", "instruction": "Add snow."}])
+    )
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._list.json").write_bytes(b"\0\5\x16\7\xb0")
+    assert listed(str(tmp_path)) == (["a", "b"], {})
+    assert listed(str(tmp_path / "*.mp4")) == (["a", "b"], {})
+    assert listed(f"edit_pairs:{tmp_path}") == (["a-b"], {})
+
+
 def test_a_byte_order_mark_before_a_list_changes_nothing(tmp_path):
     frames(tmp_path / "JPEGImages" / "480p" / "x")
     masks(tmp_path / "Annotations" / "480p" / "x")

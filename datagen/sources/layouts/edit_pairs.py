@@ -15,6 +15,7 @@ from typing import Any
 from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import load_json
+from datagen.sources.layouts.frames import visible_files
 from datagen.sources.library import Entry
 from shards.video import EXTENSIONS
 
@@ -56,7 +57,7 @@ def entries(path: Path) -> Iterator[Entry]:
         SourceError: a list cannot be read, or none has a pair.
     """
     lists = (
-        sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl", ".csv"))
+        [file for file in visible_files(path) if file.suffix in (".json", ".jsonl", ".csv")]
         if path.is_dir()
         else [path]
     )
@@ -201,7 +202,7 @@ def _has_videos(top: Path, folder: Path) -> bool:
 @cache
 def _by_name(top: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
-    for path in sorted(top.rglob("*")):
+    for path in visible_files(top):
         if path.suffix.lower() in EXTENSIONS:
             files.setdefault(path.name, []).append(path)
     return files
