@@ -88,6 +88,12 @@ def test_a_broken_line_in_a_list_of_pairs_is_a_row_that_is_no_pair(tmp_path):
     assert reasons["list.jsonl"].endswith("1 of 2; the first is row 2, which is no JSON object, or an empty one")
 
 
+def test_a_comma_too_many_in_every_row_shifts_nothing(tmp_path):
+    (tmp_path / "list.csv").write_text("source,edited,instruction\na.mp4,b.mp4,Add snow, please.\n")
+    with pytest.raises(SourceError, match="line 2: 4 cells, the header has 3; a cell with a comma in it needs quotes"):
+        listed(f"edit_pairs:{tmp_path}")
+
+
 def shard(file: Path, names: str, folder: Path) -> bytes:
     with tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name in names:

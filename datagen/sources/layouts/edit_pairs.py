@@ -16,6 +16,7 @@ from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import load_json
 from datagen.sources.layouts.frames import visible_files
+from datagen.sources.layouts.table import csv_rows
 from datagen.sources.library import Entry
 from shards.video import EXTENSIONS
 
@@ -128,14 +129,11 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
         lists = [values[name] for name in _LISTS if isinstance(values, dict) and isinstance(values.get(name), list)]
         yield from _flat(lists[0] if lists else values)
         return
-    import pandas as pd
-
     try:
-        if file.suffix == ".jsonl":
-            yield from map(_object, filter(str.strip, file.read_text(encoding="utf-8-sig").split("\n")))
+        if file.suffix == ".csv":
+            yield from csv_rows(file).values()
         else:
-            rows = pd.read_csv(file, dtype=str, keep_default_na=False).to_dict("records")
-            yield from ({str(name): value for name, value in row.items()} for row in rows)
+            yield from map(_object, filter(str.strip, file.read_text(encoding="utf-8-sig").split("\n")))
     except (ValueError, OSError) as error:
         raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 
