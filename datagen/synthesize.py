@@ -131,7 +131,7 @@ def clip_scores(clip: Clip) -> dict[str, Any]:
 def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> Sample | dict[str, Any]:
     """Return a task's pair of a clip, or where, why and with which scores it is turned away."""
     try:
-        if refusal := _refusal(clip, task, recipe, scores):
+        if refusal := _refusal(clip, task, split, recipe, scores):
             return {"where": "task", "reason": refusal, "scores": scores}
         sample = make_sample(clip, task, split, recipe, scores)
     except UnsuitableClipError as error:
@@ -147,11 +147,13 @@ def _pair(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, A
     return {"where": "pair", "reason": refusal, "scores": sample.meta.scores} if refusal else sample
 
 
-def _refusal(clip: Clip, task: str, recipe: Recipe, scores: dict[str, Any]) -> str | None:
+def _refusal(clip: Clip, task: str, split: str, recipe: Recipe, scores: dict[str, Any]) -> str | None:
     """Return why a task has no use for a clip, or None."""
     make = builder(task)
-    if is_native(clip, task):
-        return None
+    if clip.native is not None and is_native(clip, task):
+        # what a template leaves open is known of pairs that are made here
+        wordless = not clip.native.instruction and any("{" in text for text in recipe.task(task).templates(split))
+        return f"no instruction: a pair for {task} needs its own words, and has none" if wordless else None
     if make.needs_masks and clip.ids is None:
         return "no object masks"
     return make.refuse(clip, scores, make.options(recipe.tasks[task]))

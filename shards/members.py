@@ -73,5 +73,8 @@ def members_of(tar: Path) -> Iterator[Member]:
                     yield Member(tar=tar, offset=info.offset_data, size=info.size, name=info.name)
                 elif info.isreg():
                     raise SourceError(f"{tar}: cut off in the middle of {info.name}")
+            # a part of a member's header, which tarfile takes for the end
+            if 0 < size - file.offset < tarfile.BLOCKSIZE:
+                raise SourceError(f"{tar}: cut off between two members")
     except tarfile.TarError as error:
         raise SourceError(f"{tar}: not an uncompressed tar file ({error})") from None

@@ -77,7 +77,7 @@ class Generated:
 
     def _prompts(self) -> Iterator[tuple[int, Prompt]]:
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(
                 f"{self.path} cannot be read ({error}); it must be a text file with a JSON object per line"

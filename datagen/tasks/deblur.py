@@ -74,7 +74,7 @@ class Deblur(Builder[DeblurOptions]):
 
     def draw(self, clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the kind of blur and its parameters, per frame."""
-        kind = pick(options.kinds, rng)
+        kind = _draw_kind(clip, options, rng)
         frames, height = clip.frames.shape[:2]
         light = {"kind": kind, "light": "linear, gamma 2.2"}
         if kind == "defocus":
@@ -142,6 +142,17 @@ def _moment(clip: Clip) -> Callable[[float], Glimpse]:
         raise ValueError(f"{clip.video.id} was not read at its full rate")
     lights = Lights(moments.frames, keep=2 * clip.window.step)
     return lambda time: Glimpse(lights[moments.first + round(time * clip.window.step)])
+
+
+def _draw_kind(clip: Clip, options: DeblurOptions, rng: np.random.Generator) -> Kind:
+    """Draw the kind of blur; of a single frame nobody knows how it moves."""
+    kind = pick(options.kinds, rng)
+    if kind != "motion" or len(clip.frames) > 1 or clip.moments is not None:
+        return kind
+    others = {name: share for name, share in options.kinds.items() if name != "motion"}
+    if not others:
+        raise UnsuitableClipError("no motion: a single frame has none; --set 'tasks.deblur.kinds={shake: 1}', say")
+    return pick(others, rng)
 
 
 def _draw_exposure(options: DeblurOptions, rng: np.random.Generator, *, most: float = math.inf) -> float:

@@ -21,6 +21,7 @@ from datagen.rejects import read_rejects
 from datagen.replay import replay
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
+from datagen.tasks.base import UnsuitableClipError
 from shards import Dataset, read_video, write_video
 from tests.conftest import moving_clip
 
@@ -270,3 +271,10 @@ def test_the_instruction_speaks_of_the_blur_that_is_there_and_one_s_own_template
         assert special[kind]
     assert special["motion"].isdisjoint(special["shake"] | special["defocus"])
     assert "Bring the video into focus." in special["defocus"]
+
+
+def test_a_single_frame_is_blurred_by_what_needs_no_motion():
+    one = make_clip(frames=moving_clip(5, frames=1, height=64, width=80), depth=np.full((1, 64, 80), 3, np.float32))
+    assert {drawn(seed, clip=one)["kind"] for seed in range(40)} == {"shake", "defocus"}
+    with pytest.raises(UnsuitableClipError, match="no motion: a single frame has none"):
+        drawn(clip=one, kinds={"motion": 1})

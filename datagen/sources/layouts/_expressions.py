@@ -23,7 +23,7 @@ def load_json(path: Path) -> Any:
         SourceError: it cannot be read, or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read ({' '.join(str(error).split())[:120]})") from None
 

@@ -74,7 +74,7 @@ def _sentences(file: Path) -> dict[str, Names]:
 
 def _rows(file: Path) -> list[list[str]]:
     try:
-        with file.open(encoding="utf-8", newline="") as text:
+        with file.open(encoding="utf-8-sig", newline="") as text:
             return list(csv.reader(text))
     except (OSError, ValueError, csv.Error) as error:
         raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None

@@ -67,7 +67,7 @@ def official_splits(path: Path) -> dict[str, str]:
     for name, split in _SPLITS.items():
         # 2017: one sequence a line; 2016: `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`
         for file in sorted(path.glob(f"ImageSets/*/{name}.txt")):
-            for line in file.read_text(encoding="utf-8").split("\n"):
+            for line in file.read_text(encoding="utf-8-sig").split("\n"):
                 words = line.split()
                 if words:
                     sequence = words[0] if "/" not in words[0] else Path(words[0]).parent.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 from configs import SourceError
 from datagen.sources.layouts import Layout
 from datagen.sources.layouts._expressions import load_json
+from datagen.sources.layouts.frames import visible_files
+from datagen.sources.layouts.table import csv_rows
 from datagen.sources.library import Entry
 from shards.video import EXTENSIONS
 
@@ -55,7 +58,7 @@ def entries(path: Path) -> Iterator[Entry]:
         SourceError: a list cannot be read, or none has a pair.
     """
     lists = (
-        sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl", ".csv"))
+        [file for file in visible_files(path) if file.suffix in (".json", ".jsonl", ".csv")]
         if path.is_dir()
         else [path]
     )
@@ -98,12 +101,13 @@ def _pair(root: Path, file: Path, number: int, row: Mapping[str, Any]) -> Entry 
 def _unusable(root: Path, file: Path, rows: Sequence[Mapping[str, Any]], lacking: Sequence[int]) -> Entry:
     """Return the reject of a list in which some rows, or all, are no pairs."""
     first = rows[lacking[0] - 1]
+    said = f"with {', '.join(map(str, first))}" if first else "which is no JSON object, or an empty one"
     return Entry(
         id=file.stem,
         name=file.relative_to(root).as_posix() if root.is_dir() else file.name,
         main=str(file.resolve()),
         problem=f"rows without a source, an edited video or an instruction: {len(lacking)} of {len(rows)}; "
-        f"the first is row {lacking[0]}, with {', '.join(map(str, first))}"[:300],
+        f"the first is row {lacking[0]}, {said}"[:300],
     )
 
 
@@ -125,15 +129,22 @@ def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
         lists = [values[name] for name in _LISTS if isinstance(values, dict) and isinstance(values.get(name), list)]
         yield from _flat(lists[0] if lists else values)
         return
-    import pandas as pd
-
     try:
-        csv = file.suffix == ".csv"
-        table = pd.read_csv(file, dtype=str, keep_default_na=False) if csv else pd.read_json(file, lines=True)
-        rows = table.to_dict("records")
+        if file.suffix == ".csv":
+            yield from csv_rows(file).values()
+        else:
+            yield from map(_object, filter(str.strip, file.read_text(encoding="utf-8-sig").split("\n")))
     except (ValueError, OSError) as error:
         raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None
-    yield from ({str(name): value for name, value in row.items()} for row in rows)
+
+
+def _object(line: str) -> Mapping[str, Any]:
+    """Return the object on a line; an empty one where there is none, which is no pair."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def _flat(values: Any) -> Iterator[Mapping[str, Any]]:
@@ -189,7 +200,7 @@ def _has_videos(top: Path, folder: Path) -> bool:
 @cache
 def _by_name(top: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
-    for path in sorted(top.rglob("*")):
+    for path in visible_files(top):
         if path.suffix.lower() in EXTENSIONS:
             files.setdefault(path.name, []).append(path)
     return files

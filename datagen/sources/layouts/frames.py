@@ -44,6 +44,11 @@ def dead_links(path: Path) -> list[Path]:
     return sorted(link for link in found if link.is_symlink() and not link.exists() and not link.name.startswith("."))
 
 
+def visible_files(path: Path) -> list[Path]:
+    """Return all that lies below a folder, in order, but for what has a name that begins with a dot."""
+    return [file for file in sorted(path.rglob("*")) if not file.name.startswith(".")]
+
+
 def visible_folders(path: Path) -> Iterator[Path]:
     """Yield the folders in a folder in their order, and links that lead nowhere; none whose name begins with a dot."""
     for folder in sorted(path.iterdir()):

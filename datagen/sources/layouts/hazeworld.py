@@ -50,11 +50,11 @@ def _listed(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in _PARTS:
         for file in sorted(path.glob(f"gt/*/mapping_info_GT_{part}.txt")):
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
             found |= {f"{file.parent.name}/{line.split()[2]}": part for line in lines if line.strip()}
         file = path / part / f"meta_info_GT_{part}.txt"
         if file.is_file():
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
             found |= {line.split()[0]: part for line in lines if line.strip()}
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def entries(path: Path) -> Iterator[Entry]:
         raise SourceError(
             f"{path} is not of the layout instruct_pix2pix: no seeds.json, and no prompt.json beside SEED_0.jpg"
         )
+    train, val = (math.floor(share * len(listed)) for share in (_TRAIN, _VAL))
     for number, (name, seeds) in enumerate(listed):
-        words = prompt_facts(path / name / "prompt.json")
-        place = number / len(listed)
+        words, problem = prompt_facts(path / name / "prompt.json")
         for seed in sorted(map(str, seeds)):
             yield Entry(
                 id=f"{Path(name).name}-{seed}",
@@ -39,7 +40,8 @@ def entries(path: Path) -> Iterator[Entry]:
                 pair=str((path / name / f"{seed}_1.jpg").resolve()),
                 task="edit",
                 facts=words,
-                split="train" if place < _TRAIN else "val" if place < _VAL else "test",
+                split="train" if number < train else "val" if number < val else "test",
+                problem=problem,
             )
 
 

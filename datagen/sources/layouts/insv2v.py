@@ -16,29 +16,42 @@ _LEAST = {"sim_dir": 0.2, "sim_0": 0.2, "sim_1": 0.2, "sim_image": 0.5}
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yield every pair that meets the authors' thresholds."""
+    """Yield every pair that meets the authors' thresholds; a folder whose scores cannot be read is a reject."""
     folders = sorted(file.parent for file in path.rglob("prompt.json") if (file.parent / "image").is_dir())
     if not folders:
         raise SourceError(f"{path} is not of the layout insv2v: no folder in it has prompt.json and image/")
     for folder in folders:
-        words = prompt_facts(folder / "prompt.json")
-        for seed in _seeds(folder / "metadata.jsonl"):
+        words, problem = prompt_facts(folder / "prompt.json")
+        seeds, damage = _seeds(folder / "metadata.jsonl")
+        name = folder.relative_to(path).as_posix()
+        for seed in seeds:
             yield Entry(
                 id=f"{folder.name}-{seed}",
-                name=f"{folder.relative_to(path).as_posix()}/{seed}",
+                name=f"{name}/{seed}",
                 main=str(folder.resolve() / "image" / f"{seed}_0_*.jpg"),
                 pair=str(folder.resolve() / "image" / f"{seed}_1_*.jpg"),
                 task="edit",
                 facts=words,
+                problem=problem,
             )
+        if damage:
+            yield Entry(id=folder.name, name=f"{name}/metadata.jsonl", main=str(folder.resolve()), problem=damage)
 
 
-def _seeds(file: Path) -> Iterator[str]:
+def _seeds(file: Path) -> tuple[list[str], str]:
+    """Return the seeds of the pairs that are good enough, and what is wrong with the list, or nothing."""
     try:
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{file}: cannot be read ({' '.join(str(error).split())[:120]})") from None
-    yield from (str(line["seed"]) for line in lines if _is_good(line))
+        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, ValueError):
+        return [], "unreadable: no such file, or no UTF-8"
+    seeds, damaged = [], 0
+    for line in lines:
+        try:
+            scores = json.loads(line)
+            seeds += [str(scores["seed"])] if _is_good(scores) else []
+        except (AttributeError, KeyError, TypeError, ValueError):
+            damaged += 1
+    return seeds, f"unreadable: {damaged} of {len(lines)} lines are no scores of a seed" if damaged else ""
 
 
 def _is_good(scores: Mapping[str, float]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from configs import SourceError
 from datagen.sources.layouts import Layout
@@ -29,20 +30,35 @@ def entries(path: Path) -> Iterator[Entry]:
         )
     if not lists:
         raise SourceError(f"{path} is not of the layout magicbrush: no edit_turns.json in it")
-    for file in lists:
-        parts = file.relative_to(path.parent).parts
-        for turn in load_json(file):
-            source, edited = (_picture(file.parent, str(turn[side])) for side in ("input", "output"))
-            yield Entry(
-                id=edited.stem,
-                name=edited.name,
-                main=str(source),
-                pair=str(edited),
-                masks=_hole(_picture(file.parent, str(turn["mask"]))) if turn.get("mask") else "",
-                task="edit",
-                facts={"instruction": " ".join(str(turn["instruction"]).split())},
-                split=next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), ""),
-            )
+    turns = [(file, number, turn) for file in lists for number, turn in enumerate(load_json(file), start=1)]
+    if turns and not any(_is_whole(turn) for *_, turn in turns):
+        raise TypeError("no turn has input, output and instruction")
+    for file, number, turn in turns:
+        yield _entry(path, file, turn) if _is_whole(turn) else _reject(file, number)
+
+
+def _is_whole(turn: Any) -> bool:
+    return isinstance(turn, dict) and {"input", "output", "instruction"} <= turn.keys()
+
+
+def _entry(path: Path, file: Path, turn: Mapping[str, Any]) -> Entry:
+    parts = file.relative_to(path.parent).parts
+    source, edited = (_picture(file.parent, str(turn[side])) for side in ("input", "output"))
+    return Entry(
+        id=edited.stem,
+        name=edited.name,
+        main=str(source),
+        pair=str(edited),
+        masks=_hole(_picture(file.parent, str(turn["mask"]))) if turn.get("mask") else "",
+        task="edit",
+        facts={"instruction": " ".join(str(turn["instruction"] or "").split())},
+        split=next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), ""),
+    )
+
+
+def _reject(file: Path, number: int) -> Entry:
+    problem = f"no instruction: turn {number} of {file.name} lacks it, or its input or output"
+    return Entry(id=file.stem, name=f"{file.name}, {number}", main=str(file.resolve()), problem=problem)
 
 
 def _picture(root: Path, name: str) -> Path:

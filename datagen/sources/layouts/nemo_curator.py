@@ -25,10 +25,10 @@ def entries(path: Path) -> Iterator[Entry]:
         SourceError: the folder has no clips or no metas/v0.
     """
     clips, filtered, metas = (path / name for name in ("clips", "filtered_clips", "metas/v0"))
-    files = {file.stem: file for file in sorted(clips.glob("*.mp4"))}
+    files = {file.stem: file for file in sorted(clips.glob("[!.]*.mp4"))}
     if not files or not metas.is_dir():
         raise SourceError(f"{path} is not of the layout nemo_curator: it needs clips/UUID.mp4 and metas/v0/UUID.json")
-    described = {file.stem: file for file in sorted(metas.glob("*.json"))}
+    described = {file.stem: file for file in sorted(metas.glob("[!.]*.json"))}
     for uuid in sorted(files.keys() | described.keys()):
         if uuid in files and uuid in described:
             yield _entry(uuid, files[uuid], described[uuid])

@@ -126,7 +126,7 @@ def _rows(path: Path) -> dict[str, dict[str, Any]]:
         SourceError: it cannot be read; of a text file the line is named.
     """
     kind = path.suffix.lower()
-    read = {".parquet": _parquet_rows, ".jsonl": _json_lines, ".json": _json_rows}.get(kind, _csv_rows)
+    read = {".parquet": _parquet_rows, ".jsonl": _json_lines, ".json": _json_rows}.get(kind, csv_rows)
     try:
         rows = read(path)
     except UnicodeDecodeError as error:
@@ -141,7 +141,13 @@ def _rows(path: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _csv_rows(path: Path) -> dict[str, dict[str, Any]]:
+def csv_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the rows of a CSV by where they are, `line 3`.
+
+    Raises:
+        SourceError: a row has other cells than the header, which would shift what follows in it.
+        ValueError: it is not UTF-8.
+    """
     # at once, so that whatever is no text is found with its place
     text = path.read_bytes().decode("utf-8-sig")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from configs import SourceError, meant_path
 from datagen.sources.layouts import Layout, frames, layout, layout_names
+from datagen.sources.layouts.frames import visible_files
 from datagen.sources.library import Entry
 from shards.picture_folder import is_pictures
 from shards.video import EXTENSIONS
@@ -31,19 +32,19 @@ def entries(path: Path) -> Iterator[Entry]:
 
 def video_files(path: Path) -> list[Path]:
     """List the files with a video's extension below a folder, the file itself, or what a glob pattern matches; links to
-    nothing among them.
+    nothing among them. What begins with a dot is none of them: macOS leaves a `._clip.mp4` beside every `clip.mp4`.
 
     Raises:
         SourceError: there is nothing of that name.
     """
     if path.is_dir():
-        videos = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS]
+        videos = [file for file in visible_files(path) if file.suffix.lower() in EXTENSIONS]
         return [file for file in videos if file.is_file() or _is_dead(file)]
     if path.exists() or _is_dead(path):
         return [path]
     # unlike the glob module, Path.glob does not run in circles through links that lead upwards
     start = Path(path.anchor)
-    matching = sorted(start.glob(str(path.relative_to(start))))
+    matching = [file for file in sorted(start.glob(str(path.relative_to(start)))) if not file.name.startswith(".")]
     found = [file for file in matching if file.is_file() or file.is_dir() or _is_dead(file)]
     files = [file for file in found if not file.is_dir()]
     if not found:
