@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def test_a_table_says_when_its_videos_are_too_few_for_its_methods():
     assert "; can tell apart methods that differ by " in board(contest(8, 3)).size
     assert board(contest(5, 3)).size.endswith("; below 6 videos nothing can be told apart: none is marked best")
     assert board(contest(8, 1)).size.endswith("ranked by PSNR")
+
+
+def test_a_table_that_finds_large_differences_does_not_say_that_its_videos_find_none():
+    rows = [row(name, v, 20 + v * n % 5) for n, name in enumerate(("a", "b"), start=1) for v in range(8)]
+    told = board(rows).size
+    assert re.search(
+        r"; can tell apart methods that differ by \S+ dB or more; these 2 are not told apart: none is", told
+    )
 
 
 def equal(*names: str, videos: int = 8) -> list[dict]:
