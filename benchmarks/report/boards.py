@@ -75,8 +75,8 @@ class Line:
 
     @property
     def seconds_per_frame(self) -> float | None:
-        """Warm."""
-        found: float | None = self.cost.get("warm_seconds_per_frame", self.entry.seconds_per_frame)
+        """Warm; None where it was not measured apart, for what took how long while all were scored says little."""
+        found: float | None = self.cost.get("warm_seconds_per_frame")
         return found
 
 
