@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.settings import BenchSettings, SuiteSettings
-from configs import DatasetError, OutputError, SourceError, VIDiffError, load, unknown_name
+from configs import DatasetError, OutputError, SourceError, VIDiffError, counted, load, unknown_name
 from datagen.tasks.base import NATIVE
 from shards import Dataset
 from shards.verification import changed_shards
@@ -89,7 +89,7 @@ def lacking(standard: SuiteSettings, rows: Collection[Mapping[str, Any]], limit:
         f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
     )
     if limit is not None:
-        yield f"at most {limit} clips (limit)"
+        yield f"at most {counted(limit, 'clip')} (limit)"
 
 
 def damage(dataset: Dataset, tasks: Collection[str], split: str) -> list[str]:

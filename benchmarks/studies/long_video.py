@@ -24,6 +24,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, mean_over_videos
 from benchmarks.studies.report import Study
 from benchmarks.studies.variants import of_model
+from benchmarks.ties import LEAST_VIDEOS
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.sample import Video
@@ -88,7 +89,8 @@ def long_study(
             "Drift: the slope of a straight line through the PSNR of each frame. What is to be seen changes with time, too: "
             "read it beside identity's.",
             of_model(make_boards(run, settings)),
-            "Means over videos, of the clips that were answered; brackets: 95 % intervals from drawing whole videos again.",
+            "Means over videos, of the clips that were answered; brackets: 95 % intervals from drawing whole videos again, none "
+            f"below {LEAST_VIDEOS} videos.",
         ),
         charts=[("PSNR over time", chart(curves, across="frame", up="PSNR (dB)"))],
     )

@@ -26,6 +26,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies.report import Record, Study
 from benchmarks.suite import Suite, has_reference, spread
+from benchmarks.ties import LEAST_VIDEOS
 from configs import ConfigError, ModelError
 from shards import Dataset
 from shards.codecs import decode_video
@@ -163,6 +164,7 @@ def guidance_study(run: Run, out: Path, dataset: Dataset, settings: BenchSetting
         question="How do the two guidance scales trade following the instruction against keeping the source?",
         records=[{**dict.fromkeys(_all_columns(records)), **record} for record in records],
         words=(
+            "A line of the map is of one text scale; along it the video scale grows, up to the end that its name points to. "
             "Change made: 1 for the target, 0 for the source, below 0 for what is farther from the target than the source. "
             "Kept: PSNR and SSIM of the answer to the source clip, per frame on 8-bit RGB; the source itself has "
             f"{EQUAL_PSNR:g} dB and 1. A failure counts as the worst value.",
@@ -209,8 +211,8 @@ def _headed(metric: Column) -> str:
 
 
 _WORDS = (
-    "Means over videos; brackets: 95 % intervals from drawing whole videos again. The leaderboard beside this page has ties and "
-    "conventions in words.",
+    f"Means over videos; brackets: 95 % intervals from drawing whole videos again, none below {LEAST_VIDEOS} videos. The "
+    "leaderboard beside this page has ties and conventions in words.",
 )
 
 

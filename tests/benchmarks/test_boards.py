@@ -210,6 +210,11 @@ def gopro_rows(videos: int, frames: int) -> list[dict]:
         (gopro_rows(11, 1), None, "NOT THE WHOLE TEST SET: 11 of 1111 frames, while"),
         (gopro_rows(2, 101), None, "NOT THE WHOLE TEST SET: 2 of 11 videos, 202 of 1111 frames, while"),
         (gopro_rows(11, 1), 11, "NOT THE WHOLE TEST SET: 11 of 1111 frames, at most 11 clips (limit), while"),
+        (
+            gopro_rows(1, 1),
+            1,
+            "NOT THE WHOLE TEST SET: 1 of 11 videos, 1 of 1111 frames, at most 1 clip (limit), while",
+        ),
     ],
 )
 def test_a_part_of_a_test_set_is_said_with_the_number_that_is_short(rows, limit, words):

@@ -124,7 +124,10 @@ def test_a_map_of_guidance_says_beforehand_what_it_costs_and_afterwards_of_what_
     assert commands.guidance(model, toy_dataset, ["dehaze"], settings, tmp_path / "s", 0, [1.0, 2.0], [1.0, 3.0]) == 0
     told = capsys.readouterr()
     assert told.err.startswith("4 pairs of scales on 2 samples: 8 translations, less what")
-    assert re.search(r"of one model, of [\d,]{6,} parameters", " ".join(told.out.split()))
+    words = " ".join(told.out.split())
+    assert re.search(r"of one model, of [\d,]{6,} parameters", words)
+    # it has no brackets to be explained otherwise
+    assert "none below 6 videos" in words.split("guidance: How")[1]
 
 
 def test_every_pair_of_scales_is_a_variant_of_its_own(model):
