@@ -7,13 +7,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.settings import BenchSettings, SuiteSettings
-from configs import DatasetError, OutputError, SourceError, load, unknown_name
+from configs import DatasetError, OutputError, SourceError, VIDiffError, counted, load, unknown_name
 from datagen.tasks.base import NATIVE
 from shards import Dataset
 from shards.verification import changed_shards
+
+if TYPE_CHECKING:
+    from datagen import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ def lacking(standard: SuiteSettings, rows: Collection[Mapping[str, Any]], limit:
         f"{scored[what]} of {count} {what}" for what, count in wanted.items() if count not in (None, scored[what])
     )
     if limit is not None:
-        yield f"at most {limit} clips (limit)"
+        yield f"at most {counted(limit, 'clip')} (limit)"
 
 
 def damage(dataset: Dataset, tasks: Collection[str], split: str) -> list[str]:
@@ -155,6 +158,27 @@ def describe_scenes(folder: Path) -> str:
     if content == EMBEDDED:
         return f"the embedded suite, content {content}"
     return f"scenes of content {content}, not the embedded suite's {EMBEDDED}: compare with tables of the same content only"
+
+
+def build_dataset(recipe: Recipe, folder: Path, source: str, workers: int = 0) -> None:
+    """Build, or finish, a dataset in a run's own folder.
+
+    Raises:
+        OutputError: an earlier run has made another one there.
+    """
+    from datagen import build
+
+    try:
+        build(recipe, folder, sources=[source], workers=workers)
+    except VIDiffError as error:
+        why, overwrite, _ = str(error).partition("--overwrite")
+        if not overwrite:
+            raise
+        # datagen's remedies are options of its own, which the bench has not
+        raise OutputError(
+            f"{folder}, which an earlier run made, does not fit: {why.rpartition(';')[0]}; give another --out, or delete that "
+            "folder"
+        ) from None
 
 
 def build_scenes(out: Path, settings: BenchSettings, overrides: Sequence[str] = ()) -> Path:

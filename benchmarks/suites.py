@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.settings import BenchSettings, SuiteSettings
-from benchmarks.suite import SCENES, Suite, make_suite, named_parts
+from benchmarks.suite import SCENES, Suite, build_dataset, make_suite, named_parts
 from configs import ConfigError, SourceError, load, meant_path, names, unknown_name
 from shards import Dataset
 
@@ -63,13 +63,14 @@ def build_suite(standard: SuiteSettings, data: Path, out: Path, settings: BenchS
 
     Raises:
         SourceError: `data` is not the folder that the suite needs, or holds nothing of its test set.
+        OutputError: an earlier run has read other files into `out`.
     """
-    from datagen import Recipe, build
+    from datagen import Recipe
 
     check_folder(standard, data)
     task = f"tasks={{{standard.task}: {{}}}}"
     recipe = load(Recipe, "default", [task, *_EXACT, *standard.recipe])
-    build(recipe, out / "data", sources=[f"{standard.layout}:{data}"], workers=workers)
+    build_dataset(recipe, out / "data", f"{standard.layout}:{data}", workers)
     suite = make_suite(out / "data", [standard.task], settings)
     return replace(suite, standard=standard, left_out=tuple(_left_out(standard, suite.dataset)))
 

@@ -25,11 +25,14 @@ _SOMETHING = 1.0
 """Grey levels, root mean square, that a target must differ from the input by before anything was asked."""
 _SAME = 1e-3
 """Grey levels between thumbnails of one frame."""
+_LOSS = 24
+"""Grey levels that a codec may put between a mask's pixel and black or white."""
 
 RETURNED = "returned its input or nearly so"
 EXACT = "equals the target to the bit"
 REORDERED = "frames out of order"
 FROZEN = "one frame repeated"
+MASKS = "black and white as masks are, which are taken for such from pictures of one channel only,"
 Array = NDArray[np.float32]
 
 
@@ -51,6 +54,8 @@ def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False)
             found.append(RETURNED)
         if not knows_target and np.array_equal(prediction, sample.target):
             found.append(EXACT)
+    if sample.meta.task == "segment" and _is_masks(prediction) and not _is_masks(sample.source):
+        found.append(MASKS)
     if len(prediction) > 1:
         answer, clips = _shown(prediction), [_shown(sample.target), _shown(sample.source)]
         if np.abs(answer.motion).max() < _SAME and np.abs(clips[0].motion).mean() > _LEAST:
@@ -58,6 +63,11 @@ def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False)
         elif _reordered(answer, clips):
             found.append(REORDERED)
     return found
+
+
+def _is_masks(video: Video) -> bool:
+    """Return whether nearly every pixel is black or white."""
+    return bool(((video < _LOSS) | (video > 255 - _LOSS)).mean() > 0.99)
 
 
 def _apart(a: Video, b: Video) -> float:

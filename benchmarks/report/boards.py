@@ -75,8 +75,8 @@ class Line:
 
     @property
     def seconds_per_frame(self) -> float | None:
-        """Warm."""
-        found: float | None = self.cost.get("warm_seconds_per_frame", self.entry.seconds_per_frame)
+        """Warm; None where it was not measured apart, for what took how long while all were scored says little."""
+        found: float | None = self.cost.get("warm_seconds_per_frame")
         return found
 
 
@@ -145,7 +145,10 @@ class Board:
             least = f"{self.least_difference:.{first.digits}f}{unit}"
             told += f"; can tell apart methods that differ by {least} or more"
         if len(self.ranked) > 1 and not self.tells_apart:
-            told += f"; {self.videos} videos cannot tell {len(self.ranked)} methods apart: none is marked best"
+            count = len(self.ranked)
+            # where some difference would have been found, it is not the number of videos that is to blame
+            found = f"{self.videos} videos cannot tell {count} methods apart"
+            told += f"; {found if self.least_difference is None else f'these {count} are not told apart'}: none is marked best"
         return told
 
 

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _HEIGHT = 250
+"""At least: the names of many methods need more."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 324, 14, 40
 """Where the plot begins and ends."""
-_LETTER = 6.2
-"""Width of a letter of the names, which stand to the right of the plot."""
+_LETTER, _LINE = 7.0, 13
+"""Width of a letter of the names, which stand to the right of the plot, and height of a line of them."""
+_LONGEST = 26
+"""Letters of a name that are drawn: of a longer one its middle is left out, for many differ at their end."""
 _PALETTE = (
     "#2563c9",
     "#c2410c",
@@ -49,26 +52,26 @@ def chart(series: Sequence[Series], *, across: str, up: str, logarithmic: bool =
     drawn = [one for one in series if one.points]
     if not drawn:
         return Markup("")
-    width = _RIGHT + 14 + _LETTER * max(len(one.name) for one in drawn)
+    width = _RIGHT + 14 + _LETTER * max(len(_shortened(one.name)) for one in drawn)
+    height = max(_HEIGHT, _LINE * (len(drawn) + 1) + 8)
     x = _Axis([p[0] for one in drawn for p in one.points], _LEFT, _RIGHT, logarithmic)
     heights = [p[1] for one in drawn for p in one.points]
     heights += [end for one in drawn for ends in one.ends for end in ends or ()]
-    y = _Axis(heights, _HEIGHT - _BOTTOM, _TOP)
+    y = _Axis(heights, height - _BOTTOM, _TOP)
     parts = [
-        f'<svg viewBox="0 0 {width:.0f} {_HEIGHT}" role="img" aria-label="{escape(up)} against {escape(across)}">',
-        *_grid(x, y),
-        _text((_LEFT + _RIGHT) / 2, _HEIGHT - 6, across),
-        _text(12, _HEIGHT / 2, up, f'transform="rotate(-90 12 {_HEIGHT / 2})"'),
+        f'<svg viewBox="0 0 {width:.0f} {height}" role="img" aria-label="{escape(up)} against {escape(across)}">',
+        *_grid(x, y, height - _BOTTOM),
+        _text((_LEFT + _RIGHT) / 2, height - 6, across),
+        _text(12, height / 2, up, f'transform="rotate(-90 12 {height / 2})"'),
     ]
-    labels = _apart([y(one.points[-1][1]) for one in drawn])
+    labels = _apart([y(one.points[-1][1]) for one in drawn], height - 8)
     for place, (one, label) in enumerate(zip(drawn, labels, strict=True)):
         colour = place if one.place is None else one.place
         parts += _drawn(one, _PALETTE[colour % len(_PALETTE)], label, x, y)
     return Markup("".join([*parts, "</svg>"]))
 
 
-def _grid(x: _Axis, y: _Axis) -> list[str]:
-    down = _HEIGHT - _BOTTOM
+def _grid(x: _Axis, y: _Axis, down: int) -> list[str]:
     parts = []
     for value in x.ticks:
         parts.append(f'<path class="axis" d="M{x(value):.1f} {_TOP}V{down}"/>')
@@ -92,7 +95,7 @@ def _drawn(series: Series, colour: str, label: float, x: _Axis, y: _Axis) -> lis
         ),
         *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in places),
         f'<path d="M{end + 3:.1f} {height:.1f}L{_RIGHT + 6} {label:.1f}" stroke="{colour}" opacity=".35"/>',
-        _text(_RIGHT + 9, label + 4, series.name, f'style="fill:{colour}"', anchor="start"),
+        _text(_RIGHT + 9, label + 4, _shortened(series.name), f'style="fill:{colour}"', anchor="start"),
     ]
 
 
@@ -134,14 +137,22 @@ class _Axis:
         return math.log10(max(value, self._floor)) if self._log else value
 
 
-def _apart(places: list[float], gap: float = 13) -> list[float]:
-    """Return the heights of labels, moved so that none covers another."""
+def _apart(places: list[float], lowest: float) -> list[float]:
+    """Return the heights of labels, moved so that none covers another or lies below `lowest`."""
     order = sorted(range(len(places)), key=lambda n: places[n])
     moved = list(places)
     for before, after in pairwise(order):
-        moved[after] = max(moved[after], moved[before] + gap)
-    over = max([*moved, 0]) - (_HEIGHT - 8)
-    return [place - max(over, 0) for place in moved]
+        moved[after] = max(moved[after], moved[before] + _LINE)
+    limit = lowest
+    for n in reversed(order):
+        moved[n] = min(moved[n], limit)
+        limit = moved[n] - _LINE
+    return moved
+
+
+def _shortened(name: str) -> str:
+    half = _LONGEST // 2
+    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _short(value: float) -> str:

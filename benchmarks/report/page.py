@@ -32,6 +32,10 @@ from shards.storage import publish
 PAGE = "index.html"
 _TEMPLATE = Path(__file__).parent / "page.html"
 _MOST_BINS, _LEAST_BINS = 5, 3
+_FITTING = {"wide": 7, "middle": 4, "narrow": 2}
+"""How many clips fit side by side into a window of 75 rem and more, of 52 and more, and into a smaller one."""
+_FEWEST = 3
+"""Clips that a line has room for: two would fill the window."""
 _LEAST_IN_BIN = 3
 """Samples of which a mean says more of the severity than of the sample."""
 
@@ -269,5 +273,18 @@ def _example(out: Path, board: Board, rows: Sequence[Row], key: str, why: str, d
         "instruction": sample.instruction,
         "aspect": f"{width} / {height}",
         "clips": [source, *clips, target],
+        "columns": _columns(len(clips) + 2 + (hero is not None)),
         "wipe": hero,
     }
+
+
+def _columns(tiles: int) -> dict[str, int]:
+    """Return how many tiles stand in a line of each kind of window, so that the last line is as full as can be."""
+    return {window: _in_line(tiles, most) for window, most in _FITTING.items()}
+
+
+def _in_line(tiles: int, most: int) -> int:
+    if tiles <= most:
+        return max(tiles, min(most, _FEWEST))
+    # of those that fill it alike the most
+    return max(range(-(-most // 2), most + 1), key=lambda count: (((tiles - 1) % count + 1) / count, count))

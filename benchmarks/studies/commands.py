@@ -22,8 +22,8 @@ from benchmarks.runner import Run, run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.studies.report import Study, table_of, write_study
-from benchmarks.suite import Suite, build_scenes, describe_scenes, make_suite
-from configs import ConfigError, load, unknown_name
+from benchmarks.suite import Suite, build_dataset, build_scenes, describe_scenes, make_suite
+from configs import ConfigError, counted, load, unknown_name
 
 
 def severity(
@@ -133,7 +133,13 @@ def guidance(
     from benchmarks.studies.variants import guidance_study, guidance_variants
 
     suite = _suite(data, tasks, settings, out)
-    done, settings = _reported(suite, _keeping(settings), out, guidance_variants(model, video, text), workers)
+    variants = guidance_variants(model, video, text)
+    samples = sum(map(len, suite.rows.values()))
+    err_console.print(
+        f"{len(variants)} pairs of scales on {counted(samples, 'sample')}: {counted(len(variants) * samples, 'translation')}, "
+        "less what an earlier run has in the folder; --limit takes fewer samples, --video and --text fewer scales"
+    )
+    done, settings = _reported(suite, _keeping(settings), out, variants, workers)
     _publish(out, guidance_study(done, out, suite.dataset, settings))
     return tell_failures(done.rows)
 
@@ -144,7 +150,7 @@ def long(
     """Score ways of joining windows on clips of several windows, one study per task; return 1 if one failed."""
     from benchmarks.methods.model import loaded
     from benchmarks.studies.long_video import long_study, long_variants
-    from datagen import Recipe, build
+    from datagen import Recipe
 
     window = loaded(model).window
     rows: list[Row] = []
@@ -152,7 +158,7 @@ def long(
         folder = out / task
         overrides = [f"clip.frames={window * windows}", "clip.per_video=1", f"tasks={{{task}: {{}}}}"]
         splits = ["splits.official=false", "splits.train=0", "splits.val=0", "splits.test=1"]
-        build(load(Recipe, settings.recipe, [*overrides, *splits]), folder / "data", sources=[source], workers=0)
+        build_dataset(load(Recipe, settings.recipe, [*overrides, *splits]), folder / "data", source)
         suite = make_suite(folder / "data", [task], settings)
         done, kept = _reported(suite, _keeping(settings), folder, long_variants(model), workers)
         _publish(folder, long_study(done, folder, suite.dataset, kept, window=window))

@@ -16,12 +16,15 @@ from benchmarks.methods.base import Restore
 from benchmarks.methods.model import loaded, vidiff_method
 from benchmarks.metrics import psnr
 from benchmarks.metrics.temporal import coarse_error, error_jumps, seam_excess
+from benchmarks.report import make_boards
 from benchmarks.report.charts import Series, chart
 from benchmarks.runner import Run, prediction_path
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, mean_over_videos
 from benchmarks.studies.report import Study
+from benchmarks.studies.variants import of_model
+from benchmarks.ties import LEAST_VIDEOS
 from shards import Dataset
 from shards.codecs import decode_video
 from shards.sample import Video
@@ -85,7 +88,9 @@ def long_study(
             f"seam. Where windows are blended a seam is all {overlap + 1} steps of the fade, and its jump the mean of theirs.",
             "Drift: the slope of a straight line through the PSNR of each frame. What is to be seen changes with time, too: "
             "read it beside identity's.",
-            "Means over videos, of the clips that were answered; brackets: 95 % intervals from drawing whole videos again.",
+            of_model(make_boards(run, settings)),
+            "Means over videos, of the clips that were answered; brackets: 95 % intervals from drawing whole videos again, none "
+            f"below {LEAST_VIDEOS} videos.",
         ),
         charts=[("PSNR over time", chart(curves, across="frame", up="PSNR (dB)"))],
     )

@@ -7,7 +7,7 @@ import hashlib
 import http.server
 import itertools
 import json
-import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.report.stored import load_run, scored_dataset
 from benchmarks.runner import prediction_path
+from benchmarks.scoring import Row
+from benchmarks.studies.odds import bradley_terry, rate_interval
 from benchmarks.studies.report import Record, Study
-from benchmarks.ties import LEAST_VIDEOS, LEVEL
+from benchmarks.ties import LEAST_VIDEOS
 from configs import DatasetError, OutputError, counted
 from shards import encode_preview
 from shards.codecs import decode_video
@@ -33,8 +34,6 @@ _LONGEST = 64
 """Letters of a voter's name."""
 _PATIENCE = 30
 """Seconds that a browser may be silent in the middle of what it says."""
-_STEPS = 100
-"""Of Newton's method at most; it takes about ten."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +44,8 @@ class Pair:
     key: str
     left: str
     right: str
+    answers: tuple[str, str]
+    """What tells them from other answers of the same methods, of an earlier version, say."""
 
     @property
     def name(self) -> str:
@@ -59,21 +60,31 @@ def make_pairs(folder: Path, tasks: Sequence[str], methods: Sequence[str], limit
         DatasetError: there is no finished run, or it keeps no two answers to a sample.
     """
     run = load_run(folder)
-    kept: dict[tuple[str, str], list[str]] = {}
+    kept: dict[tuple[str, str], dict[str, str]] = {}
     for row in run.rows:
         wanted = (not tasks or row["task"] in tasks) and (row["method"] in methods if methods else row["ranked"])
         if wanted and row["status"] == "ok" and prediction_path(folder, row).is_file():
-            kept.setdefault((row["task"], row["key"]), []).append(row["method"])
-    rng = np.random.default_rng(seed)
-    pairs = []
-    for (task, key), names in sorted(kept.items()):
-        for a, b in itertools.combinations(sorted(set(names)), 2):
-            left, right = (a, b) if rng.random() < 0.5 else (b, a)
-            pairs.append(Pair(task=task, key=key, left=left, right=right))
+            kept.setdefault((row["task"], row["key"]), {})[row["method"]] = _answer(row)
+    pairs = [
+        _pair(seed, task, key, answers, names)
+        for (task, key), answers in sorted(kept.items())
+        for names in itertools.combinations(sorted(answers), 2)
+    ]
     if not pairs:
         raise DatasetError(f"{folder} keeps no two answers to one sample; run it with two methods at least")
-    order = rng.permutation(len(pairs))
+    order = np.random.default_rng(seed).permutation(len(pairs))
     return [pairs[n] for n in order][:limit]
+
+
+def _pair(seed: int, task: str, key: str, answers: dict[str, str], names: tuple[str, str]) -> Pair:
+    # by the pair itself, so that it is the same one whoever else is asked about
+    lot = hashlib.sha256(json.dumps([seed, task, key, *names]).encode()).digest()[0]
+    left, right = names if lot % 2 else names[::-1]
+    return Pair(task=task, key=key, left=left, right=right, answers=(answers[left], answers[right]))
+
+
+def _answer(row: Row) -> str:
+    return str(row["kept_sha256"])[:12]
 
 
 class Poll:
@@ -87,11 +98,14 @@ class Poll:
 
     def next_for(self, voter: str) -> dict[str, Any]:
         """Return the next pair that a voter has not seen: its name and what to show, nothing about the methods."""
-        seen = {vote["pair"] for vote in read_votes(self._folder) if vote["voter"] == voter[:_LONGEST]}
+        votes = read_votes(self._folder)
+        seen = {vote["pair"] for vote in votes if vote["voter"] == voter[:_LONGEST]}
         waiting = [pair for name, pair in self._pairs.items() if name not in seen]
         if not waiting:
             return {"done": len(seen)}
-        pair = waiting[0]
+        # who stops early must not leave the last pairs without votes
+        asked = Counter(vote["pair"] for vote in votes)
+        pair = min(waiting, key=lambda pair: asked[pair.name])
         sample = self._dataset[pair.key]
         left, total = len(self._pairs) - len(waiting) + 1, len(self._pairs)
         return {"pair": pair.name, "instruction": sample.instruction, "number": left, "of": total}
@@ -141,7 +155,19 @@ def preference_study(folder: Path) -> Study:
     votes = read_votes(folder)
     if not votes:
         raise DatasetError(f"{folder} has no votes yet; 'bench study preference {folder}' asks for them")
-    videos = {row["key"]: row["video"] for row in load_run(folder).rows}
+    rows = load_run(folder).rows
+    videos = {row["key"]: row["video"] for row in rows}
+    now = {(row["key"], row["method"]): _answer(row) for row in rows if row.get("kept_sha256")}
+    count = len(votes)
+    votes = [vote for vote in votes if _is_of(vote, now)]
+    if not votes:
+        raise DatasetError(
+            f"the {counted(count, 'vote')} in {folder} are on other answers than the run has now; "
+            f"'bench study preference {folder}' asks for new ones"
+        )
+    old = f" {counted(count - len(votes), 'vote')} on other answers of the same methods left out." * (
+        count > len(votes)
+    )
     # a sample that an earlier run in the folder had, and the present one has not, stands for itself
     votes = [vote | {"video": videos.get(vote["key"], vote["key"])} for vote in votes]
     records: list[Record] = []
@@ -151,7 +177,7 @@ def preference_study(folder: Path) -> Study:
     return Study(
         name="preference",
         question=f"Which answer do people prefer? {counted(len(votes), 'vote')} of {counted(voters, 'voter')}, blind "
-        "and shuffled.",
+        f"and shuffled.{old}",
         records=records,
         words=(
             "Win rate: share of its votes that a method won, a tie counting half; brackets: 95 % intervals (Wilson's) that take "
@@ -159,6 +185,12 @@ def preference_study(folder: Path) -> Study:
             "beat the average method of the task.",
         ),
     )
+
+
+def _is_of(vote: dict[str, Any], now: dict[tuple[str, str], str]) -> bool:
+    """Return whether a vote is on the answers that a run has now; votes of earlier versions do not say on which they are."""
+    shown = zip((vote["left"], vote["right"]), vote.get("answers", ()), strict=False)
+    return all(now.get((vote["key"], method), answer) == answer for method, answer in shown)
 
 
 def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
@@ -189,56 +221,6 @@ def _of_task(task: str, votes: list[dict[str, Any]]) -> list[Record]:
             }
         )
     return sorted(found, key=lambda record: -float(str(record["strength"])))
-
-
-def rate_interval(won: NDArray[np.float64], votes: NDArray[np.float64]) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95 % interval of a win rate from wins and votes by video; None for fewer than 6 videos with votes.
-
-    Wilson's (1927), with Student's quantile, for the normal one covers 92 % for some rates of 10 or 15 videos. Votes on one
-    video are alike, so the videos are its number of trials: (sum w)^2 / sum w^2 of them where they have w votes (Kish 1965).
-    """
-    from scipy.stats import t
-
-    videos = int((votes > 0).sum())
-    if videos < LEAST_VIDEOS:
-        return None, None
-    rate, count = won.sum() / votes.sum(), votes.sum() ** 2 / (votes**2).sum()
-    z = t.ppf(0.5 + LEVEL / 2, videos - 1)
-    middle = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
-    return float(max(middle - half, 0)), float(min(middle + half, 1))
-
-
-def bradley_terry(wins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each method's strength from counts [n n] (row beat column), as the chance to beat the average one: [n].
-
-    Bradley & Terry (1952): the most likely strengths, with half a win each way between all pairs, so that who has won
-    everything stays finite. By Newton's method, for the usual iteration (Hunter 2004) takes thousands of steps where few
-    pairs have most of the votes; steps are halved until they make the votes likelier.
-    """
-    count = len(wins)
-    prior = wins + 0.5 * (1 - np.eye(count))
-    games = prior + prior.T
-    theta = np.zeros(count)
-    for _ in range(_STEPS):
-        chance = np.exp(_log_chances(theta))
-        information = -games * chance * chance.T
-        np.fill_diagonal(information, 0)
-        np.fill_diagonal(information, -information.sum(axis=1))
-        # a constant added to all strengths changes nothing; 1 / n everywhere keeps their mean where it is, at 0
-        step = np.linalg.solve(information + 1 / count, prior.sum(axis=1) - (games * chance).sum(axis=1))
-        while (prior * (_log_chances(theta + step) - _log_chances(theta))).sum() < -1e-9:
-            step /= 2
-        theta += step
-        if np.abs(step).max() < 1e-9:
-            break
-    found: NDArray[np.float64] = 1 / (1 + np.exp(-theta))
-    return found
-
-
-def _log_chances(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the logarithm of the chance that the row beats the column: [n n]."""
-    return -np.logaddexp(0, theta[None] - theta[:, None])
 
 
 def serve_poll(poll: Poll, port: int, on_ready: Callable[[str], None]) -> None:

@@ -16,9 +16,10 @@ from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies.report import Study
+from benchmarks.suite import build_dataset
 from benchmarks.ties import LEAST_VIDEOS
 from configs import counted, load
-from datagen import Recipe, build
+from datagen import Recipe
 from shards import Dataset
 
 
@@ -77,7 +78,7 @@ def build_level(task: str, level: float, folder: Path, settings: BenchSettings, 
         # long enough for frames as far apart as they will be: the same scenes at every level
         frames = load(Recipe, settings.recipe).clip.frames
         overrides += [f"scenes.frames={round((frames - 1) * max(sweep.levels)) + 1}", "clip.per_video=1"]
-    build(load(Recipe, settings.recipe, [*overrides, *splits]), folder, sources=[source], workers=0)
+    build_dataset(load(Recipe, settings.recipe, [*overrides, *splits]), folder, source)
     return Dataset(folder)
 
 

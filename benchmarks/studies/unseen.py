@@ -15,6 +15,7 @@ from benchmarks.methods.model import vidiff_method, weights_digest
 from benchmarks.report.boards import Board
 from benchmarks.report.cells import label
 from benchmarks.studies.report import Study
+from benchmarks.ties import LEAST_VIDEOS
 from configs import ConfigError, ModelError, load
 from shards import Dataset
 from shards.storage import locked, publish_json
@@ -82,8 +83,8 @@ def unseen_study(boards: Sequence[Board], folders: dict[str, Path]) -> Study:
             f"All trainings are of one recipe and took {noted['steps']} steps each, in which tasks weigh alike: the model on all "
             "tasks saw fewer clips of each. One that never saw a task had no clip of it and none of its instructions."
             + before,
-            "Means over videos; brackets: 95 % intervals from drawing whole videos again. The leaderboard beside this page has "
-            "ties.",
+            "Means over videos; brackets: 95 % intervals from drawing whole videos again, none below "
+            f"{LEAST_VIDEOS} videos. The leaderboard beside this page has ties.",
         ),
     )
 

@@ -26,6 +26,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies.report import Record, Study
 from benchmarks.suite import Suite, has_reference, spread
+from benchmarks.ties import LEAST_VIDEOS
 from configs import ConfigError, ModelError
 from shards import Dataset
 from shards.codecs import decode_video
@@ -91,7 +92,12 @@ def instructions_study(boards: Sequence[Board]) -> Study:
         name="instructions",
         question="Does the model do better when it is told by text, by a picture, or by both?",
         records=_records(boards),
-        words=_WORDS,
+        words=(
+            "Text: the instruction without the picture; image: the picture with an empty instruction; on the samples that have a "
+            "picture.",
+            of_model(boards),
+            *_WORDS,
+        ),
     )
 
 
@@ -105,6 +111,7 @@ def temporal_study(boards: Sequence[Board]) -> Study:
             "Without: the same weights with every temporal layer passing on what it gets. They were trained together, so this is "
             "what these layers do here, and not what a model trained without them would. Warping error and flicker reward "
             "doing nothing: read them beside identity's.",
+            of_model(boards),
             *_WORDS,
         ),
     )
@@ -134,7 +141,8 @@ def guidance_study(run: Run, out: Path, dataset: Dataset, settings: BenchSetting
     much of the source is kept."""
     records, charts = [], []
     rows = [_beside_source(row, out, dataset) for row in run.rows]
-    for board in make_boards(run, settings):
+    boards = make_boards(run, settings)
+    for board in boards:
         columns = list({one.name: one for one in (FOLLOWS, *KEEPS, board.first)}.values())
         own = [row for row in rows if row["task"] == board.task and " T" in row["method"]]
         ranking = leaderboard(
@@ -156,13 +164,21 @@ def guidance_study(run: Run, out: Path, dataset: Dataset, settings: BenchSetting
         question="How do the two guidance scales trade following the instruction against keeping the source?",
         records=[{**dict.fromkeys(_all_columns(records)), **record} for record in records],
         words=(
+            "A line of the map is of one text scale; along it the video scale grows, up to the end that its name points to. "
             "Change made: 1 for the target, 0 for the source, below 0 for what is farther from the target than the source. "
             "Kept: PSNR and SSIM of the answer to the source clip, per frame on 8-bit RGB; the source itself has "
             f"{EQUAL_PSNR:g} dB and 1. A failure counts as the worst value.",
+            of_model(boards),
             *_WORDS,
         ),
         charts=charts,
     )
+
+
+def of_model(boards: Sequence[Board]) -> str:
+    """Say how large the model is that a study is about."""
+    count = max((line.parameters or 0 for board in boards for line in board.lines), default=0)
+    return f"All this is of one model, of {count:,} parameters: a larger one, or one that trained longer, may do otherwise."
 
 
 def _map(lines: Sequence[tuple[float, float, Mapping[str, Estimate]]]) -> Markup:
@@ -195,8 +211,8 @@ def _headed(metric: Column) -> str:
 
 
 _WORDS = (
-    "Means over videos; brackets: 95 % intervals from drawing whole videos again. The leaderboard beside this page has ties and "
-    "conventions in words.",
+    f"Means over videos; brackets: 95 % intervals from drawing whole videos again, none below {LEAST_VIDEOS} videos. The "
+    "leaderboard beside this page has ties and conventions in words.",
 )
 
 

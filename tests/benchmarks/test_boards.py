@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def test_a_table_says_when_its_videos_are_too_few_for_its_methods():
     assert "; can tell apart methods that differ by " in board(contest(8, 3)).size
     assert board(contest(5, 3)).size.endswith("; below 6 videos nothing can be told apart: none is marked best")
     assert board(contest(8, 1)).size.endswith("ranked by PSNR")
+
+
+def test_a_table_that_finds_large_differences_does_not_say_that_its_videos_find_none():
+    rows = [row(name, v, 20 + v * n % 5) for n, name in enumerate(("a", "b"), start=1) for v in range(8)]
+    told = board(rows).size
+    assert re.search(
+        r"; can tell apart methods that differ by \S+ dB or more; these 2 are not told apart: none is", told
+    )
 
 
 def equal(*names: str, videos: int = 8) -> list[dict]:
@@ -201,6 +210,11 @@ def gopro_rows(videos: int, frames: int) -> list[dict]:
         (gopro_rows(11, 1), None, "NOT THE WHOLE TEST SET: 11 of 1111 frames, while"),
         (gopro_rows(2, 101), None, "NOT THE WHOLE TEST SET: 2 of 11 videos, 202 of 1111 frames, while"),
         (gopro_rows(11, 1), 11, "NOT THE WHOLE TEST SET: 11 of 1111 frames, at most 11 clips (limit), while"),
+        (
+            gopro_rows(1, 1),
+            1,
+            "NOT THE WHOLE TEST SET: 1 of 11 videos, 1 of 1111 frames, at most 1 clip (limit), while",
+        ),
     ],
 )
 def test_a_part_of_a_test_set_is_said_with_the_number_that_is_short(rows, limit, words):

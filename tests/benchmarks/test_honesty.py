@@ -17,7 +17,7 @@ from benchmarks.report import make_boards
 from benchmarks.runner import PROTOCOL, Run, run
 from benchmarks.settings import BenchSettings
 from benchmarks.suite import make_suite
-from benchmarks.suspicions import EXACT, FROZEN, REORDERED, RETURNED, suspicions
+from benchmarks.suspicions import EXACT, FROZEN, MASKS, REORDERED, RETURNED, suspicions
 from configs import DatasetError
 from shards import Dataset, Manifest, encode_sample, write_card, write_shard
 from shards.storage import sha256_of
@@ -187,6 +187,16 @@ def test_a_still_clip_may_be_in_any_order(sample):
     still = np.repeat(sample.target[:1], 6, axis=0)
     asked = replace(sample, source=still // 2, target=still)
     assert suspicions(asked, still // 3 + 40) == []
+
+
+def test_masks_that_are_scored_as_a_painted_clip_are_noticed(sample):
+    masks = np.where(sample.target.mean(axis=3, keepdims=True) > 128, np.uint8(255), np.uint8(0)).repeat(3, axis=3)
+    asked = replace(sample, meta=replace(sample.meta, task="segment"))
+    assert MASKS in suspicions(asked, masks)
+    lossy = np.clip(masks.astype(int) + np.random.default_rng(0).integers(-9, 9, masks.shape), 0, 255).astype(np.uint8)
+    assert MASKS in suspicions(asked, lossy)
+    assert MASKS not in suspicions(asked, sample.target)
+    assert MASKS not in suspicions(sample, masks)
 
 
 def test_what_looks_odd_stands_under_the_table(suite, tmp_path, monkeypatch):

@@ -3,16 +3,18 @@
 import io
 import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from benchmarks.metrics import METRICS, headline
-from benchmarks.report import to_latex, to_markdown, to_terminal
+from benchmarks.report import make_boards, to_latex, to_markdown, to_terminal
 from benchmarks.report.cells import leaders
-from benchmarks.report.page import _cost_chart, _extremes, _places, _severity_chart, _table
+from benchmarks.report.charts import Series, chart
+from benchmarks.report.page import _columns, _cost_chart, _extremes, _places, _severity_chart, _table
 from benchmarks.runner import Run
 from benchmarks.suites import find_suite, suite_names
-from tests.benchmarks.test_boards import board, contest, row
+from tests.benchmarks.test_boards import SETTINGS, board, contest, row
 from tests.benchmarks.test_latex import lines_of
 
 
@@ -87,12 +89,36 @@ def test_what_ranks_is_marked(name):
 
 def test_identity_is_in_the_chart_of_costs_however_little_it_costs():
     rows = [
-        {**one, "seconds_per_frame": 0.0} if one["method"] == "identity" else one
-        for one in scored(identity={"psnr": 20}, a={"psnr": 25})
+        *scored(identity={"psnr": 20}, a={"psnr": 25}),
+        *(row("known", v, 99.0, ranked=False) for v in range(8)),
     ]
-    found = board([*rows, *(row("known", v, 99.0, ranked=False) for v in range(8))])
+    took = {"identity": 0.0, "a": 0.1, "known": 1.0}
+    costs = {("deblur", name): {"warm_seconds_per_frame": seconds} for name, seconds in took.items()}
+    (found,) = make_boards(Run(rows=rows, facts={}, costs=costs), SETTINGS)
     svg = _cost_chart(found, _places(found, Run(rows=rows, facts={})))["svg"]
     assert re.findall(r'start" style="[^"]*">(\w+)</text>', svg) == ["a", "identity"]
+
+
+def test_the_names_of_thirty_methods_are_all_in_the_chart_and_none_covers_another():
+    names = [f"a_name_that_is_as_long_as_names_can_be_{n:02d}" for n in range(30)]
+    svg = str(chart([Series(name=name, points=[(1.0, 20.0)]) for name in names], across="s/frame", up="PSNR"))
+    width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', svg)[0])
+    labels = re.findall(r'<text x="(\S+)" y="(\S+)" text-anchor="start"[^>]*>([^<]*)<', svg)
+    assert len({label for *_, label in labels}) == 30
+    places = sorted(float(y) for _, y, _ in labels)
+    assert np.diff(places).min() >= 11
+    assert places[0] >= 11
+    assert places[-1] <= height
+    # 7 pixels a letter: DejaVu Sans, which is wide
+    assert all(float(x) + 7 * len(label) <= width for x, _, label in labels)
+
+
+@pytest.mark.parametrize("tiles", range(2, 40))
+def test_no_clip_of_an_example_stands_alone_in_a_line_where_that_can_be(tiles):
+    for columns, fits in zip(_columns(tiles).values(), (7, 4, 2), strict=True):
+        assert columns <= fits
+        alone = tiles > columns and tiles % columns == 1
+        assert not alone or all(tiles % count == 1 for count in range(-(-fits // 2), fits + 1) if count > 1)
 
 
 @pytest.mark.parametrize(("videos", "bins"), [(5, 0), (8, 0), (9, 3), (12, 4), (40, 5)])

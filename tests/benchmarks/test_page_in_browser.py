@@ -130,6 +130,19 @@ def test_on_a_telephone_clips_stand_two_in_a_line(page):
         assert clip.bounding_box()["width"] > 140
 
 
+@pytest.mark.parametrize("width", [1000, 1300, 1600])
+def test_clips_stand_in_lines_of_which_none_has_a_single_one_and_captions_do_not_leave_their_tile(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    caption = page.locator(".clips figcaption").nth(1)
+    before = caption.inner_text()
+    caption.evaluate("caption => { caption.textContent = 'm'.repeat(40); }")
+    assert caption.evaluate("caption => caption.scrollWidth <= caption.clientWidth")
+    caption.evaluate("(caption, before) => { caption.textContent = before; }", before)
+    for row in page.locator(".clips").all():
+        tops = [clip.bounding_box()["y"] for clip in row.locator("figure").all()]
+        assert min(tops.count(top) for top in tops) > 1
+
+
 # the poll
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,15 +19,8 @@ from scipy import optimize, stats
 from benchmarks.runner import Run, run
 from benchmarks.settings import BenchSettings
 from benchmarks.studies import preference
-from benchmarks.studies.preference import (
-    Poll,
-    bradley_terry,
-    make_pairs,
-    preference_study,
-    rate_interval,
-    read_votes,
-    serve_poll,
-)
+from benchmarks.studies.odds import bradley_terry, rate_interval
+from benchmarks.studies.preference import Poll, make_pairs, preference_study, read_votes, serve_poll
 from benchmarks.suite import make_suite
 from configs import DatasetError
 from tests.processes import running, wait_for
@@ -131,6 +125,34 @@ def test_pairs_are_all_pairs_shuffled_and_sides_are_drawn(folder):
     assert make_pairs(folder, [], [], 5, seed=0) == pairs[:5]
     with pytest.raises(DatasetError, match="no two answers"):
         make_pairs(folder, [], ["clahe"], None, seed=0)
+
+
+def test_a_pair_is_the_same_one_whoever_else_is_asked_about(folder):
+    pairs = {pair.name for pair in make_pairs(folder, [], [], None, seed=0)}
+    few = {pair.name for pair in make_pairs(folder, ["dehaze"], ["clahe", "identity"], None, seed=0)}
+    assert len(few) == 4
+    assert few < pairs
+
+
+def test_votes_on_answers_that_were_made_anew_count_no_more_and_are_asked_for_again(folder, monkeypatch):
+    pairs = make_pairs(folder, [], [], None, seed=0)
+    for pair in pairs:
+        Poll(folder, pairs).vote(pair.name, "left", "me")
+    found = preference.load_run(folder)
+    rows = [{**one, "kept_sha256": "0" * 64} if one["method"] == "clahe" else one for one in found.rows]
+    monkeypatch.setattr(preference, "load_run", lambda folder: replace(found, rows=rows))
+    assert "4 votes of 1 voter" in preference_study(folder).question
+    assert "8 votes on other answers of the same methods left out" in preference_study(folder).question
+    assert len({pair.name for pair in make_pairs(folder, [], [], None, seed=0)} - {pair.name for pair in pairs}) == 8
+
+
+def test_voters_who_stop_early_are_shown_other_pairs(folder):
+    pairs = make_pairs(folder, [], [], None, seed=0)
+    poll = Poll(folder, pairs)
+    for voter in range(4):
+        for _ in range(3):
+            poll.vote(poll.next_for(str(voter))["pair"], "same", str(voter))
+    assert len({vote["pair"] for vote in read_votes(folder)}) == 12
 
 
 def ask(address: str, path: str, body: object = None):

@@ -1,6 +1,7 @@
 """Studies: variants of a model or of the data beside each other."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -114,6 +115,19 @@ def test_a_study_without_data_says_that_it_takes_procedural_scenes_and_which(
         assert f"scored on scenes of content {Dataset(toy_dataset).manifest.sha256[:12]}, not the embedded" in told.out
     for study in ("instructions", "temporal", "guidance"):
         assert "[default: one built from procedural scenes]" in " ".join(bench(study, "--help").stdout.split())
+
+
+def test_a_map_of_guidance_says_beforehand_what_it_costs_and_afterwards_of_what_model_it_is(
+    model, toy_dataset, tmp_path, capsys
+):
+    settings = SETTINGS.model_copy(update={"limit": 2})
+    assert commands.guidance(model, toy_dataset, ["dehaze"], settings, tmp_path / "s", 0, [1.0, 2.0], [1.0, 3.0]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith("4 pairs of scales on 2 samples: 8 translations, less what")
+    words = " ".join(told.out.split())
+    assert re.search(r"of one model, of [\d,]{6,} parameters", words)
+    # it has no brackets to be explained otherwise
+    assert "none below 6 videos" in words.split("guidance: How")[1]
 
 
 def test_every_pair_of_scales_is_a_variant_of_its_own(model):

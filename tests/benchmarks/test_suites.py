@@ -17,6 +17,7 @@ from benchmarks.runner import run
 from benchmarks.scoring import enlarged, reduced
 from benchmarks.settings import BenchSettings
 from benchmarks.suites import build_suite, find_suite, suite_names
+from configs import OutputError
 from shards import get_task
 from tests.conftest import make_sample, moving_clip
 from tests.datagen.layout_files import REAL, frames, masks
@@ -49,6 +50,23 @@ def test_every_frame_of_a_set_is_scored_as_it_is_and_means_are_over_sequences(go
     (board,) = make_boards(done, SETTINGS)
     expected = [psnr(clips[name, "blur"], clips[name, "sharp"]).mean() for name in ("GOPR1", "GOPR2")]
     assert board.lines[0].entry.scores["psnr"].mean == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [("files", "the source videos differ"), ("recipe", "made by another recipe")]
+)
+def test_a_folder_with_the_data_of_an_earlier_run_is_refused_with_a_remedy_that_the_bench_has(
+    change, why, gopro, tmp_path
+):
+    folder, _ = gopro
+    build_suite(small("gopro", "clip.size=48x32"), folder, tmp_path / "o", SETTINGS, workers=0)
+    if change == "files":
+        frames(folder / "test" / "GOPR2" / "sharp", 3, seed=9, names="{:06d}.png")
+    other = "clip.frames=2" if change == "recipe" else "clip.size=48x32"
+    with pytest.raises(OutputError, match=why) as refused:
+        build_suite(small("gopro", "clip.size=48x32", other), folder, tmp_path / "o", SETTINGS, workers=0)
+    assert "--overwrite" not in str(refused.value)
+    assert str(refused.value).endswith("; give another --out, or delete that folder")
 
 
 def test_reported_rows_stand_beside_and_are_never_ranked(gopro, tmp_path):
