@@ -31,7 +31,8 @@ def tie_groups(merits: dict[str, Array], *, permutations: int, seed: int) -> dic
     of the mean difference; Holm's correction over all pairs holds the chance of any false difference at 5 %.
     """
     pairs = list(itertools.combinations(merits, 2))
-    chances = [sign_flip(merits[a] - merits[b], permutations=permutations, seed=seed) for a, b in pairs]
+    differences = np.array([merits[a] - merits[b] for a, b in pairs])
+    chances = sign_flips(differences, permutations=permutations, seed=seed) if pairs else []
     ahead, behind = dict.fromkeys(merits, 0), dict.fromkeys(merits, 0)
     for (a, b), chance in zip(pairs, holm(chances), strict=True):
         if chance <= 1 - LEVEL:
@@ -46,10 +47,16 @@ def sign_flip(differences: Array, *, permutations: int, seed: int) -> float:
 
     Exact up to 13 videos; else from so many random flips, the observed one among them (Phipson & Smyth 2010).
     """
-    count = len(differences)
-    observed = abs(differences.sum())
-    reached = np.abs(_flips(count, permutations, seed) @ differences) >= observed * (1 - 1e-12)
-    return float(reached.mean() if count <= _EXACT else (1 + reached.sum()) / (1 + permutations))
+    return sign_flips(differences[None], permutations=permutations, seed=seed)[0]
+
+
+def sign_flips(differences: Array, *, permutations: int, seed: int) -> list[float]:
+    """Return the chance of `sign_flip` for each row of [pairs videos]; all see the same flips, which are drawn once."""
+    count = differences.shape[1]
+    observed = np.abs(differences.sum(axis=1))
+    reached = np.abs(_flips(count, permutations, seed) @ differences.T) >= observed * (1 - 1e-12)
+    chances = reached.mean(axis=0) if count <= _EXACT else (1 + reached.sum(axis=0)) / (1 + permutations)
+    return [float(chance) for chance in chances]
 
 
 def holm(chances: Sequence[float]) -> list[float]:
