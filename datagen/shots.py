@@ -13,6 +13,8 @@ from shards.sample import Video
 Gray = NDArray[np.uint8]
 SIZE = (64, 36)
 """(width, height) of the frames that are looked at."""
+_LEAST_SIDE = 12
+"""Pixels that the optical flow needs; in the thumbnail of a banner no motion is looked for."""
 _CHUNK = 256
 _AROUND = 8
 """Frames on each side of a change that tell how much is usual there."""
@@ -45,6 +47,8 @@ def unexplained(before: NDArray[np.float32], after: NDArray[np.float32]) -> floa
     Motion explains what it brings to where it came from, by the flow there and back (Sundaram et al. 2010): unrelated frames
     can be warped onto each other, but not back. Of both ways the better counts, for what is uncovered is in one frame only.
     """
+    if min(before.shape) < _LEAST_SIDE:
+        return float(np.abs(after - before).mean())
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
     one, other = (np.clip(frame, 0, 255).astype(np.uint8) for frame in (before, after))

@@ -3,7 +3,7 @@ import pytest
 
 from configs import load
 from datagen import Recipe, build
-from datagen.shots import find_cuts
+from datagen.shots import find_cuts, unexplained
 from datagen.sources import find_source
 from shards import Dataset, read_video, write_video
 from tests.conftest import moving_clip
@@ -27,6 +27,12 @@ def test_a_flash_and_a_fast_pan_are_no_cuts():
     flash = moving_clip(4, frames=40, height=72, width=96)
     flash[20] = 255
     assert len(find_cuts(lambda part: flash[part], 40)) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 64), (64, 3), (8, 8), (12, 12), (36, 64)])
+def test_unrelated_frames_of_any_size_are_not_explained(size):
+    frames = np.random.default_rng(0).uniform(0, 255, (2, *size)).astype(np.float32)
+    assert unexplained(*frames) > 0.6 * np.abs(frames[1] - frames[0]).mean() > 0
 
 
 def test_real_clips_one_after_the_other_are_cut_where_they_meet(clips):
