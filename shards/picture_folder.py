@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +22,8 @@ from shards.probing import described_frames, wanted_frames
 from shards.sample import Video
 
 EXTENSIONS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"])
+_LOOKED_AT = 200
+"""At most so many annotations of a folder are looked at for object numbers: thousands would take longer than a clip may."""
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -104,8 +108,9 @@ class PictureReader:
         """Return uint8 [t h w], the number of the object that each pixel of an annotation belongs to.
 
         Of a picture with a palette, or with the palette's colours, that is the place in the palette (DAVIS,
-        YouTube-VOS). Of one that is black and white it is 1 where it is white. Of a photograph with a hole in it
-        (MagicBrush) it is 1 where that is transparent.
+        YouTube-VOS). Of one that is black and white it is 1 where it is white; but 255, what annotators left open, where
+        other pictures of the folder have numbers. Of a photograph with a hole in it (MagicBrush) it is 1 where that is
+        transparent.
         """
         width, height = size or (self.info.width, self.info.height)
         wanted = self._check(indices, width, height)
@@ -180,22 +185,43 @@ class PictureReader:
         return picture
 
     def _labels(self, file: Path) -> NDArray[np.uint8]:
+        labels = self._marked(file)
+        white = 255 in labels and not _has_numbers(labels) and not self._numbered
+        return (labels > 0).astype(np.uint8) if white else labels
+
+    @cached_property
+    def _numbered(self) -> bool:
+        """Whether any picture has object numbers, so that 255 is none of them: one that shows no object may have it too."""
+        for file in self.files[:: -(-len(self.files) // _LOOKED_AT)]:
+            # what is damaged is an error only to who wants it
+            with suppress(VideoError):
+                if _has_numbers(self._marked(file)):
+                    return True
+        return False
+
+    def _marked(self, file: Path) -> NDArray[np.uint8]:
+        """Return the numbers in an annotation, or 0 and 255 where it is black and white."""
         self._size_of(file)
         try:
             with Image.open(file) as image:
                 if image.mode == "P":
-                    numbers = np.array(image)
-                    return (numbers > 0).astype(np.uint8) if set(np.unique(numbers)) <= {0, 255} else numbers
+                    return np.array(image)
                 values = np.array(image.convert("RGB" if len(image.getbands()) >= 3 else "L"))
                 alpha = np.array(image.getchannel("A")) if image.mode == "RGBA" else None
+                # a number does not outlive JPEG; what is between black and white there is its loss
+                exact = image.format != "JPEG"
         except OSError:
             raise VideoError(f"{file}: not a picture, or damaged") from None
         if values.ndim == 3:
             return _from_palette(values, file, alpha)
         # a mask is black and white, but for what a lossy codec left at its edges; few small numbers are object numbers
         found = np.unique(values)
-        numbered = bool((found[found != 255] < 64).all()) and len(found) > 2
-        return values if numbered or values.max() < 64 else (values > 127).astype(np.uint8)
+        numbered = bool((found[found != 255] < 64).all()) and (len(found) > 2 or found[-1] < 64)
+        return values if numbered and exact else np.where(values > 127, np.uint8(255), np.uint8(0))
+
+
+def _has_numbers(labels: NDArray[np.uint8]) -> bool:
+    return bool(((labels > 0) & (labels < 255)).any())
 
 
 def palette() -> NDArray[np.uint8]:
@@ -211,13 +237,13 @@ def palette() -> NDArray[np.uint8]:
 def _from_palette(colours: NDArray[np.uint8], file: Path, alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     codes = colours.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     if set(np.unique(codes)) <= {0, 0xFFFFFF}:
-        return (codes > 0).astype(np.uint8)
+        return np.where(codes > 0, np.uint8(255), np.uint8(0))
     known = palette().astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     number = {int(code): place for place, code in reversed(list(enumerate(known)))}
     found, places = np.unique(codes, return_inverse=True)
     strange = next((code for code in found if int(code) not in number), None)
     if strange is not None and alpha is not None and alpha.min() < 128:
-        return (alpha < 128).astype(np.uint8)
+        return np.where(alpha < 128, np.uint8(255), np.uint8(0))
     if strange is not None:
         raise VideoError(
             f"{file}: colour #{strange:06x} is none of the palette that marks objects; store object numbers"

@@ -1,5 +1,6 @@
 import io
 import tarfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -78,12 +79,11 @@ def test_object_numbers_are_read_from_palettes_their_colours_and_black_and_white
     (tmp_path / "m").mkdir()
     indexed.save(tmp_path / "m" / "0.png")
     indexed.convert("RGB").save(tmp_path / "m" / "1.png")
-    Image.fromarray(np.where(numbers > 0, np.uint8(255), np.uint8(0))).save(tmp_path / "m" / "2.png")
-    Image.fromarray(numbers).save(tmp_path / "m" / "3.png")
-    labels = PictureReader(tmp_path / "m").read_labels()
-    for read in labels[[0, 1, 3]]:
+    Image.fromarray(numbers).save(tmp_path / "m" / "2.png")
+    Image.fromarray(np.where(numbers > 0, np.uint8(255), np.uint8(0))).save(tmp_path / "white.png")
+    for read in PictureReader(tmp_path / "m").read_labels():
         assert np.array_equal(read, numbers)
-    assert np.array_equal(labels[2], numbers > 0)
+    assert np.array_equal(PictureReader(tmp_path / "white.png").read_labels()[0], numbers > 0)
     small = PictureReader(tmp_path / "m").read_labels(size=(16, 16), crop=MIDDLE)
     assert set(np.unique(small)) == {0, 1, 2}, "scaling makes up no numbers"
 
@@ -163,18 +163,46 @@ def test_a_locator_like_a_member_that_is_a_file_is_that_file(tmp_path):
     assert read_video(tmp_path / "a.tar#512+70").shape == (3, 32, 48, 3)
 
 
-def test_255_beside_numbers_is_void_and_alone_it_is_the_object(tmp_path):
+@pytest.mark.parametrize("mode", ["P", "L"])
+def test_255_is_void_in_a_folder_with_object_numbers_and_else_the_object(mode, tmp_path):
     numbers = np.zeros((32, 48), np.uint8)
     numbers[4:12, 6:20], numbers[20:28, 30:40], numbers[0, :] = 1, 2, 255
+    border = np.where(numbers == 255, numbers, np.uint8(0))
     alone = np.where(numbers == 1, np.uint8(255), np.uint8(0))
+    # the object is not in the first frame, and the last is damaged
+    written(tmp_path / "m", [border, numbers, alone], mode)
+    (tmp_path / "m" / "9.png").write_bytes(b"no picture")
+    labels = PictureReader(tmp_path / "m").read_labels([0, 1, 2])
+    assert np.array_equal(labels, [border, numbers, alone])
+    written(tmp_path / "w", [alone, border], mode)
+    (tmp_path / "w" / "9.png").write_bytes(b"no picture")
+    white = PictureReader(tmp_path / "w").read_labels([0, 1])
+    assert np.array_equal(white, [alone > 0, border > 0])
+
+
+def written(folder: Path, labels: list[np.ndarray], mode: str) -> None:
+    """Write annotations as DAVIS has them, or without a palette."""
+    folder.mkdir()
+    for number, values in enumerate(labels):
+        picture = Image.fromarray(values, mode)
+        if mode == "P":
+            picture.putpalette(palette().reshape(-1).tolist())
+        picture.save(folder / f"{number}.png")
+
+
+def test_what_jpeg_leaves_of_black_is_no_object_number(tmp_path):
+    faint = np.zeros((32, 48), np.uint8)
+    faint[8:24, 12:36] = 9
+    mask = np.where(faint > 0, np.uint8(255), np.uint8(0))
     (tmp_path / "m").mkdir()
-    Image.fromarray(numbers).save(tmp_path / "m" / "0.png")
-    indexed = Image.fromarray(alone, "P")
-    indexed.putpalette([0, 0, 0] * 255 + [255, 255, 255])
-    indexed.save(tmp_path / "m" / "1.png")
+    for number, values in enumerate((faint, mask)):
+        Image.fromarray(values).save(tmp_path / "m" / f"{number}.jpg", quality=90)
     labels = PictureReader(tmp_path / "m").read_labels()
-    assert np.array_equal(labels[0], numbers)
-    assert np.array_equal(labels[1], numbers == 1)
+    assert not labels[0].any()
+    assert np.array_equal(labels[1], mask > 0)
+
+
+def test_a_raised_digit_in_a_name_is_no_number():
     assert in_order("1\u00b21.jpg")
 
 
