@@ -31,8 +31,13 @@ def draw_depth(clip: Clip, rng: np.random.Generator) -> dict[str, Any]:
         return {"depth": dict(clip.depth_note), "depth_unit": clip.depth_unit}
     if clip.depth_from != "prior":
         return _described(clip.depth_from)
-    prior = {"horizon": round(rng.uniform(0.15, 0.45), 4), "far": round(rng.uniform(6.0, 14.0), 4)}
-    return {"depth": {"kind": "prior:perspective-2", **prior}, "depth_unit": "height of the camera above the ground"}
+    return prior_depth(horizon=round(rng.uniform(0.15, 0.45), 4), far=round(rng.uniform(6.0, 14.0), 4))
+
+
+def prior_depth(horizon: float, far: float) -> dict[str, Any]:
+    """Return what to record of the depth that `perspective_depth` gives."""
+    prior = {"kind": "prior:perspective-2", "horizon": horizon, "far": far}
+    return {"depth": prior, "depth_unit": "height of the camera above the ground"}
 
 
 def clip_depth(clip: Clip, recorded: Mapping[str, Any]) -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ _BACKGROUND = (
     "replace the background with {b}",
     "change the background to {b}",
     "put {b} behind {x}",
-    "cut out {x} and place it before {b}",
+    "cut {x} out and put {b} behind",
     "show {x} in front of {b}",
 )
 _REMOVE = ("remove {x}", "take {x} away", "erase {x}", "get rid of {x}", "make {x} disappear")
@@ -70,7 +70,7 @@ def _draw_background(clip: Clip, rng: np.random.Generator) -> Drawn:
     cover = [(ids > 0).mean() for ids in _ids(clip)]
     if min(cover) < _LEAST or max(cover) > _MOST:
         raise UnsuitableClipError(
-            f"its objects cover {min(cover):.0%} to {max(cover):.0%}, not {_LEAST:.0%} to {_MOST:.0%}"
+            f"its objects cover {min(cover):.1%} to {max(cover):.1%} of a frame, not {_LEAST:.0%} to {_MOST:.0%}"
         )
     backdrop = one_of(_SCENES, rng)
     operation: dict[str, Any] = {"op": "background", "backdrop": backdrop, "seed": int(rng.integers(2**31))}

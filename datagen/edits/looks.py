@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datagen.clip_depth import clip_depth, draw_depth
+from datagen.clip_depth import clip_depth, draw_depth, prior_depth
 from datagen.edits import Drawn, Edit, Edited, Operation, one_of, phrase
 from datagen.effects import relight, styles, weather
 from datagen.effects.palette import colour_statistics_transfer
@@ -183,12 +183,20 @@ def _draw_look(names: Sequence[str]) -> Callable[[Clip, np.random.Generator], Dr
     def draw(clip: Clip, rng: np.random.Generator) -> Drawn:
         name = one_of(names, rng)
         values = _DRAWN[name](rng, clip)
-        if name in _GROUPS["weather"] and clip.depth is None and clip.depth_from != "prior":
-            values |= draw_depth(clip, rng)
+        # a scene tells its depth by itself
+        if name in _GROUPS["weather"] and clip.scene is None:
+            values |= _weather_depth(name, clip, rng)
         words = {"side": "right" if values["side"] < 90 else "left"} if "side" in values else {}
         return Drawn(program=[{"op": name, **values}], words=phrase(_WORDINGS[name], rng, **words))
 
     return draw
+
+
+def _weather_depth(name: str, clip: Clip, rng: np.random.Generator) -> dict[str, Any]:
+    """Return what to record of the depth: without one the veil of what falls is everywhere the same, but fog takes a prior."""
+    if clip.depth is not None or clip.depth_from != "prior":
+        return draw_depth(clip, rng)
+    return prior_depth(weather.HORIZON, weather.FAR) if name == "fog" else {}
 
 
 def _airlight(rng: np.random.Generator) -> list[float]:

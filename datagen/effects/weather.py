@@ -24,6 +24,8 @@ RAIN_SPEED = 8.0
 """Metres a second: a drop of 3 mm at its terminal velocity (Gunn & Kinzer 1949)."""
 SNOW_SPEED = 1.2
 """Metres a second: an aggregate of snow crystals (Locatelli & Hobbs 1974)."""
+HORIZON, FAR = 0.35, 8.0
+"""Of `perspective_depth`, for fog over a video without depth."""
 
 Mask = NDArray[np.uint8]
 """uint8 [t h w]: how much a pixel is covered, 255 for all of it."""
@@ -116,7 +118,7 @@ def fog(video: Video, *, density: float, airlight: Sequence[float], depth: NDArr
     `density`: optical depth at the mean distance, 0 (none) to 2. `airlight`: linear RGB in [0, 1]. `depth`: float32
     [t h w] in any unit; the perspective prior of `perspective_depth` without.
     """
-    far = perspective_depth(video, horizon=0.35, far=8.0) if depth is None else depth
+    far = perspective_depth(video, horizon=HORIZON, far=FAR) if depth is None else depth
     return haze(video, far, beta=[density / float(far.mean())] * len(video), airlight=[airlight] * len(video))
 
 

@@ -192,7 +192,7 @@ def test_each_kind_that_a_clip_does_not_allow_says_why():
     with pytest.raises(UnsuitableClipError) as error:
         builder("edit").draw(hidden, options, generator("1"))
     assert str(error.value) == (
-        "no edit: background: its objects cover 0% to 0%, not 1% to 60%; ground: an edit of scenes; "
+        "no edit: background: its objects cover 0.0% to 0.0% of a frame, not 1% to 60%; ground: an edit of scenes; "
         "recolour: no object that is named is large enough; remove: no object that is named is large enough"
     )
 

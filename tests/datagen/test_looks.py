@@ -1,14 +1,18 @@
 """Edits of the whole picture: drawn, put into words, executed; the effects themselves have tests of their own."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from skimage import data
 
 from datagen.edits import looks
+from datagen.effects.depth import perspective_depth
 from datagen.effects.haze import haze
 from datagen.gates import pair_score
 from datagen.instructions import generator
+from datagen.scenes import draw_scene
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks.base import UnsuitableClipError
 
@@ -35,6 +39,30 @@ def test_fog_is_the_scattering_model_on_the_clips_own_depth():
     edited = looks.EDITS["weather"].apply(clip, [operation])
     expected = haze(clip.frames, depth, beta=[0.8 / float(depth.mean())] * 6, airlight=[operation["airlight"]] * 6)
     assert np.abs(edited.target.astype(int) - expected).max() <= 1
+
+
+def test_fog_over_a_video_without_depth_can_be_made_again_from_what_is_recorded():
+    clip = clip_of(panning())
+    drawn = (looks.EDITS["weather"].draw(clip, generator(f"{seed:x}")) for seed in range(20))
+    program = next(edit.program for edit in drawn if edit.program[0]["op"] == "fog")
+    (fog,) = program
+    assert fog["depth"]["kind"] == "prior:perspective-2"
+    depth = perspective_depth(clip.frames, horizon=fog["depth"]["horizon"], far=fog["depth"]["far"])
+    t = np.exp(-fog["density"] * depth / depth.mean())[..., None]
+    light = (clip.frames / 255) ** 2.2 * t + np.array(fog["airlight"]) * (1 - t)
+    target = looks.EDITS["weather"].apply(clip, program).target
+    assert np.abs(255 * light ** (1 / 2.2) - target).max() < 0.6
+
+
+def test_a_depth_of_its_own_is_told_with_the_weather_and_a_scene_s_is_not():
+    known = clip_of(panning(), np.full((6, 128, 128), 9, np.float32))
+    told = replace(known, depth_note={"kind": "dataset"})
+    (operation,) = looks.EDITS["weather"].draw(told, generator("3")).program
+    assert (operation["depth"], operation["depth_unit"]) == ({"kind": "dataset"}, "metre")
+    scene = draw_scene(generator("1"), frames=6, size=(128, 128))
+    (alike,) = looks.EDITS["weather"].draw(replace(told, scene=scene), generator("3")).program
+    assert operation == alike | {name: operation[name] for name in ("depth", "depth_unit")}
+    assert "depth" not in alike
 
 
 @pytest.mark.parametrize("name", looks._LOOKS)
