@@ -53,6 +53,19 @@ def test_videvo_has_the_papers_split_wherever_its_videos_lie(tmp_path):
         found(f"videvo:{tmp_path / 'nothing'}")
 
 
+def test_videvo_under_other_names_is_split_by_its_folders_or_told_the_names(tmp_path):
+    for number, name in enumerate(("test/input/videvo/mine", "train/input/videvo/yours")):
+        frames(tmp_path / "sides" / name, seed=number)
+    assert {v.id: v.split for v in found(f"videvo:{tmp_path / 'sides'}")} == {"mine": "test", "yours": "train"}
+    alone = tmp_path / "sides" / "train" / "input" / "videvo"
+    assert [v.split for v in found(f"videvo:{alone}")] == ["train"]
+    frames(tmp_path / "flat" / "mine", seed=2)
+    with pytest.raises(
+        SourceError, match=r"AircraftTakingOff1, .*YogaHut2: name its folders so, .* test/input/videvo; "
+    ):
+        found(f"videvo:{tmp_path / 'flat'}")
+
+
 def test_pictures_are_clips_of_one_frame(tmp_path):
     for n in range(3):
         frames(tmp_path / "x", count=1, seed=n, names=f"{n:05d}.jpg")

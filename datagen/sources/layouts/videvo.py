@@ -43,10 +43,10 @@ _RESULTS = "processed"
 def entries(path: Path) -> Iterator[Entry]:
     """Yield the videos of `train|test/input/videvo/NAME`, as they come, also one folder deeper, or else of every `NAME`.
 
-    The papers' twenty are the test split wherever they lie.
+    The papers' twenty are the test split wherever they lie; where none of them is there, the videos of `test/input/videvo`.
 
     Raises:
-        SourceError: there are no folders of frames.
+        SourceError: there are no folders of frames, or nothing tells which are for testing.
     """
     found = [folder for root in _roots(path) for folder in sorted([*folders_of_pictures(root), *dead_links(root)])]
     found = [folder for folder in found if _RESULTS not in folder.relative_to(path).parts]
@@ -54,14 +54,27 @@ def entries(path: Path) -> Iterator[Entry]:
         raise SourceError(
             f"{path} is not of the layout videvo: it needs test/input/videvo/NAME/00000.jpg, or NAME/00000.jpg"
         )
+    official = any(folder.name in _TEST for folder in found)
+    if not official and not any(_side(folder) for folder in found):
+        raise SourceError(
+            f"{path} has none of the papers' twenty test videos of videvo, which are {', '.join(sorted(_TEST))}: name its "
+            "folders so, or put them into test/input/videvo; frames:PATH takes videos of any name"
+        )
     for folder in found:
         yield Entry(
             id=folder.name,
             name=folder.relative_to(path).as_posix(),
             main=str(folder.resolve()),
-            split="test" if folder.name in _TEST else "train",
+            split="test" if folder.name in _TEST or (not official and _side(folder) == "test") else "train",
             problem="" if folder.exists() else DEAD_LINK,
         )
+
+
+def _side(folder: Path) -> str:
+    """Return which of `train|test/input/videvo` a video lies in, or nothing."""
+    above = folder.parent.resolve().parts
+    sides = [above[at] for at in range(len(above) - 2) if above[at + 1 : at + 3] == ("input", "videvo")]
+    return sides[-1] if sides and sides[-1] in ("train", "test") else ""
 
 
 def _roots(path: Path) -> list[Path]:
