@@ -8,6 +8,8 @@ import pytest
 
 from configs import SourceError, load
 from datagen import Recipe, build
+from datagen.sources import find_source
+from datagen.sources.base import Reject, SourceVideo
 from shards import Dataset, write_video
 from tests.conftest import moving_clip
 from tests.datagen.layout_files import RECIPE, found, frames, image, masks, read
@@ -41,7 +43,11 @@ def test_the_synthetic_pairs_of_insv2v_pass_their_authors_thresholds(tmp_path):
     lines = [{"seed": 7, **good}, {"seed": 11, **good, "sim_dir": 0.1}]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (folder / "prompt.json").write_text(json.dumps({"input": "a", "edit": "make it brighter", "output": "b"}))
-    (video,) = found(f"insv2v:{tmp_path}")
+    items = find_source(f"insv2v:{tmp_path}", "").videos(load(Recipe, "default", RECIPE), {})
+    video, reject = sorted(items, key=lambda item: isinstance(item, Reject))
+    assert isinstance(reject, Reject)
+    assert (reject.source, reject.reason) == ("0000042/11", "below its authors' thresholds: sim_dir 0.1 <= 0.2")
+    assert isinstance(video, SourceVideo)
     assert (video.id, video.frames, video.facts["instruction"]) == ("0000042-7", 4, "make it brighter")
     clip = read(video)
     assert clip.native is not None
