@@ -13,9 +13,13 @@ from datagen.scenes.description import COLOURS
 from datagen.sources.base import Clip, SourceVideo, Window
 from datagen.tasks import builder
 from datagen.tasks.base import UnsuitableClipError
+from shards import read_video
 from tests.conftest import moving_clip
+from tests.datagen.layout_files import REAL
 
 VIDEO = SourceVideo(kind="files", id="x", sha256="0" * 64, licence="CC0", frames=8, fps=25, locator="0", name="x")
+
+STILL = REAL.parent / "clips" / "bottles.mp4"
 
 
 def masked_clip(*, pan: int = 0, frames: int = 8) -> tuple[Clip, np.ndarray]:
@@ -183,6 +187,30 @@ def test_there_is_no_clean_plate_behind_what_never_moves_or_before_a_moving_came
         remove.draw(stuck, generator("1"))
     with pytest.raises(UnsuitableClipError, match="the camera or the background moves"):
         remove.draw(masked_clip(pan=3)[0], generator("1"))
+
+
+def test_a_camera_that_shakes_and_comes_back_to_where_it_began_does_not_stand_still():
+    steady, background = masked_clip()
+    shaken = [np.roll(frame, round(2 * np.sin(2 * np.pi * i / 7)), 1) for i, frame in enumerate(background)]
+    frames = np.where(steady.ids[..., None] == 1, steady.frames, np.stack(shaken))
+    with pytest.raises(UnsuitableClipError, match="something else, changes"):
+        in_video.EDITS["remove"].draw(replace(steady, frames=frames), generator("1"))
+
+
+@pytest.mark.skipif(not STILL.is_file(), reason="needs the shared data")
+def test_behind_what_was_put_before_a_real_camera_that_stands_still_is_what_was_there():
+    background = read_video(STILL, range(36, 52))
+    frames, ids = background.copy(), np.zeros(background.shape[:3], np.uint8)
+    for i in range(16):
+        box = np.s_[i, 150:210, 40 + 30 * i : 120 + 30 * i]
+        frames[box], ids[box] = frames[box][::-1] // 2 + 60, 1
+    window = Window(start=0, step=1, frames=16)
+    clip = Clip(video=VIDEO, window=window, frames=frames, ids=ids, names={1: ["the box"]})
+    edited = in_video.EDITS["remove"].apply(clip, in_video.EDITS["remove"].draw(clip, generator("1")).program)
+    hole = edited.mask > 0
+    error = np.square(edited.target[hole].astype(float) - background[hole]).mean()
+    assert 10 * np.log10(255**2 / error) > 44, "two frames of the camera are 46 dB apart there"
+    assert np.array_equal(edited.target[~hole], frames[~hole])
 
 
 def test_each_kind_that_a_clip_does_not_allow_says_why():
