@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
 from benchmarks.folders import check_out, holding, read_rows
 from benchmarks.methods import METHODS, Method
@@ -33,6 +32,7 @@ from benchmarks.settings import BenchSettings
 from benchmarks.suite import SCENES, Suite, build_scenes, describe_scenes, make_suite
 from benchmarks.ties import LEAST_VIDEOS
 from configs import ConfigError, DatasetError, counted, load
+from configs.bars import Bars
 from configs.cli import going_on
 from shards import Dataset
 from shards.storage import publish

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.text import Text
 
 from configs import counted
+from configs.bars import Bars
 from datagen.builder import Progress
 from datagen.plan import Plan
 from datagen.rejects import in_short, unit_of

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from configs import counted, load
+from configs.bars import Bars
 from configs.cli import going_on
 from configs.loader import check, read_mapping
 from datagen.build_bar import BuildBar

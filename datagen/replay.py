@@ -64,7 +64,8 @@ class Replay:
         if math.isnan(self.psnr):
             return f"from its source video: {whole}; made by {self.effects[0]}, here is {self.effects[1]}"
         least = self.ceiling - TOLERANCE_DB
-        again = f"{self.psnr:.1f} dB ({'at least' if self.psnr >= least else 'BELOW the'} {least:.1f} dB that the codec leaves)"
+        verdict = "ok" if self.psnr >= least else "NOT OK"
+        again = f"{verdict}, {self.psnr:.1f} dB (the codec's losses leave at least {least:.1f} dB)"
         return f"from its source video: {whole}; from its clean side and parameters: {again}"
 
     def _compared(self) -> str:

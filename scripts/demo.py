@@ -32,7 +32,7 @@ def main() -> None:
     step("2. train", train)
     hazy = hazy_heldout_clip()
     clear = REPORT / "dehazed.mp4"
-    step("3. translate", ["vidiff-translate", "--model", RUN, hazy, clear, "Remove the haze."])
+    step("3. translate", ["vidiff-translate", "--model", RUN, hazy, clear, "Remove the haze.", "--overwrite"])
     step("4. score", ["bench", "run", "--all", "--data", DATA, "--model", RUN, "--out", BOARD])
     print(f"\ndone in {(time.monotonic() - started) / 60:.1f} minutes")
     print(f"  leaderboard   {(BOARD / 'index.html').resolve()}")

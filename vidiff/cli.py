@@ -178,10 +178,16 @@ def translate_command(
         typer.Option(help="Color that --mask looks for. [default: the one the instruction names]", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace the file of one video that is there already.")] = False,
 ) -> None:
     """Translate videos with a trained VIDiff model, as an instruction says."""
     dataset = source.is_dir() and (source / "manifest.json").is_file()
     _check_translation(source, out, instruction, mask, paint, task, dataset=dataset)
+    there = [path for path in (out, mask) if path is not None and path.is_file() and not source.is_dir()]
+    if there and not overwrite:
+        raise typer.BadParameter(f"{there[0]} is there already; give --overwrite to replace it, or another name")
+    if dataset and instruction is not None:
+        typer.echo(f"every sample is translated by {instruction!r}, and none as it says itself", err=True)
     shared: dict[str, Any] = {
         "num_inference_steps": steps,
         "video_guidance_scale": video_guidance,
@@ -215,7 +221,11 @@ def translate_command(
         else:
             said |= of_files
             done = translate_folder(translator, source, out, str(instruction), said=said, **shared, **of_files, **heard)
-    typer.echo(f"{done.made} translated into {out}" + (f", {done.there} were there already" if done.there else ""))
+    typer.echo(
+        f"{done.made} translated into {out}"
+        + (f", {done.there} were there already" if done.there else "")
+        + (f", {len(done.failed)} failed" if done.failed else "")
+    )
     if done.lacking:
         typer.echo(f"not translated, for there are no {split} samples of them: {', '.join(done.lacking)}")
     for name, reason in done.failed.items():
@@ -268,9 +278,10 @@ def _translate_one(model: Path, source: Path, out: Path, instruction: str, optio
 def _watched() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[int, int], None]]]:
     """Give what draws a progress bar: a function that hears which video comes next, and one that hears of its frames."""
     from rich.console import Console
-    from rich.progress import Progress
 
-    bar = Progress(console=Console(stderr=True))
+    from configs.bars import Bars
+
+    bar = Bars(console=Console(stderr=True))
     shown = bar.add_task("translating", total=None)
 
     def on_start(name: str, number: int, count: int) -> None:

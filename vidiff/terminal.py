@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from configs.bars import Bars
 
 
 @contextmanager
@@ -33,6 +35,6 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 def progress_bar(console: Console) -> Iterator[Callable[[float, str], None]]:
     """Yield a function that takes how much is done (0 to 1) and a text, and draws both with the time that is left."""
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with Bars(*columns, console=console) as bar:
         task = bar.add_task("starting", total=1.0)
         yield lambda done, text: bar.update(task, completed=min(1.0, done), description=text)

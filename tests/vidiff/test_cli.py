@@ -147,3 +147,20 @@ def test_translate_writes_the_video(monkeypatch, capsys, tmp_path, pipe, clip):
     assert code == 0
     assert "wrote" in out
     assert (tmp_path / "out.mp4").stat().st_size > 0
+    (tmp_path / "out.mp4").write_text("mine")
+    code, _, err = run(monkeypatch, capsys, cli.translate, *line, "--steps", "1")
+    assert (code, (tmp_path / "out.mp4").read_text()) == (2, "mine")
+    assert "out.mp4 is there already; give --overwrite to replace it" in err
+    assert run(monkeypatch, capsys, cli.translate, *line, "--steps", "1", "--overwrite")[0] == 0
+    assert (tmp_path / "out.mp4").read_bytes() != b"mine"
+
+
+def test_one_instruction_for_a_dataset_is_said_to_stand_for_all(monkeypatch, capsys, tmp_path, pipe, toy_dataset):
+    pipe.save_pretrained(tmp_path / "run" / "model")
+    line = ["--model", tmp_path / "run", toy_dataset, "--task", "dehaze", "--split", "val", "--steps", "1"]
+    code, out, err = run(monkeypatch, capsys, cli.translate, *line, tmp_path / "own")
+    assert (code, "as it says itself" in err) == (0, False)
+    # arguments may stand among options
+    code, out, err = run(monkeypatch, capsys, cli.translate, *line, tmp_path / "one", "Remove the haze.")
+    assert (code, out) == (0, f"2 translated into {tmp_path / 'one'}\n")
+    assert "every sample is translated by 'Remove the haze.', and none as it says itself" in err

@@ -137,7 +137,7 @@ def test_the_command_takes_folders_and_datasets(model, folder, toy_dataset, tmp_
 
     done = run(folder, tmp_path / "out", "Remove the haze.")
     assert done.returncode == 1
-    assert f"3 translated into {tmp_path / 'out'}" in done.stdout
+    assert f"3 translated into {tmp_path / 'out'}, 1 failed" in done.stdout
     assert [line for line in done.stderr.splitlines() if line.startswith("error: broken.mp4: ")]
     done = run(toy_dataset, tmp_path / "predictions", "--task", "recolor", "--split", "val")
     assert (done.returncode, done.stdout) == (0, f"2 translated into {tmp_path / 'predictions'}\n")
