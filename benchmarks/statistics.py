@@ -59,7 +59,7 @@ class Ranking:
     entries: list[Entry]
     least_difference: float | None
     """On the metric that ranks: what two methods must differ by, to be told apart 4 times out of 5; None where no difference
-    is large enough, because so many methods are too many for so few videos."""
+    that the metric can have is large enough, because so many methods are too many for so few videos."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,10 @@ def leaderboard(
     def merit(entry: Entry) -> float:
         return sign * entry.scores[first.name].mean if first.name in entry.scores else worst
 
+    least = least_difference(list(contest.values()), permutations=permutations)
     return Ranking(
         entries=sorted(entries, key=merit, reverse=True),
-        least_difference=least_difference(list(contest.values()), permutations=permutations),
+        least_difference=None if least is None or least > first.range else least,
     )
 
 
