@@ -92,9 +92,8 @@ def audit(
     wrong += _coverage(folder, run, suite)
     suite = _scored(run, suite)
     wrong += [*_said(run, suite), *_lacking(folder, run, suite)]
-    timeless = list(_timeless(run))
     tell("tables and page", 0, None)
-    wrong += timeless or check_texts(folder, run, dataset)
+    wrong += check_texts(folder, run, dataset)
     chosen = _chosen(folder, run.rows, rows_per_method, method, key)
     if not chosen:
         what = " ".join(word for word in (method, key) if word) or "any row"
@@ -148,13 +147,6 @@ def _not_invalid(folder: Path, run: Run, dataset: Dataset) -> Iterator[str]:
         outcome = _outcome(path, row, dataset, run.facts)
         if scored(get_metrics(row["task"]), outcome, ranked=row["ranked"])["status"] == "ok":
             yield f"{name}, and its kept answer can be scored; 'bench run' with the same options does"
-
-
-def _timeless(run: Run) -> Iterator[str]:
-    """Name the rows that were scored and say no time, without which nothing can be drawn."""
-    for row in run.rows:
-        if row["status"] == "ok" and not math.isfinite(row["seconds_per_frame"] or math.nan):
-            yield f"{row['task']} {row['method']} {row['key']}: it was scored, and has no time per frame"
 
 
 def _noted(folder: Path, run: Run) -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""What a method costs: seconds per frame cold and warm, peak memory; alone, after everything else is done."""
+"""What a method costs: seconds per frame cold and warm, peak memory; alone, after everything else is done. And whether it
+answers then as it has answered before."""
 
 from __future__ import annotations
 
@@ -13,12 +14,18 @@ from typing import Any
 
 from benchmarks.calling import Crash, called, limit_memory, limit_threads
 from benchmarks.methods.base import Learnt
-from benchmarks.scoring import Job, Row, reduced, timed
+from benchmarks.scoring import Job, Row, ask
 from benchmarks.settings import LimitSettings
 from benchmarks.suite import has_reference, spread
+from benchmarks.suspicions import apart
 from shards.cluster import ray_cluster
+from shards.codecs import decode_video
 
 COSTS = "costs.jsonl"
+_ROUNDING = 0.5
+"""Grey levels, root mean square, that threads and graphics cards may put between two answers to one question."""
+Asked = tuple[Job, dict[str, Path]]
+"""A job with the samples that it is timed on, and where the answers are that it was scored for, if these are kept."""
 
 
 def cost_id(job: Job, keys: list[str], limits: LimitSettings, machine: str) -> str:
@@ -34,14 +41,14 @@ def timed_keys(job: Job, count: int, answered: Collection[str]) -> list[str]:
     return [row["key"] for row in spread(shown or rows, count)]
 
 
-def measure_here(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> Iterator[Row]:
+def measure_here(jobs: list[Asked], limits: LimitSettings) -> Iterator[Row]:
     """Yield the cost of each job in this process: warm only, and without its memory, for others have used it, too."""
     limit_threads(limits.threads)
-    for job, keys in jobs:
-        yield _measure(job, keys, alone=False)
+    for job, kept in jobs:
+        yield _measure(job, kept, alone=False)
 
 
-def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> Iterator[Row]:
+def measure_on_ray(jobs: list[Asked], limits: LimitSettings) -> Iterator[Row]:
     """Yield the cost of one job after another, in processes that have the machine to themselves, as far as we use it.
 
     Empty for a method that cannot answer; its rows say why.
@@ -56,10 +63,10 @@ def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> 
             True: ray.remote(num_cpus=1, max_calls=1, max_retries=0)(_measure_alone),
             False: ray.remote(num_cpus=1, max_retries=0)(_measure_alone),
         }
-        for job, keys in jobs:
-            task = measure[job.method.loads].remote(job, keys, limits)
+        for job, kept in jobs:
+            task = measure[job.method.loads].remote(job, kept, limits)
             try:
-                yield ray.get(task, timeout=limits.sample_seconds * (len(keys) + 2))
+                yield ray.get(task, timeout=limits.sample_seconds * (len(kept) + 2))
             except ray.exceptions.GetTimeoutError:
                 ray.cancel(task, force=True)
                 yield {}
@@ -67,21 +74,27 @@ def measure_on_ray(jobs: list[tuple[Job, list[str]]], limits: LimitSettings) -> 
                 yield {}
 
 
-def _measure_alone(job: Job, keys: list[str], limits: LimitSettings) -> Row:
+def _measure_alone(job: Job, kept: dict[str, Path], limits: LimitSettings) -> Row:
     limit_threads(limits.threads)
     limit_memory(limits.worker_bytes)
-    return _measure(job, keys, alone=True)
+    return _measure(job, kept, alone=True)
 
 
-def _measure(job: Job, keys: list[str], *, alone: bool) -> Row:
-    samples = [reduced(job.context.dataset[key], job.input_scale) for key in keys]
+def _measure(job: Job, kept: dict[str, Path], *, alone: bool) -> Row:
+    # from the last: who goes by what was asked before answers otherwise than in the order in which all were scored
+    samples = [job.context.dataset[key] for key in reversed(kept)]
+    # room for the answers, so that it does not count as the method's
+    answers = [sample.source.copy() for sample in samples]
     before = _reset_peak()
     started = time.perf_counter()
     try:
-        answer = called(job.method.answer, job.context)
-        called(answer, samples[0])
-        cold = time.perf_counter() - started
-        warm = sum(called(timed, answer, sample)[0] for sample in samples)
+        answer = called(job.method.answer, job.context, seed=job.seed_of(""))
+        cold = time.perf_counter() - started + ask(job, answer, samples[0]).seconds
+        warm = 0.0
+        for sample, room in zip(samples, answers, strict=True):
+            given = ask(job, answer, sample)
+            warm += given.seconds
+            room[...] = given.prediction
     except Crash:
         return {}
     found: dict[str, Any] = {"warm_seconds_per_frame": warm / sum(len(sample.source) for sample in samples)}
@@ -92,6 +105,12 @@ def _measure(job: Job, keys: list[str], *, alone: bool) -> Row:
         found["cold_seconds_per_frame"] = cold / len(samples[0].source)
         found["peak_bytes"] = max(_peak_bytes() - before, 0)
         found["peak_gpu_bytes"] = _peak_gpu_bytes()
+    compared = [(path, room) for path, room in zip(reversed(kept.values()), answers, strict=True) if path.is_file()]
+    if compared:
+        found["asked_again"] = len(compared)
+        found["answered_otherwise"] = sum(
+            apart(decode_video(path.read_bytes()), room) > _ROUNDING for path, room in compared
+        )
     return found
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,8 @@ def run(
         append_json(out / ROWS, row)
         progress.scored(row)
     answered = [
-        {row["key"] for row in job.rows if found[place, row["key"]]["status"] == "ok"} for place, job in enumerate(jobs)
+        {key: prediction_path(out, row) for (job, key), row in found.items() if job == place and row["status"] == "ok"}
+        for place in range(len(jobs))
     ]
     spent = _measure_costs(jobs, answered, settings, out, workers, progress)
     rows = list(found.values())
@@ -279,7 +280,7 @@ def _said(job: Job, name: str, index: dict[str, Any], suite: Suite, seen: frozen
 
 def _measure_costs(
     jobs: Sequence[Job],
-    answered: Sequence[Collection[str]],
+    answered: Sequence[Mapping[str, Path]],
     settings: BenchSettings,
     out: Path,
     workers: int,
@@ -287,7 +288,7 @@ def _measure_costs(
 ) -> dict[tuple[str, str], Row]:
     known, found = costs.read_costs(out), {}
     unknown: list[tuple[str, Job, Row]] = []
-    waiting: list[tuple[str, Job, list[str]]] = []
+    waiting: list[tuple[str, costs.Asked]] = []
     for job, answers in zip(jobs, answered, strict=True):
         if not settings.cost_samples and not job.method.made_elsewhere:
             continue
@@ -299,7 +300,7 @@ def _measure_costs(
         elif "warm_seconds_per_frame" in known.get(name, {}):
             found[job.task, job.method.name] = known[name]
         else:
-            waiting.append((name, job, keys))
+            waiting.append((name, (job, {key: answers[key] for key in keys})))
     for name, job, spent in itertools.chain(unknown, _new_costs(waiting, settings, workers, progress)):
         # of what cannot be measured that is noted, so that nobody can take a cost away unseen; the next run tries again
         row = {"id": name, "task": job.task, "method": job.method.name, **spent}
@@ -310,12 +311,12 @@ def _measure_costs(
 
 
 def _new_costs(
-    waiting: list[tuple[str, Job, list[str]]], settings: BenchSettings, workers: int, progress: Progress
+    waiting: list[tuple[str, costs.Asked]], settings: BenchSettings, workers: int, progress: Progress
 ) -> Iterator[tuple[str, Job, Row]]:
-    todo = [(job, keys) for _, job, keys in waiting]
+    todo = [asked for _, asked in waiting]
     measured = costs.measure_on_ray(todo, settings.limits) if workers else costs.measure_here(todo, settings.limits)
     jobs = [job for job, _ in todo]
-    for done, (name, job, _) in enumerate(waiting):
+    for done, (name, (job, _)) in enumerate(waiting):
         progress.timing(jobs, done)
         yield name, job, next(measured)
     progress.timing(jobs, len(jobs))

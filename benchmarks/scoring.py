@@ -58,7 +58,7 @@ class Scorer:
         self._job = job
         self._answer: Answer | None = None
         self._sample: Sample | None = None
-        self._given: _Given | None = None
+        self._given: Given | None = None
 
     @property
     def answered(self) -> bool:
@@ -79,19 +79,12 @@ class Scorer:
         """Ask the method about the sample; return the row where that gives no answer."""
         if self._sample is None or self._answer is None:
             raise RuntimeError("ask comes after prepare")
-        sample, asked = self._sample, reduced(self._sample, self._job.input_scale)
         try:
-            seconds, answer = called(timed, self._answer, asked, seed=self._job.seed_of(sample.key))
-            masks = masks_of(answer, asked)
-            prediction = answer if masks is None else painted(asked.source, masks > 0, paint_of(asked))
-            check_answer(prediction, asked, sample)
+            self._given = ask(self._job, self._answer, self._sample)
         except NotAvailable as missing:  # what it needs is not here: that is no answer of the method
             return {"status": "invalid", "error": f"n/a ({missing})"}
         except Crash as error:  # it loses this cell and no other
             return {"status": "failed", "error": describe(error)}
-        # however it lies in memory, and whatever else it is
-        prediction = np.ascontiguousarray(prediction)
-        self._given = _Given(sample, enlarged(prediction, sample.source.shape), masks, seconds)
         return None
 
     def score(self) -> tuple[Row, Outcome]:
@@ -110,16 +103,33 @@ class Scorer:
 
 
 @dataclass(frozen=True)
-class _Given:
+class Given:
     """An answer to a sample, the masks that it was given as, and the seconds it took."""
 
     sample: Sample
     prediction: Video
+    """uint8 [t h w 3], of the sample's size."""
     masks: NDArray[np.uint8] | None
     seconds: float
 
 
-def timed(answer: Answer, sample: Sample) -> tuple[float, Any]:
+def ask(job: Job, answer: Answer, sample: Sample) -> Given:
+    """Ask a job's method about a sample, from the numbers that are drawn for that sample.
+
+    Raises:
+        ValueError: its answer is none to this sample; and whatever the method raises.
+    """
+    asked = reduced(sample, job.input_scale)
+    seconds, found = called(_timed, answer, asked, seed=job.seed_of(sample.key))
+    masks = masks_of(found, asked)
+    prediction = found if masks is None else painted(asked.source, masks > 0, paint_of(asked))
+    check_answer(prediction, asked, sample)
+    # however it lies in memory, and whatever else it is
+    prediction = np.ascontiguousarray(prediction)
+    return Given(sample, enlarged(prediction, sample.source.shape), masks, seconds)
+
+
+def _timed(answer: Answer, sample: Sample) -> tuple[float, Any]:
     """Return the seconds an answer took, and the answer."""
     started = time.perf_counter()
     found = answer(sample)

@@ -44,8 +44,6 @@ class Entry:
     invalid: int
     """Samples on which the bench itself failed, so that the method has no score there."""
     videos: int
-    seconds_per_frame: float | None
-    """While samples were scored; the costs that are reported are measured apart."""
     suspicions: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -61,7 +59,7 @@ class Ranking:
     entries: list[Entry]
     least_difference: float | None
     """On the metric that ranks: what two methods must differ by, to be told apart 4 times out of 5; None where no difference
-    is large enough, because so many methods are too many for so few videos."""
+    that the metric can have is large enough, because so many methods are too many for so few videos."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +137,10 @@ def leaderboard(
     def merit(entry: Entry) -> float:
         return sign * entry.scores[first.name].mean if first.name in entry.scores else worst
 
+    least = least_difference(list(contest.values()), permutations=permutations)
     return Ranking(
         entries=sorted(entries, key=merit, reverse=True),
-        least_difference=least_difference(list(contest.values()), permutations=permutations),
+        least_difference=None if least is None or least > first.range else least,
     )
 
 
@@ -254,8 +253,7 @@ def _estimate(means: Array, whole: float, count: int) -> Estimate:
 
 
 def _entry(method: str, rows: list[Row], tables: dict[str, VideoScores], places: NDArray[np.int64]) -> Entry:
-    good = [row for row in rows if row["status"] == "ok"]
-    odd = [word for row in good for word in row.get("suspicions", ())]
+    odd = [word for row in rows if row["status"] == "ok" for word in row.get("suspicions", ())]
     return Entry(
         method=method,
         rank=None,
@@ -265,7 +263,6 @@ def _entry(method: str, rows: list[Row], tables: dict[str, VideoScores], places:
         failures=sum(row["status"] == "failed" for row in rows),
         invalid=sum(row["status"] == "invalid" for row in rows),
         videos=len({row["video"] for row in rows}),
-        seconds_per_frame=float(np.mean([row["seconds_per_frame"] for row in good])) if good else None,
         suspicions={word: odd.count(word) for word in dict.fromkeys(odd)},
     )
 

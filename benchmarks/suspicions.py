@@ -32,6 +32,7 @@ RETURNED = "returned its input or nearly so"
 EXACT = "equals the target to the bit"
 REORDERED = "frames out of order"
 FROZEN = "one frame repeated"
+OTHERWISE = "answers otherwise when asked again"
 MASKS = "black and white as masks are, which are taken for such from pictures of one channel only,"
 Array = NDArray[np.float32]
 
@@ -48,9 +49,9 @@ class Shown(NamedTuple):
 def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False) -> list[str]:
     """Return what is odd about an answer, uint8 [t h w 3]: in words, none for most. `knows_target`: as an oracle may."""
     found = []
-    asked = _apart(sample.target, sample.source)
+    asked = apart(sample.target, sample.source)
     if asked > _SOMETHING:
-        if _apart(prediction, sample.source) < _LITTLE * asked:
+        if apart(prediction, sample.source) < _LITTLE * asked:
             found.append(RETURNED)
         if not knows_target and np.array_equal(prediction, sample.target):
             found.append(EXACT)
@@ -65,16 +66,16 @@ def suspicions(sample: Sample, prediction: Video, *, knows_target: bool = False)
     return found
 
 
-def _is_masks(video: Video) -> bool:
-    """Return whether nearly every pixel is black or white."""
-    return bool(((video < _LOSS) | (video > 255 - _LOSS)).mean() > 0.99)
-
-
-def _apart(a: Video, b: Video) -> float:
+def apart(a: Video, b: Video) -> float:
     """Return the root mean square difference of two clips: grey levels. A small place that is much changed counts in it."""
     return float(
         np.sqrt(np.mean([cv2.norm(one, other, cv2.NORM_L2SQR) / one.size for one, other in zip(a, b, strict=True)]))
     )
+
+
+def _is_masks(video: Video) -> bool:
+    """Return whether nearly every pixel is black or white."""
+    return bool(((video < _LOSS) | (video > 255 - _LOSS)).mean() > 0.99)
 
 
 def _reordered(answer: Shown, clips: list[Shown]) -> bool:

@@ -153,10 +153,17 @@ class Metric(Column):
     function: Callable[[Outcome], Values]
     worst: float
     """What a clip scores on which the method failed."""
+    best: float
+    """What no answer can outdo."""
     least_side: int = 1
     """Pixels that a frame must have in each direction."""
     weight: Callable[[Outcome], float] | None = None
     """Where clips do not count alike: the board shows the weighted mean over all clips instead of that over videos."""
+
+    @property
+    def range(self) -> float:
+        """By how much two methods can differ."""
+        return abs(self.best - self.worst)
 
     def score(self, outcome: Outcome) -> float | None:
         """Return the clip's score, or None where there is nothing to measure."""

@@ -73,6 +73,7 @@ METRICS = (
         function=_pair(fidelity.psnr),
         higher_is_better=True,
         worst=0.0,
+        best=100.0,
         convention="per frame, from the squared error over all pixels and RGB channels, 8-bit range 255, no crop; equal "
         "frames count 100 dB",
     ),
@@ -82,6 +83,7 @@ METRICS = (
         function=_pair(fidelity.ssim),
         higher_is_better=True,
         worst=-1.0,
+        best=1.0,
         version=2,
         convention="per frame and RGB channel, gaussian window 11 x 11 with sigma 1.5, population covariance, "
         "K1 0.01, K2 0.03, 8-bit range 255, the map cropped by 5 pixels as scikit-image does, "
@@ -95,6 +97,7 @@ METRICS = (
         function=_pair(fidelity.ms_ssim),
         higher_is_better=True,
         worst=0.0,
+        best=1.0,
         convention="Wang et al. 2003, five scales, SSIM's window and constants, only where the whole window lies inside, "
         "each scale averaged over pixels and RGB channels, negative terms 0",
         digits=4,
@@ -108,6 +111,7 @@ METRICS = (
         function=_pair(fidelity.pooled_psnr),
         higher_is_better=True,
         worst=0.0,
+        best=100.0,
         convention="as PSNR, but from the squared error over all frames of the clip at once (torchmetrics' way)",
         pooling="clip",
         tasks=RESTORED,
@@ -119,6 +123,7 @@ METRICS = (
         function=_luma(fidelity.psnr),
         higher_is_better=True,
         worst=0.0,
+        best=100.0,
         convention="as PSNR, on Y of BT.601 (16 to 235, rounded), range 255",
         tasks=RESTORED,
     ),
@@ -128,6 +133,7 @@ METRICS = (
         function=_luma(fidelity.ssim),
         higher_is_better=True,
         worst=-1.0,
+        best=1.0,
         convention="as SSIM, on Y of BT.601 (16 to 235, rounded), range 255",
         digits=4,
         least_side=11,
@@ -139,6 +145,7 @@ METRICS = (
         function=_pair(colour.ciede2000),
         higher_is_better=False,
         worst=100.0,
+        best=0.0,
         convention="per pixel, sRGB to Lab under D65, mean over pixels",
         tasks=("dehaze", "recolor", "edit"),
     ),
@@ -148,6 +155,7 @@ METRICS = (
         function=_transmission,
         higher_is_better=False,
         worst=1.0,
+        best=0.0,
         convention="mean absolute difference between the transmissions that answer and target imply under the "
         "true airlight, "
         "where the target is at least 0.1 from it; samples without a known airlight are left out",
@@ -162,6 +170,7 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=100.0,
+        best=0.0,
         convention="Lai et al. 2018: squared difference between a frame and the next one warped to it, values in "
         "[0, 1], mean "
         "over visible pixels and channels (occlusions and motion boundaries by Ruder et al. 2016 left out, and pixels "
@@ -181,6 +190,7 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=255.0,
+        best=0.0,
         convention="change of the mean error of brightness, which is the mean of R, G and B, from frame to frame, in grey "
         "levels of 255",
         pooling="steps",
@@ -195,6 +205,7 @@ METRICS = (
         function=_pair(temporal.temporal_psnr),
         higher_is_better=True,
         worst=-6.03,
+        best=100.0,
         convention="PSNR between the differences of neighbouring frames of answer and target, RGB, range 255, equal ones "
         "100 dB",
         pooling="steps",
@@ -208,6 +219,7 @@ METRICS = (
         function=_pasted(fidelity.psnr),
         higher_is_better=True,
         worst=0.0,
+        best=100.0,
         convention="as PSNR, with the target pasted outside the hole as the inpainting papers do",
         tasks=("inpaint",),
     ),
@@ -217,6 +229,7 @@ METRICS = (
         function=_pasted(fidelity.ssim_uniform),
         higher_is_better=True,
         worst=-1.0,
+        best=1.0,
         convention="square window 65 x 65, sample covariance, K1 0.01, K2 0.03, range 255, the map cropped by 32 "
         "pixels, mean "
         "over RGB channels, with the target pasted outside the hole, as the inpainting papers do",
@@ -232,6 +245,7 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=100.0,
+        best=0.0,
         convention="as E_warp, with the target pasted outside the hole as the inpainting papers do; they take a network's "
         "flow, so that their numbers are not beside it",
         pooling="steps",
@@ -248,6 +262,7 @@ METRICS = (
         function=lambda o: local.masked_psnr(o.prediction, o.sample.target, o.mask),
         higher_is_better=True,
         worst=0.0,
+        best=100.0,
         convention=f"as PSNR, {_IN_MASK}",
         tasks=("inpaint",),
     ),
@@ -259,6 +274,7 @@ METRICS = (
         higher_is_better=True,
         marks_best=False,
         worst=0.0,
+        best=100.0,
         convention="as PSNR, against the source, over pixels outside the sample's mask: what should have stayed; samples "
         "without a mask are left out",
         tasks=("inpaint", "edit"),
@@ -269,6 +285,7 @@ METRICS = (
         function=lambda o: np.abs(colour.colourfulness(o.prediction) - colour.colourfulness(o.sample.target)),
         higher_is_better=False,
         worst=255.0,
+        best=0.0,
         convention="absolute difference between the colourfulness (Hasler & Suesstrunk 2003, grey levels of 255) "
         "of answer and "
         "target",
@@ -282,6 +299,7 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=1e3,
+        best=0.0,
         convention="Liu et al. 2021: Jensen-Shannon divergence (natural logarithm) of 256-bin histograms per RGB "
         "channel between "
         "frames 1, 2 and 4 apart, equal weights; a clip of one colour scores 0, so read it beside PSNR",
@@ -296,6 +314,7 @@ METRICS = (
         function=_change,
         higher_is_better=True,
         worst=-1.0,
+        best=1.0,
         convention="share of the way from source to target that was gone: 1 - |answer - target|^2 / |source - "
         "target|^2 over all "
         "pixels; 1 for the target, 0 for the source, at least -1",
@@ -308,6 +327,7 @@ METRICS = (
         function=_change_inside,
         higher_is_better=True,
         worst=-1.0,
+        best=1.0,
         convention="as change, over pixels inside the sample's mask; samples without a mask are left out",
         pooling="clip",
         digits=3,
@@ -320,6 +340,7 @@ METRICS = (
         higher_is_better=False,
         marks_best=False,
         worst=1.0,
+        best=0.0,
         convention="share of clips that came back as they were: a mean absolute difference from the source below "
         "a tenth of the "
         "target's",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
 from benchmarks.statistics import Entry, Estimate, leaderboard, shares
 from benchmarks.suite import lacking
-from benchmarks.suspicions import RETURNED
+from benchmarks.suspicions import OTHERWISE, RETURNED
 from benchmarks.ties import LEAST_VIDEOS
 from configs import counted
 
@@ -272,34 +272,42 @@ def conventions_of(boards: Sequence[Board]) -> list[tuple[Column, str]]:
 
 def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[str, str]) -> Line:
     row = next(row for row in rows if row["method"] == entry.method)
-    notes = [leaks[entry.method]] if entry.method in leaks else []
-    if entry.invalid:
-        notes.append(f"the bench itself failed on {counted(entry.invalid, 'sample')} of {entry.method}: no rank")
-    failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}
-    # neither interval nor test holds its rate where a few worst values make the mean
-    if entry.videos >= LEAST_VIDEOS > len(failed) > 0:
-        notes.append(
-            f"{entry.method} failed on {len(failed)} of {entry.videos} videos, and a failure counts as the worst value: its "
-            "interval and rank rest on these few"
-        )
-    expected = (RETURNED,) if entry.method in _DO_NOTHING else ()
-    # on some samples there is nothing to do
-    asked = sum(RETURNED in row.get("suspicions", ()) for row in rows if row["method"] == "identity")
-    notes += [
-        f"{entry.method}: {word} on {count} of {entry.samples} samples"
-        for word, count in entry.suspicions.items()
-        # some methods know when to do nothing
-        if word not in expected and (word != RETURNED or count == (asked or entry.samples))
-    ]
     cost = run.costs.get((task, entry.method), {})
+    leak = [leaks[entry.method]] if entry.method in leaks else []
     return Line(
         entry=entry,
         # who never answers is not fast
         cost={} if entry.failures == entry.samples else cost,
         mark=mark_of(row),
         parameters=row["parameters"] or cost.get("parameters"),
-        notes=tuple(notes),
+        notes=(*leak, *_notes(entry, rows, cost)),
     )
+
+
+def _notes(entry: Entry, rows: Sequence[Row], cost: Row) -> Iterator[str]:
+    """Yield what a reader of a method's numbers has to know of its answers."""
+    if entry.invalid:
+        yield f"the bench itself failed on {counted(entry.invalid, 'sample')} of {entry.method}: no rank"
+    failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}
+    # neither interval nor test holds its rate where a few worst values make the mean
+    if entry.videos >= LEAST_VIDEOS > len(failed) > 0:
+        yield (
+            f"{entry.method} failed on {len(failed)} of {entry.videos} videos, and a failure counts as the worst value: its "
+            "interval and rank rest on these few"
+        )
+    expected = (RETURNED,) if entry.method in _DO_NOTHING else ()
+    # on some samples there is nothing to do
+    asked = sum(RETURNED in row.get("suspicions", ()) for row in rows if row["method"] == "identity")
+    for word, count in entry.suspicions.items():
+        # some methods know when to do nothing
+        if word not in expected and (word != RETURNED or count == (asked or entry.samples)):
+            yield f"{entry.method}: {word} on {count} of {entry.samples} samples"
+    if cost.get("answered_otherwise"):
+        samples = counted(cost["asked_again"], "sample")
+        yield (
+            f"{entry.method}: {OTHERWISE} on {cost['answered_otherwise']} of the {samples} that it was timed on: its answers, "
+            "and so its scores, depend on what it was asked before, or on chance of its own"
+        )
 
 
 def mark_of(row: Row) -> str:

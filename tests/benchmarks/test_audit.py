@@ -273,12 +273,12 @@ def test_a_score_that_needs_no_network_cannot_be_said_to_be_unavailable(folder):
     assert sum("warping_error is written None, scored again" in words for words in wrong) == 4
 
 
-def test_a_scored_row_without_a_time_is_found(folder):
+def test_a_scored_row_whose_time_was_taken_away_is_found(folder):
     table = pd.read_parquet(folder / "rows.parquet")
     table.loc[table["method"] == "good", "seconds_per_frame"] = np.nan
     table.to_parquet(folder / "rows.parquet", index=False)
     sign(folder)
-    assert sum("good" in words and "has no time per frame" in words for words in audit(folder).wrong) == 4
+    assert sum("good" in words and "has another seconds_per_frame" in words for words in audit(folder).wrong) == 4
 
 
 def test_a_number_made_up_whose_answer_was_taken_away_is_found(folder):

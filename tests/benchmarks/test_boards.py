@@ -71,6 +71,18 @@ def test_a_table_that_finds_large_differences_does_not_say_that_its_videos_find_
     )
 
 
+def test_a_difference_that_no_two_methods_can_have_is_not_promised():
+    # 0 or 1 by turns: below seven videos of such spread, J&F would have to differ by more than it can
+    rows = [
+        row(name, v, 0, task="segment", board="segment", scores={"jf": float((v + n) % 3 == 0)})
+        for n, name in enumerate(("a", "b"))
+        for v in range(7)
+    ]
+    found = board(rows)
+    assert found.least_difference is None
+    assert found.size.endswith("ranked by J&F; 7 videos cannot tell 2 methods apart: none is marked best")
+
+
 def equal(*names: str, videos: int = 8) -> list[dict]:
     return [row(name, v, 20 + 7 * v % 5 / 3) for name in names for v in range(videos)]
 

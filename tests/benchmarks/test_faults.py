@@ -139,7 +139,7 @@ def test_a_failed_row_is_tried_again_and_the_good_ones_are_not(suite, tmp_path, 
 
 
 @pytest.mark.parametrize("task", ["dehaze", "inpaint", "recolor", "segment", "edit"])
-def test_no_answer_scores_below_what_a_failure_counts(task):
+def test_no_answer_scores_below_what_a_failure_counts_or_beyond_the_best(task):
     rng = np.random.default_rng(1)
     shape = (5, 180, 180)
     texture = rng.integers(0, 2, (*shape, 1), dtype=np.uint8).repeat(3, axis=3) * np.uint8(255)
@@ -149,13 +149,16 @@ def test_no_answer_scores_below_what_a_failure_counts(task):
     parameters = {"airlight": [[1.0, 1.0, 1.0]] * 5, "rgb": [240, 128, 22]}
     meta = replace(sample.meta, parameters=parameters)
     sample = replace(sample, source=texture, target=np.roll(texture, 1, axis=2), mask=mask, meta=meta)
-    for answer in (np.uint8(255) - texture, texture, rng.integers(0, 256, texture.shape, dtype=np.uint8)):
+    noise = rng.integers(0, 256, texture.shape, dtype=np.uint8)
+    for answer in (np.uint8(255) - texture, texture, noise, sample.target):
         for metric in get_metrics(task):
             if metric.networks:  # not here; their tests are in test_networks.py and test_clip_scores.py
                 continue
             score = metric.score(Outcome(sample, answer))
             assert score is not None, metric.name
-            assert score >= metric.worst if metric.higher_is_better else score <= metric.worst, metric.name
+            low, high = sorted((metric.worst, metric.best))
+            assert low <= score <= high, metric.name
+            assert metric.higher_is_better == (metric.best > metric.worst), metric.name
 
 
 def test_two_videos_of_one_name_are_two_videos(suite, tmp_path, toy_method):

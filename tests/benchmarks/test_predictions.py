@@ -120,6 +120,20 @@ def segments(tmp_path):
     return make_suite(root, [], SETTINGS)
 
 
+def test_masks_that_are_answered_again_are_compared_as_they_are_painted(segments, tmp_path):
+    steady = Method(
+        name="steady",
+        tasks=("segment",),
+        summary="",
+        paper="-",
+        version=1,
+        make=lambda context: lambda clip, *_: clip[..., 0] > 100,
+    )
+    settings = SETTINGS.model_copy(update={"methods": ("empty",), "cost_samples": 1})
+    spent = run_all(segments, settings, tmp_path / "out", entrants=[steady]).costs["segment", "steady"]
+    assert (spent["asked_again"], spent["answered_otherwise"]) == (1, 0)
+
+
 def test_masks_are_scored_as_they_are_whatever_lies_below_them(segments, tmp_path):
     (key,) = segments.dataset.keys("segment")
     mask = segments.dataset[key].mask

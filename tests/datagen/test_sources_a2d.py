@@ -16,44 +16,14 @@ from datagen.synthesize import open_readers
 from shards import Dataset, read_video, write_video
 from shards.instances import InstanceReader
 from tests.conftest import moving_clip
+from tests.datagen.layout_files import DOG, MAN, a2d_sentences, annotation
 
 RECIPE = ["clip.size=32", "gates.min_motion=0", "gates.max_duplicates=1"]
-MAN, DOG = np.zeros((2, 32, 48), np.uint8)
-MAN[4:20, 10:17] = 1
-DOG[20:30, 20:38] = 1
-
-
-def annotation(file: Path, numbers: list[int], masks: list[np.ndarray]) -> None:
-    """One object's masks lack the axis of objects, and all are the other way round: MATLAB wrote them."""
-    h5py = pytest.importorskip("h5py", reason="A2D's masks are HDF5 files, and h5py is not installed")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(file, "w") as content:
-        stored = np.stack(masks).transpose(0, 2, 1)
-        content["reMask"] = stored[0] if len(masks) == 1 else stored
-        content["instance"] = np.array(numbers, np.float64)
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Three videos: one with sentences for two actors, one with none, one whose masks are gone."""
-    (tmp_path / "Release" / "clips320H").mkdir(parents=True)
-    texts = tmp_path / "text_annotations"
-    for seed, name in enumerate(("_0djE279Srg", "unsaid", "bare")):
-        write_video(tmp_path / "Release" / "clips320H" / f"{name}.mp4", moving_clip(seed, frames=20), fps=25)
-    rows = ["_0djE279Srg,16,0:01,0:05,32,48,20,3,1", "unsaid,79,0:01,0:02,32,48,20,3,0", "bare,79,1,2,32,48,20,3,0"]
-    (tmp_path / "Release" / "videoset.csv").write_text("\n".join(rows) + "\n")
-    for frame in (3, 9, 15):
-        annotation(texts / "a2d_annotation_with_instances" / "_0djE279Srg" / f"{frame:05d}.h5", [0, 2], [MAN, DOG])
-    annotation(texts / "a2d_annotation_with_instances" / "_0djE279Srg" / "00019.h5", [2], [DOG])
-    said = [
-        "video_id,instance_id,query",
-        "_0djE279Srg,0,Man in blue is running",
-        '_0djE279Srg,2,"a dog, jumping high."',
-        "_0djE279Srg,1 (copy),a mistake",
-        "bare,1,a cat",
-    ]
-    (texts / "a2d_annotation.txt").write_text("\n".join(said) + "\n")
-    return tmp_path
+    return a2d_sentences(tmp_path)
 
 
 def items(folder: Path, *settings: str) -> list[SourceVideo | Reject]:

@@ -48,7 +48,14 @@ def _entry(root: Path, video: str, part: str, names: Names, masks: Path) -> Entr
     frames = [int(file.stem) - 1 for file in files if file.stem.isdecimal()]
     problem = "no sentence for it" if not names else "no masks for it" if not frames or min(frames) < 0 else ""
     if problem:
-        return Entry(id=video, name=f"{video}.mp4", main=str(main.resolve()), problem=f"{problem} in A2D Sentences")
+        return Entry(
+            id=video,
+            name=f"{video}.mp4",
+            main=str(main.resolve()),
+            facts={"names": names},
+            split=_SPLITS.get(part, ""),
+            problem=f"{problem} in A2D Sentences",
+        )
     places = [place for place, file in enumerate(files) if file.stem.isdecimal()]
     return Entry(
         id=video,
