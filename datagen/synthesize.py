@@ -18,7 +18,7 @@ from datagen.gates import judge, judge_generated, judge_pair, pair_score, score
 from datagen.hashes import perceptual_hashes
 from datagen.instructions import choose_instruction, generator, seed_of
 from datagen.plan import Unit
-from datagen.settings import Recipe
+from datagen.settings import GateSettings, Recipe
 from datagen.sources import open_reader
 from datagen.sources.base import Clip, Reader, Reject, SourceVideo, Window
 from datagen.sources.tracks import DECODE_TRIES
@@ -99,7 +99,7 @@ def clip_samples(
         tries = DECODE_TRIES if isinstance(error, DecoderLostError) else 1
         return [], [Reject(where="decode", reason=reason, tries=tries, **at)]
     scores = clip_scores(clip)
-    usable, reason = judge(scores, recipe.gates, len(clip.frames))
+    usable, reason = judge(scores, _gates(clip, recipe), len(clip.frames))
     if not usable:
         return [], [Reject(where="gate", reason=reason, scores=scores, **at)]
     samples, rejects = [], []
@@ -116,6 +116,11 @@ def clip_samples(
     watch.at(number)
     encoded_target: dict[int, tuple[bytes, float]] = {}
     return [encode_sample(sample, recipe.codec, known=encoded_target) for sample in samples], rejects
+
+
+def _gates(clip: Clip, recipe: Recipe) -> GateSettings:
+    # nothing is laid over a scene, but pebbles may lie in a row like letters
+    return recipe.gates.model_copy(update={"max_lettering": 1.0}) if clip.video.kind == "scenes" else recipe.gates
 
 
 def clip_scores(clip: Clip) -> dict[str, Any]:

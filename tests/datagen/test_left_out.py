@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from configs import counted, load
-from datagen import Recipe, build, commands
+from datagen import Recipe, build, commands, synthesize
 from datagen.build_bar import BuildBar
 from datagen.gates_page import collect, summary
 from datagen.rejects import in_lines, read_rejects, without_samples
@@ -178,3 +178,12 @@ def test_a_clip_that_every_task_left_out_is_not_kept(mixed, tmp_path):
     assert gate.kinds == {"black": 3}
     assert len(gate.kept) == found.clips == 9
     assert len(gate.others) == 6
+
+
+def test_nothing_is_laid_over_a_scene_whatever_looks_like_lettering(videos, tmp_path, monkeypatch):
+    found = synthesize.score
+    monkeypatch.setattr(synthesize, "score", lambda video: found(video) | {"lettering": 0.5})
+    settings = load(Recipe, "default", ["tasks={recolor: {}}", "clip.frames=4", "clip.size=48", "scenes.count=2"])
+    manifest = build(settings, tmp_path / "out", sources=["scenes", str(videos / "v00.mp4")])
+    assert manifest.samples == 2
+    assert manifest.rejects.keys() == {"lettering"}
