@@ -218,6 +218,8 @@ def publish_report(out: Path, done: Run, settings: BenchSettings, dataset: Datas
             out_console.print(board.warning)
         if board.protocol:
             out_console.print(f"protocol: {board.protocol}")
+        for remark in board.remarks:
+            out_console.print(remark)
         for line in board.lines:
             for note in line.notes:
                 out_console.print(f"! {note}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +10,12 @@ from benchmarks import kept
 from benchmarks.methods import METHODS
 from benchmarks.metrics import METRICS, Column, Metric, get_metrics, headline
 from benchmarks.metrics.together import TOGETHER, get_together
+from benchmarks.report.remarks import notes_of, remarks_of
 from benchmarks.runner import Run
 from benchmarks.scoring import Row
 from benchmarks.settings import BenchSettings, Reported, SuiteSettings
 from benchmarks.statistics import Entry, Estimate, leaderboard, shares
 from benchmarks.suite import lacking
-from benchmarks.suspicions import OTHERWISE, RETURNED
 from benchmarks.ties import LEAST_VIDEOS
 from configs import counted
 
@@ -45,8 +45,6 @@ IN_SHORT = (
 )
 """What a reader of a table has to know."""
 ORACLE = "(o)"
-_DO_NOTHING = ("identity", "empty")
-"""Baselines that return their input, or find nothing to paint on it: what they are is nothing odd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +106,8 @@ class Board:
     """The mean of the metric that ranks by part of the suite and method."""
     reported: tuple[Reported, ...] = ()
     """What papers say of the same test set; never ranked with what was measured."""
+    remarks: tuple[str, ...] = ()
+    """What is to be known of the samples, a sentence each."""
 
     @property
     def first(self) -> Metric:
@@ -206,6 +206,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         average=average,
         not_scored=run.facts.get("not_scored", ""),
         parts=_parts(rows, metrics[0], standard, settings),
+        remarks=tuple(remarks_of(rows)),
         **_protocol(standard, rows, settings.limit, run.facts.get("left_out", ())),
     )
 
@@ -280,34 +281,8 @@ def _line(entry: Entry, run: Run, task: str, rows: Sequence[Row], leaks: dict[st
         cost={} if entry.failures == entry.samples else cost,
         mark=mark_of(row),
         parameters=row["parameters"] or cost.get("parameters"),
-        notes=(*leak, *_notes(entry, rows, cost)),
+        notes=(*leak, *notes_of(entry, rows, cost)),
     )
-
-
-def _notes(entry: Entry, rows: Sequence[Row], cost: Row) -> Iterator[str]:
-    """Yield what a reader of a method's numbers has to know of its answers."""
-    if entry.invalid:
-        yield f"the bench itself failed on {counted(entry.invalid, 'sample')} of {entry.method}: no rank"
-    failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}
-    # neither interval nor test holds its rate where a few worst values make the mean
-    if entry.videos >= LEAST_VIDEOS > len(failed) > 0:
-        yield (
-            f"{entry.method} failed on {len(failed)} of {entry.videos} videos, and a failure counts as the worst value: its "
-            "interval and rank rest on these few"
-        )
-    expected = (RETURNED,) if entry.method in _DO_NOTHING else ()
-    # on some samples there is nothing to do
-    asked = sum(RETURNED in row.get("suspicions", ()) for row in rows if row["method"] == "identity")
-    for word, count in entry.suspicions.items():
-        # some methods know when to do nothing
-        if word not in expected and (word != RETURNED or count == (asked or entry.samples)):
-            yield f"{entry.method}: {word} on {count} of {entry.samples} samples"
-    if cost.get("answered_otherwise"):
-        samples = counted(cost["asked_again"], "sample")
-        yield (
-            f"{entry.method}: {OTHERWISE} on {cost['answered_otherwise']} of the {samples} that it was timed on: its answers, "
-            "and so its scores, depend on what it was asked before, or on chance of its own"
-        )
 
 
 def mark_of(row: Row) -> str:

@@ -79,8 +79,9 @@ def _table(board: Board) -> str:
 
 
 def _notes(board: Board) -> list[str]:
-    """Return what stands under a table: its protocol, what could not be had, and what is to be known of its methods."""
+    """Return what stands under a table: its protocol, what could not be had, and remarks on samples and methods."""
     told = [f"Protocol: {board.protocol}."] if board.protocol else []
+    told += board.remarks
     told += [f"{name}: n/a ({why})" for name, why in board.unavailable.items()]
     told += [note for line in board.lines for note in line.notes]
     return [rf"{escaped(words)}\par" for words in told]

@@ -104,6 +104,7 @@ def _board(out: Path, board: Board, run: Run, dataset: Dataset, examples: int) -
         "parts_of": label(board.first),
         "head": _table(board, board.metrics),
         "more": _table(board, board.more),
+        "remarks": board.remarks,
         "notes": [note for line in board.lines for note in line.notes],
         "charts": [
             found for found in (_cost_chart(board, places), _severity_chart(board, rows, places)) if found["svg"]

@@ -83,6 +83,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
             parts.append(f"{label(board.first)} by part:")
             parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in [by_part, rule, *own]))
         parts += [f"Protocol: {board.protocol}."] if board.protocol else []
+        parts += [f"- {remark}" for remark in board.remarks]
         parts += [f"- {name}: n/a ({why})" for name, why in board.unavailable.items()]
         parts += [f"- {note}" for line in board.lines for note in line.notes]
     parts += [f"- {label(metric)}: {told}." for metric, told in conventions_of(boards)]
@@ -159,6 +160,7 @@ def _as_json(board: Board) -> dict[str, Any]:
         "least_difference": board.least_difference,
         "unavailable": board.unavailable,
         "protocol": board.protocol,
+        "notes": board.remarks,
         "left_out": board.left_out,
         "parts": board.parts,
         # in the order in which a run that is read back has them
