@@ -34,8 +34,10 @@ from shards import Dataset
 from shards.codecs import decode_video
 from shards.storage import sha256_of
 
-_WORDS = {"summary", "paper"}
+_WORDS = {"summary", "paper", "remark"}
 """What a newer version may say in other words."""
+_NEWER = {"clean"}
+"""What rows of earlier versions do not say."""
 Tell = Callable[[str, int, int | None], object]
 """Takes what is being checked, how much of it is done, and of how much if that is known."""
 
@@ -214,7 +216,8 @@ def _said(run: Run, suite: Suite) -> Iterator[str]:
         if method is not None and method.version == row["method_version"]:
             said |= said_of_method(method, row["task"])
             said["leaked"] = has_seen(index, seen[row["task"], row["method"]])
-        others = [name for name, value in said.items() if name not in _WORDS and row[name] != value]
+        known = {name: value for name, value in said.items() if name in row or name not in _NEWER}
+        others = [name for name, value in known.items() if name not in _WORDS and row[name] != value]
         if others:
             yield f"{row['task']} {row['method']} {row['key']}: another {', '.join(others)} than its sample and its method have"
         if method is None and not row["ranked"]:

@@ -35,6 +35,7 @@ def said_of_method(method: Method, task: str) -> Row:
         "parameters": method.parameters or 0,
         "summary": method.summary,
         "paper": method.paper,
+        "remark": method.remark,
     }
 
 
@@ -44,4 +45,5 @@ def _grouped(index: dict[str, Any], suite: Suite) -> Row:
     clean, source = index["clean_sha256"], index["source_sha256"]
     # copies tell nothing new, but papers count the videos of their test sets as they are
     video = clean if suite.standard else suite.dataset.manifest.first_of_family.get(clean, clean)
-    return {"video": video, "set": "", "part": "", **named_parts(index["source_id"], suite.standard), "source": source}
+    joined = {"clean": clean, "video": video}
+    return {**joined, "set": "", "part": "", **named_parts(index["source_id"], suite.standard), "source": source}

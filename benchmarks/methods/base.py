@@ -94,6 +94,8 @@ class Method:
     """False for oracles, which know the target."""
     made_elsewhere: bool = False
     """Whether its answers are only read from files: what that takes is no cost of the method, which nobody knows."""
+    remark: str = ""
+    """What a reader of its numbers has to know of how its answers came about, after its name."""
     first_mask: bool = False
     """Whether it is given the mask of the first frame where that is a part of the answer: a contest of its own."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import os
 import re
 from dataclasses import replace
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+_MADE = "translation.json"
+"""What `vidiff-translate` leaves beside its results: how they were made."""
+_SHOWN = 60
+"""Letters of an instruction that a note has."""
 _ALLOWED = "letters, digits and _.+- are allowed, at most 40"
 
 
@@ -76,7 +81,7 @@ def predictions(text: str) -> Method:
     on that sample. What `vidiff-translate` writes for a dataset is such a folder; what its model has learnt from stands in it.
 
     Raises:
-        ConfigError: no such folder, no clips in it, or two for one sample.
+        ConfigError: no such folder, no clips in it, or two for one sample; or what says how they were made is damaged.
         ModelError: what it says of its training data is damaged.
     """
     name, place = named(text)
@@ -96,8 +101,31 @@ def predictions(text: str) -> Method:
         trained_on=learnt.sources,
         tells_all=learnt.complete,
         made_elsewhere=True,
+        remark=_remark(folder),
         weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
     )
+
+
+def _remark(folder: Path) -> str:
+    """Return what answers have in common that were all told the same; nothing where each sample told its own.
+
+    Raises:
+        ConfigError: what says how they were made is damaged.
+    """
+    note = folder / _MADE
+    if not note.is_file():
+        return ""
+    try:
+        said = json.loads(note.read_text(encoding="utf-8")).get("instruction")
+    except (ValueError, AttributeError):
+        raise ConfigError(
+            f"{note}, which says how these answers were made, is damaged; translate anew, or delete it"
+        ) from None
+    if not said:
+        return ""
+    told = " ".join(str(said).split())
+    shown = told if len(told) <= _SHOWN else f"{told[:_SHOWN]}..."
+    return f"all its answers follow the one instruction {shown!r}, not the samples' own"
 
 
 def _own_method(found: Method, name: str, place: str, folder: Path, module: ModuleType) -> Method:

@@ -92,6 +92,8 @@ class Board:
     least_difference: float | None
     samples: int
     videos: int
+    joined: int = 0
+    """How many videos these were before copies, and others of one group, counted as one; 0 where none did."""
     unavailable: Mapping[str, str] = field(default_factory=dict)
     """Why metrics could not be had, by their labels."""
     average: str = "videos"
@@ -136,6 +138,8 @@ class Board:
     def size(self) -> str:
         """How much it rests on, and what that can tell."""
         told = f"{counted(self.samples, 'clip')} of {counted(self.videos, 'video')}"
+        if self.joined:
+            told += f" (of {self.joined}; copies, and videos of one group, count as one)"
         first = self.metrics[0]
         told += f", ranked by {first.label}"
         if self.videos < LEAST_VIDEOS:
@@ -193,6 +197,8 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
     wanted = (standard.metrics if standard else ()) or [metric.name for metric in headline(task)]
     columns: list[Column] = [*metrics, *told]
     head = [one for one in columns if one.name in wanted] or columns[:1]
+    videos = {row["video"] for row in rows}
+    clean = {row.get("clean", row["video"]) for row in rows}
     return Board(
         task=task,
         name=name,
@@ -202,6 +208,7 @@ def _board(run: Run, settings: BenchSettings, task: str, name: str) -> Board:
         least_difference=ranking.least_difference,
         samples=max(entry.samples for entry in ranking.entries),
         videos=max(entry.videos for entry in ranking.entries),
+        joined=len(clean) if len(clean) > len(videos) else 0,
         unavailable=_unavailable(rows, [run.together.get((task, entry.method), {}) for entry in entries]),
         average=average,
         not_scored=run.facts.get("not_scored", ""),

@@ -29,6 +29,9 @@ def remarks_of(rows: Sequence[Row]) -> Iterator[str]:
 
 def notes_of(entry: Entry, rows: Sequence[Row], cost: Row) -> Iterator[str]:
     """Yield what a reader of a method's numbers has to know of its answers."""
+    remark = next(row.get("remark") for row in rows if row["method"] == entry.method)
+    if remark:
+        yield f"{entry.method}: {remark}"
     if entry.invalid:
         yield f"the bench itself failed on {counted(entry.invalid, 'sample')} of {entry.method}: no rank"
     failed = {row["video"] for row in rows if row["method"] == entry.method and row["status"] == "failed"}

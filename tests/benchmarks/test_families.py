@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.audit import audit
+from benchmarks.audit import _said, audit
 from benchmarks.commands import publish_report
 from benchmarks.methods import METHODS
 from benchmarks.report import make_boards
@@ -44,9 +44,16 @@ def test_copies_are_one_video(related, tmp_path):
     (line,) = board.lines
     values = [row["scores"]["psnr"] for row in done.rows]
     assert line.entry.videos == 2
+    assert board.size.startswith("6 clips of 2 videos (of 3; copies, and videos of one group, count as one), ranked by")
     assert line.entry.scores["psnr"].mean == pytest.approx((np.mean(values[:4]) + np.mean(values[4:])) / 2)
     publish_report(out, done, SETTINGS, suite.dataset)
     assert audit(out).wrong == []
+    # rows of before, which do not name the copies, and a dataset that has none
+    older = replace(done, rows=[{name: value for name, value in row.items() if name != "clean"} for row in done.rows])
+    assert make_boards(older, SETTINGS)[0].size.startswith("6 clips of 2 videos, ranked by")
+    assert list(_said(older, suite)) == []
+    alone = replace(done, rows=[{**row, "video": row["clean"]} for row in done.rows])
+    assert make_boards(alone, SETTINGS)[0].size.startswith("6 clips of 3 videos, ranked by")
 
 
 def test_papers_count_their_test_videos_as_they_are(related, tmp_path):

@@ -262,3 +262,23 @@ def test_two_methods_of_one_name_are_told(suite, tmp_path):
     folder = answers(suite.dataset, tmp_path / "p")
     with pytest.raises(ConfigError, match="two methods are named 'identity'"):
         run_all(suite, SETTINGS, tmp_path / "out", entrants=[predictions(f"identity={folder}")])
+
+
+def test_answers_that_all_follow_one_instruction_are_noted(suite, tmp_path, capsys):
+    folder, out = answers(suite.dataset, tmp_path / "theirs"), tmp_path / "out"
+    note = folder / "translation.json"
+    for said, told in ((None, False), ("make it\nsnow", True)):
+        note.write_text(json.dumps({"model": "m", "instruction": said}))
+        done = run_all(suite, SETTINGS, out, entrants=[predictions(str(folder))])
+        publish_report(out, done, SETTINGS, suite.dataset)
+        assert (
+            "! theirs: all its answers follow the one instruction 'make it snow', not the" in capsys.readouterr().out
+        ) == told
+        assert audit(out).wrong == []
+    older = [{name: value for name, value in row.items() if name != "remark"} for row in done.rows]
+    assert make_boards(dataclasses.replace(done, rows=older), SETTINGS)
+    note.write_text(json.dumps({"instruction": "snow " * 40}))
+    assert predictions(str(folder)).remark.endswith("snow snow ...', not the samples' own")
+    note.write_text("[]")
+    with pytest.raises(ConfigError, match=r"translation\.json, which says how these answers were made, is damaged"):
+        predictions(str(folder))
