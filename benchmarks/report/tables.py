@@ -15,14 +15,13 @@ from rich.table import Table
 
 from benchmarks.metrics import Column
 from benchmarks.report.boards import CONVENTIONS, Board, Line, conventions_of
-from benchmarks.report.cells import arrow, header, label, part_lines, reported_cells, show, told_cost
+from benchmarks.report.cells import header, label, part_lines, reported_cells, show, told_cost
 from benchmarks.report.latex import to_latex
 
 
 def to_terminal(board: Board, width: int | None = None) -> Table:
     """Return a board as a rich table; intervals of the first metric alone, and none where `width` has no room for them."""
-    first, *others = board.metrics
-    heads = ["#", "method", label(first), *(f"{one.label} {arrow(one)}" for one in others), "failed", "s/frame"]
+    first, heads = board.metrics[0], header(board)
 
     def lines(*, intervals: bool) -> list[list[str]]:
         wanted = [(one, intervals and one is first) for one in board.metrics]

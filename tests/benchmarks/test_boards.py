@@ -153,6 +153,13 @@ def test_a_table_loses_its_intervals_before_it_is_wider_than_the_terminal():
     assert "[" in "".join(lines(120, to_terminal(found)))
 
 
+def test_the_terminal_has_the_units_of_the_markdown():
+    found = board([row("m", v, 0.0, scores={"psnr": 20.0 + v, "warping_error": 0.05}) for v in range(3)])
+    heads = [" ".join(str(column.header).split()) for column in to_terminal(found).columns]
+    assert "E_warp (1e-2) ↓" in heads
+    assert f"| {' | '.join(heads)} |" in to_markdown([found])
+
+
 def test_ranks_are_numbers_in_the_csv():
     table = pd.read_csv(io.StringIO(TEXTS["leaderboard.csv"]([board(equal("a", "b"))])))
     assert table.groupby("method")[["rank_first", "rank_last"]].first().loc["a"].tolist() == [1, 2]
