@@ -167,13 +167,15 @@ def verify(place: Path, rows: int, method: str | None, key: str | None, data: Pa
 def compare(first: Path, second: Path, methods: str | None) -> None:
     """Print the differences between two runs."""
     from benchmarks.compare import compare as differences
+    from benchmarks.compare import in_one_alone
     from benchmarks.report.cells import between
 
     names = tuple(name.strip() for name in methods.split(",")) if methods else None
     if names is not None and len(names) != 2:
         raise ConfigError(f"--methods takes two names with a comma between, not {methods!r}")
     lines = []
-    found = differences(first, second, names and (names[0], names[1]))
+    pair = names and (names[0], names[1])
+    found = differences(first, second, pair)
     for one in found:
         digits, unit = one.metric.digits, f" ({one.metric.unit})" * bool(one.metric.unit)
         gain = f"{one.gain.mean:+z.{digits}f} {between(one.gain, one.metric)}".rstrip()
@@ -187,6 +189,9 @@ def compare(first: Path, second: Path, methods: str | None) -> None:
             out_console.print(
                 f"{task} {method}: {own} of {either} samples are in both runs, and they alone are compared"
             )
+    for which, alone in zip(("first", "second"), in_one_alone(first, second, pair), strict=True):
+        if alone:
+            out_console.print(f"only in {which}: {', '.join(alone)}")
     for told in dict.fromkeys(told for one in found for told in one.leaks):
         out_console.print(f"! {told}")
     few = f" (none below {LEAST_VIDEOS} videos)" * any(one.gain.low is None for one in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,32 @@ def compare(first: Path, second: Path, methods: tuple[str, str] | None = None) -
     if not found:
         raise DatasetError(f"{first} and {second} have no method and sample in common")
     return found
+
+
+def in_one_alone(first: Path, second: Path, methods: tuple[str, str] | None = None) -> tuple[list[str], list[str]]:
+    """Return what only the first of two finished runs has, and what only the second: tasks, and methods of tasks of both.
+
+    `methods`: as in `compare`; no others are looked at.
+    """
+    pairs = [
+        {
+            (row["task"], "" if wanted else row["method"])
+            for row in load_run(folder).rows
+            if wanted in (None, row["method"])
+        }
+        for folder, wanted in zip((first, second), methods or (None, None), strict=True)
+    ]
+    return _beyond(*pairs), _beyond(*reversed(pairs))
+
+
+def _beyond(own: Set[tuple[str, str]], other: Set[tuple[str, str]]) -> list[str]:
+    tasks = {task for task, _ in other}
+    lacking: dict[str, list[str]] = {}
+    for task, method in sorted(own - other):
+        if task in tasks:
+            lacking.setdefault(method, []).append(task)
+    alone = sorted({f"task {task}" for task, _ in own if task not in tasks})
+    return alone + [f"{method} ({', '.join(of)})" for method, of in sorted(lacking.items())]
 
 
 def _names(rows: list[Row]) -> list[str]:

@@ -98,6 +98,24 @@ def test_a_comparison_says_on_how_many_samples_it_rests(finished, toy_dataset, t
     assert "dehaze clahe: 3 of 4 samples are in both runs, and they alone are compared" in told
 
 
+def test_a_comparison_says_what_only_one_of_the_runs_has(finished, toy_dataset, tmp_path, capsys):
+    from benchmarks.commands import compare as print_differences
+
+    print_differences(*finished, None)
+    assert "only in" not in capsys.readouterr().out
+    fewer = SETTINGS.model_copy(update={"methods": ("clahe", "dark_channel"), "cost_samples": 0})
+    run(make_suite(toy_dataset, [], fewer), fewer, tmp_path)
+    for names, here, there in (
+        (None, "known_haze (dehaze)", "task recolor, dark_channel (dehaze)"),
+        ("good,dark_channel", "", ""),
+        ("identity,identity", "", "task recolor"),
+    ):
+        print_differences(finished[0], tmp_path, names)
+        told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("only in")]
+        said = (("first", here if not here else f"good (dehaze), {here}"), ("second", there))
+        assert told == [f"only in {which}: {what}" for which, what in said if what]
+
+
 def test_a_method_that_a_run_lacks_is_not_compared(finished):
     with pytest.raises(ConfigError, match="no method named 'goood'; did you mean 'good'"):
         compare(*finished, methods=("good", "goood"))
