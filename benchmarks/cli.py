@@ -46,7 +46,13 @@ def run_methods(
             "-p",
         ),
     ] = None,
-    methods: Annotated[str | None, _option("Only these methods, with commas between; identity always runs.")] = None,
+    methods: Annotated[
+        str | None,
+        _option(
+            "Only these of the bench's own methods, with commas between; identity, and what --model, --method and --predictions "
+            "name, always run."
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="At most so many samples of each task.", min=1, show_default=False)
     ] = None,

@@ -86,12 +86,23 @@ def check_methods(
         if name == "vidiff" and name not in known:
             raise ConfigError("method 'vidiff' needs --model RUN, the folder of a trained model")
         if name not in known:
-            raise ConfigError(unknown_name("method", name, known))
+            raise ConfigError(unknown_name("method", name, known) + _told_entrants(entrants))
     for method in [known[name] for name in wanted] + list(entrants):
         if not any(method.fits(task) for task in tasks):
             raise ConfigError(f"method {method.name!r} is for {', '.join(method.tasks)}; scored is {', '.join(tasks)}")
         for network in method.networks:
             _check_network(method, network, weights or {})
+
+
+def _told_entrants(entrants: Sequence[Method]) -> str:
+    """Return a hint for who looks for an entrant under another name than it has; nothing where there is none."""
+    if not entrants:
+        return ""
+    names = ", ".join(method.name for method in entrants)
+    return (
+        f"; what --model, --method and --predictions name (here {names}) is scored whatever --methods says, and a model without "
+        "a name is called vidiff (--model NAME=FOLDER)"
+    )
 
 
 def _check_network(method: Method, network: str, weights: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="[NAME=]FOLDER of a trained VIDiff, to be scored too; may be repeated.",
+        help="[NAME=]FOLDER of a trained VIDiff, to be scored too; may be repeated. Without a NAME it is called vidiff.",
         show_default=False,
     ),
 ]
@@ -73,7 +73,11 @@ def severity(
     method: Plugins = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Only these methods, with commas between; identity always runs.", show_default=False),
+        typer.Option(
+            help="Only these of the bench's own methods, with commas between; identity, and what --model and --method name, "
+            "always run.",
+            show_default=False,
+        ),
     ] = None,
     limit: Limit = None,
     workers: Workers = None,

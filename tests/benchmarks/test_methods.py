@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -102,6 +104,14 @@ def test_identity_always_runs_and_unknown_methods_are_named():
         check_methods(["dark_chanel"], ["dehaze"])
     with pytest.raises(ConfigError, match="needs --model"):
         check_methods(["vidiff"], ["dehaze"])
+
+
+def test_who_names_a_model_among_the_methods_is_told_that_it_runs_anyway():
+    model = replace(METHODS["clahe"], name="vidiff")
+    told = r"no method named 'mine'.*\(here vidiff\) is scored whatever --methods says.*called vidiff \(--model NAME=FOLDER\)"
+    with pytest.raises(ConfigError, match=told):
+        check_methods(["clahe", "mine"], ["dehaze"], [model])
+    check_methods(["clahe", "mine"], ["dehaze"], [replace(model, name="mine")])
 
 
 def test_the_list_of_methods_says_what_each_needs(capsys):
