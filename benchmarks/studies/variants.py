@@ -43,7 +43,10 @@ Picture = NDArray[np.uint8]
 def check_pictures(model: Path) -> None:
     """Raise `ConfigError` unless the model takes image instructions."""
     if loaded(model).image_encoder is None:
-        raise ConfigError(f"{model} takes no image instructions (it has no image encoder): there is nothing to compare")
+        raise ConfigError(
+            f"{model} takes no image instructions (it has no image encoder): there is nothing to compare; "
+            "'vidiff-train --set model.image_width=64' trains a model that has one"
+        )
 
 
 def with_pictures(suite: Suite, limit: int | None) -> Suite:

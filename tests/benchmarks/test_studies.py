@@ -163,7 +163,8 @@ def test_of_samples_those_with_a_picture_are_chosen_before_a_limit_counts(toy_da
 
 
 def test_a_model_without_eyes_is_not_asked_with_pictures(model):
-    with pytest.raises(ConfigError, match="takes no image instructions"):
+    told = r"takes no image instructions.*; 'vidiff-train --set model\.image_width=64' trains a model that has one"
+    with pytest.raises(ConfigError, match=told):
         check_pictures(model)
 
 
