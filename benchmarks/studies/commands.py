@@ -65,23 +65,24 @@ def sweep(
 
     Returns 1 if one failed somewhere.
     """
-    from benchmarks.studies.severity import SWEEPS, build_level, severity_study
+    from benchmarks.studies.severity import SWEEPS, build_level, level_pictures, severity_study
 
     idle = [name for name in settings.methods if name in METHODS and METHODS[name].learns_here]
     if idle:
         err_console.print(f"not in a sweep, which has no train split to learn from: {', '.join(idle)}")
     rows: list[Row] = []
     for task in tasks:
-        runs = {}
+        runs, datasets = {}, {}
         own, beside = _fitting(settings, task), [method for method in others if method.fits(task)]
-        for level in SWEEPS[task].levels:
+        levels = SWEEPS[task].levels
+        for number, level in enumerate(levels, start=1):
             folder = out / task / f"{level:g}"
-            err_console.print(f"{task}: {SWEEPS[task].across} {level:g}")
-            dataset = build_level(task, level, folder / "data", settings, source)
+            err_console.print(f"{task}: level {number} of {len(levels)}, {SWEEPS[task].across} {level:g}")
+            datasets[level] = build_level(task, level, folder / "data", settings, source)
             with holding(folder):
-                runs[level], _ = _scored(make_suite(dataset.root, [task], own), own, folder, beside, workers)
+                runs[level], _ = _scored(make_suite(datasets[level].root, [task], own), own, folder, beside, workers)
             rows += runs[level].rows
-        _publish(out / task, severity_study(task, runs, settings))
+        _publish(out / task, severity_study(task, runs, settings, level_pictures(task, datasets)))
     return tell_failures(rows)
 
 

@@ -32,6 +32,8 @@ class Study:
     words: Sequence[str] = ()
     charts: Sequence[tuple[str, Markup]] = field(default=())
     """Titles and inline SVG."""
+    pictures: Sequence[tuple[str, str]] = ()
+    """Captions and URLs, for one line of the page."""
 
 
 def write_study(out: Path, study: Study) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.metrics import Metric, headline
 from benchmarks.report.boards import mark_of
@@ -21,6 +25,8 @@ from benchmarks.ties import LEAST_VIDEOS
 from configs import counted, load
 from datagen import Recipe
 from shards import Dataset
+from shards.codecs import encode_image
+from shards.pages import data_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,8 @@ class Sweep:
     across: str
     setting: Callable[[float], str]
     levels: tuple[float, ...]
+    words: tuple[str, ...] = ()
+    """What makes its numbers believable."""
 
 
 _MOTION = Sweep(
@@ -43,6 +51,10 @@ SWEEPS: dict[str, Sweep] = {
         across="haze (1 - transmission of the median pixel)",
         setting=lambda haze: f"tasks.dehaze.transmission=[{1 - haze:.3f},{1 - haze:.3f}]",
         levels=(0.2, 0.35, 0.5, 0.65, 0.8),
+        words=(
+            "Light is mixed as it is, not as it is stored: through haze of 0.2 before an airlight of 0.85 black is stored as 114 "
+            "of 255, and what is farther than the median pixel has more haze. So the input's PSNR is low at little haze already.",
+        ),
     ),
     "deblur": Sweep(
         across="exposure (seconds)",
@@ -60,6 +72,8 @@ SWEEPS: dict[str, Sweep] = {
 }
 """By task. Where a task has no damage to grow, motion does: the same clips with frames farther apart."""
 _ALL_BLURS = ["gates.max_pair_psnr=1000", "gates.min_pair_changed=0"]
+_SHOWN = 240
+"""Pixels across of a picture on the page."""
 _FIXED = {
     # no limit of its own: what the axis says is what the median pixel has, and the far ones may vanish
     "dehaze": ["tasks.dehaze.faintest=1e-6"],
@@ -82,8 +96,35 @@ def build_level(task: str, level: float, folder: Path, settings: BenchSettings, 
     return Dataset(folder)
 
 
-def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -> Study:
-    """Sum up one run per level, over the videos that every level has a sample of."""
+def level_pictures(task: str, datasets: Mapping[float, Dataset]) -> list[tuple[str, str]]:
+    """Return the middle frame of one sample without damage and at every level, as captions and URLs.
+
+    None of motion, which stills do not show, nor where no sample is at all levels.
+    """
+    keys = set.intersection(*(set(dataset.keys(task, "test")) for dataset in datasets.values()))
+    if SWEEPS[task] is _MOTION or not keys:
+        return []
+    samples = {level: dataset[min(keys)] for level, dataset in datasets.items()}
+    clips = {"target": next(iter(samples.values())).target}
+    clips |= {f"input at {level:g}": sample.source for level, sample in samples.items()}
+    return [
+        (caption, data_url(encode_image(_small(clip[len(clip) // 2])), "image/png")) for caption, clip in clips.items()
+    ]
+
+
+def _small(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a frame of at most `_SHOWN` pixels across."""
+    height, width = frame.shape[:2]
+    if width <= _SHOWN:
+        return frame
+    size = (_SHOWN, round(height * _SHOWN / width))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def severity_study(
+    task: str, runs: dict[float, Run], settings: BenchSettings, pictures: Sequence[tuple[str, str]] = ()
+) -> Study:
+    """Sum up one run per level, over the videos that every level has a sample of; `pictures` as in `level_pictures`."""
     first, sweep = headline(task)[0], SWEEPS[task]
     videos = set.intersection(*({row["video"] for row in run.rows} for run in runs.values()))
     rows = {row["method"]: row for run in runs.values() for row in run.rows}
@@ -102,6 +143,7 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
         ],
         words=(
             f"{first.label}: {first.in_full()}. A failure counts as the worst value.",
+            *sweep.words,
             _intervals(len(videos)),
             *_marks(rows.values()),
             *_notes(runs),
@@ -126,6 +168,7 @@ def severity_study(task: str, runs: dict[float, Run], settings: BenchSettings) -
                 ),
             )
         ],
+        pictures=pictures,
     )
 
 

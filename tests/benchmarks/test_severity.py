@@ -1,6 +1,7 @@
 """The study of severity: who is in it, and that its numbers are those of the boards, on the same videos at every level."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from benchmarks.statistics import Estimate, leaderboard
 from benchmarks.studies import commands, severity
 from benchmarks.suite import make_suite
 from configs import ConfigError
+from datagen.effects.haze import through_haze
+from shards.codecs import decode_image
+from shards.pages import bytes_of
 from tests.benchmarks.test_boards import row
 from tests.benchmarks.test_studies import bench, saved_model
 
@@ -40,6 +44,33 @@ def test_levels_of_damage_are_scored_on_the_same_videos(tmp_path, monkeypatch):
     assert not any("becomes better" in words for words in study.words)
     turned = severity.severity_study("dehaze", {0.3: runs[0.7], 0.7: runs[0.3]}, settings)
     assert any("The input itself becomes better by PSNR from 0.3 to 0.7" in words for words in turned.words)
+
+
+def test_haze_of_the_first_level_is_as_dense_as_its_words_say(tmp_path):
+    (words,) = severity.SWEEPS["dehaze"].words
+    haze, airlight, grey = map(float, re.findall(r"[\d.]*\d", words)[:3])
+    black = through_haze(np.zeros((1, 1, 1, 3), np.uint8), np.full((1, 1, 1), 1 - haze, np.float32), [[airlight] * 3])
+    assert (black == grey).all()
+    (tmp_path / "r.yaml").write_text(SMALL)
+    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml")})
+    dataset = severity.build_level("dehaze", haze, tmp_path / "level", settings, "scenes")
+    for index in dataset.index().to_pylist():
+        sample, parameters = dataset[index["key"]], json.loads(index["parameters"])
+        airlights = np.array(parameters["airlight"])[:, None, None]
+        hazy, clean = ((clip / 255) ** 2.2 - airlights for clip in (sample.source, sample.target))
+        # I - A = t (J - A) in each pixel, whose channels have one t
+        t = (hazy * clean).sum(-1) / (clean**2).sum(-1)
+        assert np.median(t) == pytest.approx(1 - haze, abs=0.1)
+    assert words in severity.severity_study("dehaze", {0.2: inputs({0: 9.5})}, settings).words
+
+
+def test_stills_are_shown_of_damage_and_not_of_motion(tmp_path):
+    (tmp_path / "r.yaml").write_text(SMALL)
+    settings = SETTINGS.model_copy(update={"recipe": str(tmp_path / "r.yaml")})
+    dataset = severity.build_level("edit", 1, tmp_path / "level", settings, "scenes")
+    assert dataset.keys("edit", "test")
+    assert severity.level_pictures("edit", {1: dataset}) == []
+    assert severity._small(np.zeros((480, 640, 3), np.uint8)).shape == (180, 240, 3)
 
 
 def test_averages_of_a_severity_study_are_those_of_the_boards_with_their_intervals():
@@ -138,7 +169,9 @@ def test_a_model_and_somebody_s_own_methods_stand_in_a_sweep_beside_the_bench_s(
     models = [f"mine={saved_model(tmp_path / 'model')}"]
     code = commands.severity(["dehaze", "deblur"], "scenes", settings, tmp_path / "s", 0, models=models, plugins=own)
     assert code == 1, "a method failed"
-    assert "no luck" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no luck" in told
+    assert "dehaze: level 2 of 2, haze (1 - transmission of the median pixel) 0.8" in told
     tables = {task: pd.read_csv(tmp_path / "s" / task / "study.csv") for task in ("dehaze", "deblur")}
     assert set(tables["dehaze"]["method"]) == {"identity", "clahe", "known_haze (o)", "mine ?", "nothing ?"}
     assert set(tables["deblur"]["method"]) == {"identity", "unsharp", "mine ?", "nothing ?", "deblurs"}
@@ -148,6 +181,10 @@ def test_a_model_and_somebody_s_own_methods_stand_in_a_sweep_beside_the_bench_s(
     page = (tmp_path / "s" / "dehaze" / "study.html").read_text()
     assert ">mine ?</text>" in page
     assert ">known_haze (o)</text>" not in page
+    pictures = [decode_image(bytes_of(url)) for url in re.findall(r'<img src="([^"]*)"', page)]
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == ["target", "input at 0.2", "input at 0.8"]
+    target, *inputs = (picture.astype(float) for picture in pictures)
+    assert 5 < np.abs(inputs[0] - target).mean() < np.abs(inputs[1] - target).mean(), "the same frame in more haze"
 
 
 @pytest.mark.parametrize(
