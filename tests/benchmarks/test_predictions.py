@@ -25,8 +25,11 @@ from shards.codecs import encode_video
 from shards.storage import sha256_of
 from shards.video import write_video
 from tests.benchmarks.test_entrants import SETTINGS, scored
+from tests.benchmarks.test_studies import saved_model
 from tests.conftest import make_sample, moving_clip
 from vidiff.training_data import Learnt
+from vidiff.translate import Translator
+from vidiff.translate_many import translate_dataset
 
 
 @pytest.fixture
@@ -265,18 +268,19 @@ def test_two_methods_of_one_name_are_told(suite, tmp_path):
 
 
 def test_answers_that_all_follow_one_instruction_are_noted(suite, tmp_path, capsys):
-    folder, out = answers(suite.dataset, tmp_path / "theirs"), tmp_path / "out"
-    note = folder / "translation.json"
-    for said, told in ((None, False), ("make it\nsnow", True)):
-        note.write_text(json.dumps({"model": "m", "instruction": said}))
-        done = run_all(suite, SETTINGS, out, entrants=[predictions(str(folder))])
-        publish_report(out, done, SETTINGS, suite.dataset)
-        assert (
-            "! theirs: all its answers follow the one instruction 'make it snow', not the" in capsys.readouterr().out
-        ) == told
+    translator, settings = Translator(saved_model(tmp_path / "model")), SETTINGS.model_copy(update={"limit": 1})
+    chosen = make_suite(suite.dataset.root, ["dehaze"], settings)
+    for name, said, told in (("own", None, False), ("theirs", "make it\nsnow", True)):
+        folder, out, how = tmp_path / name, tmp_path / f"out {name}", {"task": "dehaze", "split": "test", "said": {}}
+        translate_dataset(translator, suite.dataset.root, folder, **how, instruction=said, num_inference_steps=1)
+        done = run_all(chosen, settings, out, entrants=[predictions(str(folder))])
+        publish_report(out, done, settings, suite.dataset)
+        found = f"! {name}: all its answers follow the one instruction 'make it snow', not the samples' own\n"
+        assert (found in capsys.readouterr().out) == told
         assert audit(out).wrong == []
     older = [{name: value for name, value in row.items() if name != "remark"} for row in done.rows]
-    assert make_boards(dataclasses.replace(done, rows=older), SETTINGS)
+    assert make_boards(dataclasses.replace(done, rows=older), settings)
+    note = folder / "translation.json"
     note.write_text(json.dumps({"instruction": "snow " * 40}))
     assert predictions(str(folder)).remark.endswith("snow snow ...', not the samples' own")
     note.write_text("[]")
