@@ -14,7 +14,7 @@ from benchmarks.suites import build_suite, check_folder, find_suite, suite_names
 from configs import ConfigError, SourceError
 from datagen.sources.layouts import layout
 from tests.benchmarks.test_suites import small
-from tests.datagen.layout_files import frames, masks
+from tests.datagen.layout_files import a2d_sentences, frames, masks
 
 SETTINGS = BenchSettings(bootstrap=100, examples=0, methods=("identity",), cost_samples=0)
 
@@ -62,6 +62,8 @@ def lay_suite(name: str, root) -> None:
     elif name.endswith("inpaint"):
         frames(root / "JPEGImages" / "dog", 3)
         masks(root / "test_masks" / "dog", 3)
+    elif name == "a2d":
+        a2d_sentences(root)
     elif name == "videvo-recolor":
         frames(root / "test" / "input" / "videvo" / "Koala", 3)
     else:
