@@ -254,6 +254,7 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
     """Merge with a progress bar, then say what each dataset gave to the train split."""
     from datagen.merge import merge, told_doubles, told_shares
 
+    lines: list[str] = []
     # where nobody watches, a bar would only leave an empty line
     with Bars(console=err_console, transient=True, disable=not err_console.is_terminal) as bars:
         bar = bars.add_task("checking", total=None)
@@ -263,6 +264,7 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
             weights=weights,
             seed=seed,
             step=lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
+            tell=lines.append,
         )
     out_console.print(told_contents(manifest))
     train = sum(part["train_samples"] for part in manifest.recipe["merged"])
@@ -270,8 +272,8 @@ def merge_datasets(folders: list[Path], out: Path, weights: list[float], seed: i
         share = f" ({100 * part['train_samples'] / train:.1f} % of train)" if train else ""
         samples = f"{counted(part['samples'], 'sample')}, {part['train_samples']} train{share}"
         out_console.print(f"  {part['name']}: {samples}{told_doubles(part, folder)}")
-    if told := told_shares(manifest):
-        out_console.print(told)
+    for line in filter(None, (*lines, told_shares(manifest))):
+        out_console.print(line)
     out_console.print(f"dataset: {out}   look at it: datagen view {out}")
 
 

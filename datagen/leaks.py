@@ -16,8 +16,8 @@ _COPY_BITS = 8
 _SHOWN = 3
 
 
-def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> list[tuple[str, str]]:
-    """Return pairs of clean videos, by sha256, that look alike.
+def check_leaks(datasets: Sequence[tuple[str, Dataset]], without: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Return pairs of clean videos, by sha256, that look alike; those of the sources `without` do not count.
 
     Raises:
         DatasetError: a source video, or a clip that looks like another's, is in different splits.
@@ -29,12 +29,12 @@ def check_leaks(datasets: Sequence[tuple[str, Dataset]]) -> list[tuple[str, str]
     alone = {
         row["source_sha256"]: row["clean_sha256"]
         for _, dataset in datasets
-        for row in _rows(dataset)
+        for row in _rows(dataset, without)
         if row["clean_sha256"] != row["source_sha256"]
     }
     for name, dataset in datasets:
         recipes = list(_recipes(dataset.manifest.recipe))
-        for row in _rows(dataset):
+        for row in _rows(dataset, without):
             sha256 = row["source_sha256"]
             video = alone.get(sha256, sha256)
             for side in filter(None, (video, row["pair_sha256"])):
@@ -87,10 +87,10 @@ def _some(shown: list[str]) -> str:
     return "; ".join(shown[:_SHOWN]) + more
 
 
-def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+def _rows(dataset: Dataset, without: Collection[str]) -> Iterator[dict[str, Any]]:
     names = ["source_id", "source_sha256", "clean_sha256", "pair_sha256", "start", "split", "scores"]
     for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
-        yield from batch.to_pylist()
+        yield from (row for row in batch.to_pylist() if row["source_sha256"] not in without)
 
 
 def _recipes(recipe: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

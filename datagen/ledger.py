@@ -134,16 +134,7 @@ class Ledger:
 
     def excluded(self) -> Excluded:
         """Return what was taken out."""
-        values = self._read("excluded.json", {"videos": {}, "clips": []}, "videos", "clips")
-        alike = values.get("alike")
-        if alike is None:
-            # as it was noted once: behind each clip the one that it looks like
-            alike = {(sha256, like[0]) for sha256, _, _, like in values["clips"]}
-        return Excluded(
-            videos=values["videos"],
-            clips={(sha256, start): reason for sha256, start, reason, *_ in values["clips"]},
-            alike=frozenset((one, other) for one, other in alike),
-        )
+        return noted_excluded(self.out)
 
     def exclude(self, excluded: Excluded) -> None:
         """Note what is taken out."""
@@ -298,6 +289,20 @@ def _noted(path: Path, default: Any, *keys: str) -> Any:
 def noted_names(out: Path) -> dict[str, str]:
     """Return what the source videos of a dataset's last build are called, by sha256; nothing where it came without notes."""
     return {sha256: values["name"] for sha256, values in _noted(out / NOTES / _SOURCES, {}).items()}
+
+
+def noted_excluded(out: Path) -> Excluded:
+    """Return what was taken out of a dataset; nothing where it came without notes."""
+    values = _noted(out / NOTES / "excluded.json", {"videos": {}, "clips": []}, "videos", "clips")
+    alike = values.get("alike")
+    if alike is None:
+        # as it was noted once: behind each clip the one that it looks like
+        alike = {(sha256, like[0]) for sha256, _, _, like in values["clips"]}
+    return Excluded(
+        videos=values["videos"],
+        clips={(sha256, start): reason for sha256, start, reason, *_ in values["clips"]},
+        alike=frozenset((one, other) for one, other in alike),
+    )
 
 
 def load_examined(out: Path) -> Examined:

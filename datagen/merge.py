@@ -8,7 +8,6 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +18,8 @@ from datagen.destination import IDENTITY, NOTES
 from datagen.joined import Joined
 from datagen.leaks import check_leaks
 from datagen.ledger import check_foreign, clear, locked
+from datagen.merge_rejects import merged_rejects, told_turned_away, turned_away
+from datagen.parts import Part, Pick, picks_of
 from datagen.plan import clips_for_parallelism
 from datagen.publishing import contents
 from datagen.rejects import NAME as REJECTS
@@ -40,58 +41,6 @@ Step = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One of the datasets that are merged."""
-
-    dataset: Dataset
-    weight: float | None
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return " ".join(self.dataset.root.resolve().name.split())
-
-    def described(self, own: Sequence[Pick], picks: Sequence[Pick]) -> dict[str, Any]:
-        """Return what the merged dataset's manifest says of it, of its own samples and of those picked."""
-        manifest = self.dataset.manifest
-        return {
-            "name": self.name,
-            "content_sha256": manifest.sha256,
-            "recipe": dict(manifest.recipe),
-            "code_version": manifest.code_version,
-            "weight": self.weight,
-            "samples": len(picks),
-            "own_train_samples": sum(pick.split == "train" for pick in own),
-            "train_samples": sum(pick.split == "train" for pick in picks),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pick:
-    """One sample, and the part it is taken from."""
-
-    part: int
-    key: str
-    task: str
-    split: str
-    source_sha256: str
-    clean_sha256: str
-    pair_sha256: str
-    start: int
-    bytes: int
-
-    @property
-    def sides(self) -> int:
-        """How many of its sides are known by themselves."""
-        return (self.clean_sha256 != self.source_sha256) + bool(self.pair_sha256)
-
-    @property
-    def place(self) -> tuple[str, int, str]:
-        """What samples of one task and split are ordered by, as a build orders them; never the order of the parts."""
-        return self.source_sha256, self.start, self.key
-
-
 def merge(
     folders: Sequence[Path],
     out: Path,
@@ -99,12 +48,14 @@ def merge(
     weights: Sequence[float] = (),
     seed: int = 0,
     step: Step = lambda what, done, total: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Write the samples of all `folders` into one dataset and return its manifest.
 
     `weights`: a share for each folder. Then the merged train split has these shares, as large as they allow: each
     dataset gives every source video's first sample (in an order drawn by `seed`) before any second one. Validation and
-    test samples are always kept whole. A killed merge is made anew by the same call.
+    test samples are always kept whole. What shows a video that one of the datasets rejected stays out, and `tell` is called
+    with a line on that. A killed merge is made anew by the same call.
 
     Raises:
         ConfigError: the weights do not fit the folders, or these are fewer than two.
@@ -119,21 +70,25 @@ def merge(
         _check_out(out)
         shares: Sequence[float | None] = weights or [None] * len(folders)
         parts = [_open(folder, share, step) for folder, share in zip(folders, shares, strict=True)]
-        found = [pick for number, part in enumerate(parts) for pick in _picks(number, part.dataset)]
-        alike = check_leaks([(part.name, part.dataset) for part in parts])
-        own = _without_doubles(parts, found)
+        found = [pick for number, part in enumerate(parts) for pick in picks_of(number, part.dataset)]
+        away = turned_away(parts, found)
+        for line in told_turned_away(parts, away, found):
+            tell(line)
+        alike = check_leaks([(part.name, part.dataset) for part in parts], away)
+        own = _without_doubles(parts, (pick for pick in found if pick.source_sha256 not in away))
         picks = weighted(parts, own, seed) if weights else own
-        recipe = _recipe(parts, own, picks, seed)
+        rejected = [pick for pick in found if pick.source_sha256 in away]
+        recipe = _recipe(parts, (rejected, own, picks), seed)
         _claim(out, recipe)
         shards = _write(out, parts, picks, recipe["shard_megabytes"] * 2**20, step)
-        manifest = _publish(out, parts, recipe, shards, alike)
+        manifest = _publish(out, parts, recipe, shards, alike, merged_rejects(parts, picks, away))
         shutil.rmtree(out / NOTES)
     return manifest
 
 
 def told_doubles(part: Mapping[str, Any], folder: Path) -> str:
     """Say how many samples of a merged dataset's part are those of another part, too, and count there; or nothing."""
-    samples = load_manifest(folder).samples
+    samples = load_manifest(folder).samples - part["rejected_samples"]
     own = part["samples"] - part["train_samples"] + part["own_train_samples"]
     return f"; {samples - own} of its {samples} are in another part, too, and count there" if own < samples else ""
 
@@ -194,13 +149,6 @@ def _open(folder: Path, weight: float | None, step: Step) -> Part:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise DatasetError(f"{folder} is not sound: {problems[0]}{more}; 'datagen verify {folder}' says what to do")
     return Part(dataset=Dataset(folder), weight=weight)
-
-
-def _picks(part: int, dataset: Dataset) -> Iterator[Pick]:
-    names = ["key", "task", "split", "source_sha256", "clean_sha256", "pair_sha256", "start", "bytes"]
-    for batch in dataset.index().select(names).to_batches(max_chunksize=4096):
-        for row in batch.to_pylist():
-            yield Pick(part=part, **row)
 
 
 def _without_doubles(parts: Sequence[Part], picks: Iterable[Pick]) -> list[Pick]:
@@ -264,11 +212,11 @@ def _place(key: str, seed: int) -> bytes:
     return hashlib.blake2b(f"merge {seed} {key}".encode(), digest_size=16).digest()
 
 
-def _recipe(parts: Sequence[Part], own: Sequence[Pick], picks: Sequence[Pick], seed: int) -> dict[str, Any]:
-    """Return what the manifest says in the place of a recipe."""
+def _recipe(parts: Sequence[Part], groups: Sequence[Sequence[Pick]], seed: int) -> dict[str, Any]:
+    """Return what the manifest says in the place of a recipe; `groups` of samples as of `Part.described`."""
     return {
         "merged": [
-            part.described(*([pick for pick in which if pick.part == n] for which in (own, picks)))
+            part.described(*([pick for pick in group if pick.part == n] for group in groups))
             for n, part in enumerate(parts)
         ],
         "seed": seed,
@@ -326,11 +274,15 @@ def _copied(parts: Sequence[Part], pick: Pick) -> EncodedSample:
 
 
 def _publish(
-    out: Path, parts: Sequence[Part], recipe: dict[str, Any], shards: list[Shard], alike: Iterable[tuple[str, str]]
+    out: Path,
+    parts: Sequence[Part],
+    recipe: dict[str, Any],
+    shards: list[Shard],
+    alike: Iterable[tuple[str, str]],
+    lines: Iterable[bytes],
 ) -> Manifest:
     with publishing(out / REJECTS) as file:
-        for line in _rejects(parts):
-            file.write(line)
+        file.writelines(lines)
     rejects = Counter(kind_of(reject) for reject in read_rejects(out))
     licences, sources, members = contents(out, shards)
     joined = Joined(alike)
@@ -351,20 +303,6 @@ def _publish(
     write_card(out, manifest, licences, members)
     manifest.save(out)
     return manifest
-
-
-def _rejects(parts: Sequence[Part]) -> Iterator[bytes]:
-    """Yield the lines of all parts' rejects; what several turned away for the same reason comes once."""
-    known = set()
-    for part in parts:
-        root = part.dataset.root
-        with (root / REJECTS).open("rb") as file:
-            for line, reject in zip(file, read_rejects(root), strict=True):
-                names = ("where", "start", "task")
-                what = (kind_of(reject), reject["sha256"] or reject["source"], *(reject[name] for name in names))
-                if what not in known:
-                    known.add(what)
-                    yield line.rstrip(b"\n") + b"\n"
 
 
 def _digest(text: str) -> str:

@@ -14,6 +14,8 @@ from configs import DatasetError, counted
 NAME = "rejects.jsonl"
 UNITS = ("video", "clip", "pair")
 """What is left out: all of a video, a clip of it for all tasks, or its pair for one task."""
+_SAME_FILE = "duplicate"
+"""Kind of reject of a file that has the content of another."""
 _NUMBER = r"[-+]?\d[\d.]*(?:e[-+]?\d+)?"
 _SCORE = re.compile(rf": (\w+) ({_NUMBER})(?: [<>] {_NUMBER})?")
 
@@ -57,15 +59,19 @@ def unit_of(reject: Mapping[str, Any]) -> str:
     return UNITS[2] if reject["task"] else UNITS[0] if reject["start"] in (-1, None) else UNITS[1]
 
 
-def without_samples(rejects: Iterable[Mapping[str, Any]], kept: Collection[str]) -> dict[str, list[str]]:
-    """Return the names of the videos that were left out wholly, by the kinds of reason.
+def leaves_nothing(reject: Mapping[str, Any], kept: Collection[str]) -> bool:
+    """Whether a reject is of a video without a sample, or of a file that is in under another name.
 
-    `kept`: sha256 of the sources that samples were made of.
+    `kept`: sha256 of the sources, and of the clean videos, that samples were made of.
     """
+    return bool(unit_of(reject)) and (kind_of(reject) == _SAME_FILE or reject["sha256"] not in kept)
+
+
+def without_samples(rejects: Iterable[Mapping[str, Any]], kept: Collection[str]) -> dict[str, list[str]]:
+    """Return the names of the videos that were left out wholly, by the kinds of reason; `kept` as of `leaves_nothing`."""
     videos: dict[tuple[str, str], set[str]] = {}
     for reject in rejects:
-        unit = unit_of(reject)
-        if unit == UNITS[0] or (unit and reject["sha256"] not in kept):
+        if leaves_nothing(reject, kept):
             videos.setdefault((reject["source"], reject["sha256"]), set()).add(kind_of(reject))
     found: dict[str, list[str]] = {}
     for (name, _), kinds in sorted(videos.items()):

@@ -39,8 +39,9 @@ def told_rejects(dataset: Dataset) -> Iterator[str]:
     lines = list(in_lines(rejects))
     yield from (f"  {line}" for line in lines or ["nothing left out"])
     if lines:
-        index = dataset.index().select(["task", "source_sha256"])
-        yield from _told_videos(without_samples(rejects, set(index["source_sha256"].to_pylist())))
+        index = dataset.index().select(["task", "source_sha256", "clean_sha256"])
+        kept = {sha256 for name in ("source_sha256", "clean_sha256") for sha256 in index[name].to_pylist()}
+        yield from _told_videos(without_samples(rejects, kept))
         yield from _told_tasks(rejects, Counter(index["task"].to_pylist()))
         yield f"  each with its reason: {folder / REJECTS}; what helps: datagen gates {folder}"
 

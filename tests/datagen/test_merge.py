@@ -11,7 +11,8 @@ import datagen.merge
 import shards.tasks
 from configs import DatasetError
 from datagen.commands import merge_datasets, show_info
-from datagen.merge import Pick, cut, merge
+from datagen.merge import cut, merge
+from datagen.parts import Pick
 from datagen.replay import replay
 from datagen.view import write_contact_sheet
 from shards import Dataset, load_manifest, stream, verify, write_video
