@@ -38,14 +38,17 @@ class Seen:
     """Whether it was in the dataset when that was last finished: then it stays."""
     pixels: int = 0
     """Of a frame of its video, as the file has it."""
+    bit_rate: float = 0.0
+    """Of its video's files, in bits for each second."""
     name: str = ""
     """Of its video."""
 
     @property
-    def order(self) -> tuple[bool, int, int, str, str, int]:
-        """The lowest of those that look alike is kept: a copy mostly has fewer pixels than what it was made of. Where the
-        videos are listed has no say in it."""
-        return not self.stands, _RANK[self.split], -self.pixels, self.name, self.sha256, self.start
+    def order(self) -> tuple[bool, int, int, float, str, str, int]:
+        """The lowest of those that look alike is kept: a copy mostly has fewer pixels than what it was made of, or of as many
+        less is left. Where the videos are listed has no say in it."""
+        kept = (-self.pixels, -self.bit_rate)
+        return not self.stands, _RANK[self.split], *kept, self.name, self.sha256, self.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +96,8 @@ def find_doubles(
     """Return the clips to leave out; never one that stands, and else test stays before val before train.
 
     Between splits those go that look like one that stays, and those of a video that hangs together with one whose place in
-    another split is fixed. Within a split only those that are the same as one that stays: the one with more pixels does.
-    `near`: as of `find_relatives`. `known`: pairs of groups that hang together.
+    another split is fixed. Within a split only those that are the same as one that stays: the one with more pixels does, or of
+    as many the one with more bits for each second. `near`: as of `find_relatives`. `known`: pairs of groups that hang together.
     """
     joined = Joined(known)
     kept = _Kept(distance)

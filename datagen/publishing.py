@@ -110,6 +110,7 @@ def _seen(
                         pair=scores.get("phash_pair", ()),
                         stands=clip[1] in standing.get(clip[0], ()),
                         pixels=video.width * video.height,
+                        bit_rate=video.bit_rate,
                         name=video.name,
                     )
     return list(found.values())

@@ -36,6 +36,8 @@ class SourceVideo:
     width: int = 0
     """Pixels of its frames as shown; 0 where they are drawn as large as the recipe says."""
     height: int = 0
+    bytes: int = 0
+    """Of its file, or of all its frames' files; 0 where there are none, or an earlier version looked at them."""
     split: str = ""
     """`train`, `val` or `test` where its data set says which; else its sha256 decides."""
     tracks: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +63,11 @@ class SourceVideo:
     def group(self) -> str:
         """What stays together in one split, and is no copy of itself."""
         return self.group_name or self.content
+
+    @property
+    def bit_rate(self) -> float:
+        """Bits of its files for each second of it."""
+        return 8 * self.bytes * self.fps / self.frames
 
     @property
     def has_masks(self) -> bool:

@@ -96,11 +96,21 @@ def _last_number(name: str) -> str:
 
 def content_sha256(locator: str) -> str:
     """Return a sha256 of what a track shows: of the file, or of all the files of its frames."""
-    files = frame_files(Path(locator)) if is_pictures(Path(locator)) else [locator]
+    files = _files(locator)
     if len(files) == 1:
-        return file_sha256(str(files[0]))
-    digest = hashlib.sha256("\n".join(file_sha256(str(file)) for file in files).encode())
+        return file_sha256(files[0])
+    digest = hashlib.sha256("\n".join(map(file_sha256, files)).encode())
     return digest.hexdigest()
+
+
+def content_bytes(locator: str) -> int:
+    """Return how large the file of a track is, or all the files of its frames together."""
+    members = [(member_at(file), Path(file)) for file in _files(locator)]
+    return sum(member.size if member else path.stat().st_size for member, path in members)
+
+
+def _files(locator: str) -> list[str]:
+    return list(map(str, frame_files(Path(locator)))) if is_pictures(Path(locator)) else [locator]
 
 
 def file_sha256(locator: str) -> str:

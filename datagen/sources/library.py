@@ -18,7 +18,7 @@ from configs import DecoderLostError, SourceError, VideoError
 from datagen.settings import LEAST_SIDE, MOST_FPS, NATIVE, ClipSettings, Recipe
 from datagen.shots import SIZE, find_cuts
 from datagen.sources.base import Examined, Reject, SourceVideo
-from datagen.sources.files import aligned, content_sha256, frame_files, gaps, status
+from datagen.sources.files import aligned, content_bytes, content_sha256, frame_files, gaps, status
 from datagen.sources.tracks import TrackReader, limits_of, with_new_decoders
 from shards.fence import FencedReader
 from shards.video import VideoInfo
@@ -197,6 +197,7 @@ class Library:
             name=entry.name,
             width=info.width,
             height=info.height,
+            bytes=content_bytes(entry.main),
             split=entry.split,
             tracks={track: locator for track, locator in entry.tracks.items() if track != "main"},
             facts=_facts(entry, numbers, cuts),

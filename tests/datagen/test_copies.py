@@ -207,6 +207,18 @@ def test_of_copies_in_a_split_the_one_with_more_pixels_stays_then_the_first_by_n
     assert left_out([seen("0", "test", *a, **small), *clips[1:]]) == {("1", 0), ("2", 0)}
 
 
+def test_of_copies_with_as_many_pixels_the_one_with_more_bits_a_second_stays_unless_another_stands():
+    a = values(np.random.default_rng(0))
+    fine, coarse = {"bit_rate": 4.7e6, "pixels": 77361}, {"bit_rate": 6e4, "pixels": 77361}
+    for names in ("ab", "ba"):
+        clips = [seen("0", "train", *a, **fine, name=names[0]), seen("1", "train", *a, **coarse, name=names[1])]
+        assert left_out(clips) == left_out(clips[::-1]) == {("1", 0)}
+        standing = [clips[0], seen("1", "train", *a, **coarse, name=names[1], stands=True)]
+        assert left_out(standing) == left_out(standing[::-1]) == {("0", 0)}
+        smaller = [seen("0", "train", *a, bit_rate=9e9, pixels=100, name=names[0]), clips[1]]
+        assert left_out(smaller) == {("0", 0)}
+
+
 def test_between_splits_that_are_fixed_test_stays_before_val_before_train_and_what_hangs_on_the_others_goes():
     rng = np.random.default_rng(0)
     a, own = values(rng), values(rng)

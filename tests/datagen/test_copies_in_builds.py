@@ -1,6 +1,7 @@
 """Copies of videos in builds: where they go, and what never moves for their sake."""
 
 import shutil
+import tarfile
 
 import cv2
 import numpy as np
@@ -36,6 +37,28 @@ def test_a_copy_of_a_video_is_left_out_whatever_its_size_and_the_rest_is_as_if_i
     take_out(tmp_path / "out", [went], reason="x")
     (copy,) = {"v04", "v04 again"} - {went}
     assert splits(tmp_path / "out")[copy] == place
+
+
+@pytest.mark.parametrize("coarse", ["a.mp4", "z.mp4"])
+@pytest.mark.parametrize("fine", ["file", "folder", "tar"])
+def test_of_equally_large_copies_the_one_stays_of_which_compression_left_more(coarse, fine, tmp_path):
+    frames, folder = moving_clip(7, frames=14, height=96, width=96), tmp_path / "in"
+    write_video(folder / coarse, frames, fps=25, crf=34)
+    path = folder / "m.mp4"
+    if fine == "folder":
+        (folder / "m").mkdir()
+        for number, frame in enumerate(frames):
+            cv2.imwrite(str(folder / "m" / f"{number:03d}.png"), frame[..., ::-1])
+    else:
+        # that it is shorter, and so no larger in all, does not matter
+        write_video(path, frames[:8], fps=25, crf=10)
+    if fine == "tar":
+        with tarfile.open(folder / "m.tar", "w") as file:
+            file.add(path, "m.mp4")
+        path.unlink()
+    sources = [str(folder / name) for name in (coarse, {"file": "m.mp4", "folder": "m", "tar": "m.tar"}[fine])]
+    build(recipe("clip.per_video=1", "tasks={recolor: {}}"), tmp_path / "out", sources=sources)
+    assert {row["source_id"].split("/")[-1] for row in Dataset(tmp_path / "out").index().to_pylist()} == {"m"}
 
 
 def test_kept_copies_in_two_splits_are_a_leak_and_an_error(tmp_path):
