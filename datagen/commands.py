@@ -27,6 +27,7 @@ from datagen.tasks import builder, builder_names
 from datagen.telling import (
     told_contents,
     told_differences,
+    told_forgotten,
     told_left,
     told_rates,
     told_rejected,
@@ -157,9 +158,8 @@ def take_out_sources(
     count = worker_count(workers)
     with going_on(_GOING_ON), BuildBar(err_console) as bar:
         manifest = take_out(folder, names, reason=reason, workers=count, staging=staging, progress=bar)
-    if reason is not None:
-        for line in told_rejected(bar.taken_out):
-            out_console.print(line)
+    for line in told_forgotten(bar.taken_out) if reason is None else told_rejected(bar.taken_out):
+        out_console.print(line)
     made = bar.made + bar.clips
     again = f"{counted(made, 'clip')} made again" if made else "nothing to build"
     out_console.print(

@@ -52,8 +52,9 @@ def named_videos(names: Sequence[str], found: Sequence[SourceVideo | Reject], ou
                 "of one as written here, once for each that is meant"
             )
         if not meant:
-            known = [video.id for video in videos]
-            raise DatasetError(f"{out}: {unknown_name('source', name, known)} (or the file name or sha256 of one)")
+            raise DatasetError(
+                f"{out}: {unknown_name('source', name, _known(videos))} (or the file name or sha256 of one)"
+            )
         chosen |= meant
     return chosen
 
@@ -71,6 +72,13 @@ def bare_files(found: Sequence[SourceVideo | Reject], chosen: Collection[str]) -
         for video in videos
         if video.sha256 in chosen and video.content not in (left | beside if video.pair_sha256 else left)
     }
+
+
+def _known(videos: Sequence[SourceVideo]) -> set[str]:
+    """Return the ids of the videos, and of those that share one what tells them apart."""
+    files = Counter(known for known, _ in {(video.id, video.content) for video in videos})
+    told = zip(videos, told_apart(videos), strict=True)
+    return {name if files[video.id] > 1 else video.id for video, name in told}
 
 
 def _fitting(videos: Sequence[SourceVideo], name: str) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,12 @@ def told_rejected(names: Mapping[str, bool]) -> Iterator[str]:
     for title, before in (("rejected now", False), ("rejected before", True)):
         if found := [name for name, was in names.items() if was is before]:
             yield f"{title}: {some_names(found)}"
+
+
+def told_forgotten(names: Collection[str]) -> Iterator[str]:
+    """Say which videos are forgotten now, a few by name, and what comes of them; nothing where a killed removal already did."""
+    if names:
+        yield f"forgotten: {some_names(list(names))}; the next build takes in again what is still among its sources"
 
 
 def told_left(manifest: Manifest, folder: Path) -> Iterator[str]:

@@ -146,7 +146,15 @@ def test_what_was_rejected_before_is_told_from_what_is_rejected_now(videos, tmp_
     assert done.stdout.splitlines()[0] == "rejected before: v01.mp4"
     assert done.stdout.splitlines()[1].endswith(" left; nothing to build")
     assert done.stderr == ""
-    assert "rejected" not in command("forget", out, "--workers", 0, "--source", "v01").stdout.replace(str(out), "")
+
+
+def test_what_is_forgotten_is_named(videos, tmp_path):
+    inputs, out = some(videos, tmp_path / "in", range(4)), tmp_path / "out"
+    build(recipe("tasks={recolor: {}}"), out, sources=[str(inputs)])
+    done = command("forget", out, "--workers", 0, "--source", "v01", "--source", "v03")
+    told = done.stdout.splitlines()[0]
+    assert told == "forgotten: v01.mp4, v03.mp4; the next build takes in again what is still among its sources"
+    assert "rejected" not in done.stdout.replace(str(out), "")
 
 
 @pytest.mark.parametrize("name", ["forget", "reject"])
@@ -287,6 +295,8 @@ def of_one_stem(videos, tmp_path) -> Path:
 def test_a_stem_that_several_files_share_is_refused_and_a_path_or_sha256_says_which(of_one_stem):
     done = command("reject", of_one_stem, "--workers", 0, "--source", "clip")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    unknown = command("reject", of_one_stem, "--workers", 0, "--source", "nosuch").stderr
+    assert " available: a/clip.mp4, b/clip.mkv, v00, v01 (" in unknown
     digest = sha256_of(of_one_stem.parent / "in" / "b" / "clip.mkv")
     assert "source 'clip' fits 2 files: a/clip.mp4 (sha256 " in done.stderr
     assert f"b/clip.mkv (sha256 {digest[:12]})" in done.stderr
