@@ -19,6 +19,8 @@ _TEMPLATE = Path(__file__).parent / "templates" / "gates.html"
 _ROWS = 4096
 _PAIR = "pair_"
 """Begins the names of scores that belong to a pair; all others belong to its clip, whatever is made of it."""
+_TITLES = {"duplicates": "repeated frames"}
+"""What people read in the place of a score's name that other things are called by, too: a reject `duplicate` is a whole file."""
 _KINDS, _EXAMPLES = 40, 3
 _LONGEST_TEXT = 200
 
@@ -295,7 +297,8 @@ def _chart(score: str, task: str, gate: Gate) -> dict[str, Any]:
 
 
 def _name(score: str, task: str) -> str:
-    return f"{score} of {task}" if task else score
+    shown = _TITLES.get(score, score)
+    return f"{shown} of {task}" if task else shown
 
 
 def _figures(gate: Gate) -> str:

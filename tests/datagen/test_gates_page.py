@@ -68,6 +68,15 @@ def strict(whole, tmp_path_factory) -> Path:
     return made(tmp_path_factory.mktemp("gates") / "strict", *settings)
 
 
+def test_the_gate_of_repeated_frames_is_no_namesake_of_the_rejects_that_are_the_same_file(whole, tmp_path):
+    found = collect(whole)
+    (line,) = (line for line in summary(found) if "max_duplicates" in line)
+    assert line.startswith("repeated frames: max_duplicates 0.6; kept ")
+    page = write_gates(found, tmp_path / "gates.html").read_text()
+    assert "<h4>repeated frames</h4>" in page
+    assert "<h4>duplicates</h4>" not in page
+
+
 def test_kept_scores_are_those_of_pandas(whole):
     found = collect(whole)
     rows = table(whole)
@@ -176,8 +185,8 @@ def test_bars_add_up_to_what_was_kept_and_turned_away(strict):
 def test_a_line_of_each_gate_has_its_percentiles_and_threshold(strict, capsys):
     rows = table(strict)
     lines = {line.split(":")[0]: line for line in summary(collect(strict))}
-    names = {name.split(" of ")[0] for name in lines if name.split(" of ")[0] in SCORES}
-    assert names == SCORES
+    titles = SCORES - {"duplicates"} | {"repeated frames"}
+    assert titles <= {name.split(" of ")[0] for name in lines}
     low, middle, high = np.percentile(rows["pair_psnr"], [5, 50, 95])
     line = lines["pair_psnr"].replace("\N{NO-BREAK SPACE}", " ")
     assert f"5 %: {low:.4g}, median: {middle:.4g}, 95 %: {high:.4g}" in line

@@ -14,6 +14,7 @@ from datagen import build
 from datagen.builder import take_out
 from datagen.stats import collect
 from datagen.stats_page import write_stats
+from datagen.telling import told_forgotten
 from datagen.view import write_contact_sheet
 from shards import Dataset, verify
 from shards.storage import sha256_of
@@ -155,6 +156,8 @@ def test_what_is_forgotten_is_named(videos, tmp_path):
     told = done.stdout.splitlines()[0]
     assert told == "forgotten: v01.mp4, v03.mp4; the next build takes in again what is still among its sources"
     assert "rejected" not in done.stdout.replace(str(out), "")
+    # as where a removal goes on that was killed when the names had gone
+    assert list(told_forgotten([])) == []
 
 
 @pytest.mark.parametrize("name", ["forget", "reject"])
