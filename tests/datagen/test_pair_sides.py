@@ -207,3 +207,13 @@ def test_an_earlier_dataset_with_the_sides_of_a_pair_in_two_splits_says_so_and_g
     table(videos / "t.csv", rows[1:])
     build(both, out, sources=[spec])
     assert Dataset(out).splits == ["train"]
+
+
+def test_a_pair_stays_out_of_a_merge_with_a_part_that_rejected_its_other_side(videos):
+    plain = [str(videos / f"{n}.mp4") for n in range(2)]
+    build(recipe("tasks={recolor: {}}"), videos / "a", sources=plain)
+    take_out(videos / "a", ["0"], reason="private")
+    build(recipe("tasks={edit: {}}"), videos / "b", sources=[table(videos / "t.csv", pairs(0, 2))])
+    merge([videos / "a", videos / "b"], videos / "both")
+    ids = {row["source_id"] for row in Dataset(videos / "both").index().to_pylist()}
+    assert ids == {"1", "u2"}
