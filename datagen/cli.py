@@ -296,7 +296,7 @@ def merge(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of samples that --weight makes.")] = 0,
 ) -> None:
-    """Make one dataset of several, byte for byte. A source video in two splits is refused."""
+    """Make one dataset of several, byte for byte. A source video in two splits is refused; what one rejected stays out."""
     from datagen import commands
 
     commands.merge_datasets(folders, out, weight or [], seed)

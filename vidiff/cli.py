@@ -123,7 +123,8 @@ def translate_command(
     instruction: Annotated[
         str | None,
         typer.Argument(
-            help="What to do, as in 'Remove the haze.'; of a dataset each sample says it itself.", show_default=False
+            help="What to do, as in 'Remove the haze.'; of a dataset each sample says it itself if none is given.",
+            show_default=False,
         ),
     ] = None,
     *,
